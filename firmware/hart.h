@@ -1,0 +1,58 @@
+/* Harts: their per-hart block, bringing them up, stopping them. Indices as in lib/hw.h. */
+#ifndef FIRMWARE_HART_H
+#define FIRMWARE_HART_H
+
+#include "lib/types.h"
+
+struct thread;
+
+/*
+ * What tp points to in the kernel, on every hart, always. In user mode sscratch holds it; in the kernel sscratch is 0, so
+ * that trap entry can tell. trap.S knows the first fields by generated offsets.
+ */
+struct hart {
+	uint64_t kernel_sp;   /* where the trap frame of the current thread ends: its kernel stack's top */
+	uint64_t scratch[2];  /* trap entry's */
+	struct thread *thread; /* kernel/'s current thread; NULL before the scheduler runs */
+	uint32_t index;	      /* 0 .. hw_harts() - 1 */
+	uint64_t id;	      /* what the SBI and the device tree call it */
+	/* The implementation may add fields behind these. */
+} CACHE_ALIGNED;
+
+static inline struct hart *this_hart(void)
+{
+	struct hart *hart;
+	__asm__("mv %0, tp" : "=r"(hart));
+	return hart;
+}
+
+/* Any usable hart, by index. */
+struct hart *hart_get(unsigned index);
+
+/* Harts that have come up, as a set. */
+uint64_t harts_online(void);
+
+/*
+ * Starts the other usable harts (SBI HSM), each on a stack of its own from the coremap, in entry() with the MMU, the
+ * kernel root and its per-hart block set up and interrupts off. Waits for them, with a time limit: one that does not
+ * arrive is named in a line and left out of harts_online().
+ */
+void harts_start(void (*entry)(void));
+
+/*
+ * Inter-hart interrupts: hw_send_ipi(harts) makes each run this handler: from the trap, from idle, or from hw_relax while
+ * it waits for something. Registered once, before harts_start.
+ */
+void hart_set_ipi_handler(void (*serve)(void));
+/* Clears sip.SSIP, then runs the handler. For kernel/'s interrupt dispatch. */
+void hart_serve_ipi(void);
+
+/* Interrupts stay off in the kernel; an idle hart sleeps in wfi until one is pending and returns. See trap.h for which. */
+void hart_wait_for_interrupt(void);
+
+/* Ends the machine with an exit status for whoever started it: the test device, SRST, or what the board has. */
+_Noreturn void machine_power_off(unsigned status);
+
+/* Counts, from the SBI PMU firmware counters where they exist: not needed for IPIs that we send, which mm counts. */
+
+#endif

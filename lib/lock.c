@@ -1,0 +1,56 @@
+/* Slow path of the spin locks, and the rank checker of debug builds. Contract: lib/lock.h. */
+#include "lib/lock.h"
+
+void spin_lock_slow(struct spinlock *lock)
+{
+	do {
+		while (atomic_load_explicit(&lock->held, memory_order_relaxed) != 0)
+			hw_relax();
+		/* acquire: pairs with the release in spin_unlock */
+	} while (atomic_exchange_explicit(&lock->held, 1, memory_order_acquire) != 0);
+}
+
+#ifdef CORRAL_DEBUG
+static const char *const rank_name[RANK_COUNT] = {
+	[RANK_PROCESS_TREE] = "process-tree", [RANK_PROCESS] = "process",   [RANK_FILES] = "files",
+	[RANK_FILE] = "file",		      [RANK_FUTEX] = "futex",	    [RANK_SPACES] = "spaces",
+	[RANK_TABLE] = "table",		      [RANK_OBJECT] = "object",	    [RANK_ASID] = "asid",
+	[RANK_WAIT] = "wait",		      [RANK_RUNQUEUE] = "runqueue", [RANK_TIMER] = "timer",
+	[RANK_SLAB] = "slab",		      [RANK_MAGAZINE] = "magazine", [RANK_BUDDY] = "buddy",
+	[RANK_CONSOLE] = "console",
+};
+
+static const bool rank_nests[RANK_COUNT] = {
+	[RANK_FUTEX] = true,
+	[RANK_TABLE] = true,
+	[RANK_RUNQUEUE] = true,
+};
+
+/* Written by its own hart only. */
+static struct held {
+	uint32_t count[RANK_COUNT];
+} CACHE_ALIGNED held[HW_MAX_HARTS];
+
+void lock_rank_take(enum lock_rank rank)
+{
+	uint32_t *count = held[hw_hart()].count;
+
+	for (unsigned r = rank_nests[rank] ? rank + 1 : rank; r < RANK_COUNT; r++)
+		if (count[r] != 0)
+			hw_panic("lock order: %s taken while %s is held", rank_name[rank], rank_name[r]);
+	count[rank]++;
+}
+
+void lock_rank_drop(enum lock_rank rank)
+{
+	uint32_t *count = held[hw_hart()].count;
+
+	if (count[rank]-- == 0)
+		hw_panic("lock order: %s released but not held", rank_name[rank]);
+}
+
+unsigned lock_rank_held(enum lock_rank rank)
+{
+	return held[hw_hart()].count[rank];
+}
+#endif

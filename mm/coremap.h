@@ -1,0 +1,127 @@
+/*
+ * The coremap: one entry for each physical frame, and the ways to get and give back frames.
+ *
+ * HW_COREMAP[pfn] is the entry of frame pfn; only entries of RAM are backed by memory. An entry is exactly one cache
+ * line, so that harts working on different frames never write the same line.
+ */
+#ifndef MM_COREMAP_H
+#define MM_COREMAP_H
+
+#include "lib/list.h"
+#include "lib/lock.h"
+#include "lib/types.h"
+
+struct mapping;
+struct object;
+struct slab_class;
+
+enum frame_kind {
+	FRAME_RESERVED, /* not ours: firmware, the kernel image, the device tree, the coremap, holes */
+	FRAME_FREE,	/* on a buddy list or in a magazine; count is 0 */
+	FRAME_KERNEL,	/* kernel memory: stacks, slabs */
+	FRAME_ANON,	/* a private page of user memory */
+	FRAME_OBJECT,	/* a page of a memory object; the object holds one count */
+	FRAME_TABLE,	/* a page table, or the side page of one */
+	FRAME_ZERO,	/* the shared zero frame: immortal, not counted */
+	FRAME_KINDS
+};
+
+struct frame {
+	_Atomic uint32_t count; /* PTE and object slots that name it; tables: parents that name it */
+	uint8_t kind;		/* enum frame_kind; written by the frame's owner while count is 0 or 1 and unpublished */
+	uint8_t order;		/* of the block that this frame heads: free, or allocated as a block */
+	bool buddy;		/* heads a block on a buddy list [buddy lock] */
+	uint8_t level;		/* FRAME_TABLE: 2 root, 1, 0 leaf table */
+	uint32_t audited;	/* the audit's own count; otherwise 0 */
+	union {
+		struct list free; /* FRAME_FREE, heading a buddy block [buddy lock] */
+		struct {	  /* FRAME_TABLE */
+			struct spinlock lock;	     /* guards the entries but for A and D bits, and the rest here */
+			bool stale;		     /* unlinked: whoever gets the lock now must walk again */
+			uint16_t used;		     /* entries that are not zero */
+			struct mapping *mapping;     /* leaf table: what its present pages belong to, if no side page */
+			struct mapping **side;	     /* leaf table: per entry, where one table mixes mappings; or NULL */
+			pfn_t next_dead;	     /* next in a list of unlinked tables, see range.h */
+		} table;
+		struct { /* FRAME_OBJECT */
+			struct object *object;
+			uint64_t index; /* page number within the object */
+		} object;
+		struct { /* FRAME_KERNEL, used as a slab: see slab.c */
+			struct list link;
+			void *free;
+			struct slab_class *class;
+			uint32_t live;
+		} slab;
+	};
+} CACHE_ALIGNED;
+
+_Static_assert(sizeof(struct frame) == CACHE_LINE, "a coremap entry is one cache line");
+
+static inline struct frame *frame_of(pfn_t pfn)
+{
+	return &HW_COREMAP[pfn.v];
+}
+
+static inline void *frame_data(pfn_t pfn)
+{
+	return hw_direct(pfn_paddr(pfn));
+}
+
+/*
+ * Starts the allocator. ram: what the machine has; reserved: what is taken already, the memory behind the coremap
+ * included; both sorted by address, page-aligned, ram not overlapping itself. The coremap entries of all of ram must be
+ * backed and zero. Called once, on one hart, after hw_harts() is known. Panics if nothing is left.
+ */
+void coremap_init(const struct phys_range *ram, size_t nram, const struct phys_range *reserved, size_t nreserved);
+
+/* Whether pfn lies in a RAM range that coremap_init was given. */
+bool frame_exists(pfn_t pfn);
+
+/*
+ * One frame of the given kind with count 1, its contents undefined (frame_alloc) or zero (frame_alloc_zeroed). Takes
+ * frames from the calling hart's magazine, refills that from the buddy allocator in batches, and takes from the other
+ * harts' magazines before it fails. 0 or -ENOMEM.
+ */
+int frame_alloc(enum frame_kind kind, pfn_t *out) MUST_CHECK;
+int frame_alloc_zeroed(enum frame_kind kind, pfn_t *out) MUST_CHECK;
+
+/* 2^order contiguous frames, aligned to their size; the first carries the count and the order. 0 or -ENOMEM. */
+int frame_alloc_block(enum frame_kind kind, unsigned order, pfn_t *out) MUST_CHECK;
+
+/* One more slot names the frame. The caller holds a count, or the lock of a slot that does. CHECKs overflow. */
+void frame_get(pfn_t pfn);
+
+/*
+ * One slot fewer names the frame; the last one frees it (the block that it heads). Before the last put, every hart that
+ * could reach the frame through a translation has acknowledged its fence. CHECKs underflow.
+ */
+void frame_put(pfn_t pfn);
+
+/*
+ * Whether the caller's slot is the only one. Acquire: pairs with the release in frame_put, so that what others did with
+ * the frame before they let go of it is done.
+ */
+bool frame_is_sole(pfn_t pfn);
+
+/* The shared zero frame: mapped read-only wherever memory was read and never written. Never counted, never freed. */
+pfn_t frame_zero(void);
+
+/* Frames of RAM that the allocator was given, and those now free (exact when nothing allocates meanwhile). */
+uint64_t frames_total(void);
+uint64_t frames_free(void);
+
+/* Gives every hart's magazine back to the buddy allocator. For the audit and for the last attempt before -ENOMEM. */
+void coremap_drain(void);
+
+/* ---- buddy.c, for coremap.c and the tests alone. */
+void buddy_init(void);
+void buddy_add(pfn_t start, uint64_t count);
+bool buddy_alloc(unsigned order, pfn_t *out);
+unsigned buddy_alloc_batch(pfn_t *out, unsigned want); /* single frames; how many it got */
+void buddy_free(pfn_t pfn, unsigned order);
+void buddy_free_batch(const pfn_t *pfns, unsigned n);
+uint64_t buddy_free_frames(void);
+#define BUDDY_ORDERS 19 /* up to 2^18 frames, 1 GiB */
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * Mapping descriptors: what a range of addresses is of, apart from its permissions, which stand in the entries.
+ *
+ * Reservations name their descriptor; a present page's is its leaf table's (struct frame.table), or the table's side
+ * page's where one table mixes several. Descriptors of anonymous private memory are immortal and not counted; those of
+ * objects count the slots that name them, and hold the object while there is one.
+ */
+#ifndef MM_MAPPING_H
+#define MM_MAPPING_H
+
+#include <stdatomic.h>
+
+#include "lib/types.h"
+
+struct object;
+
+/* What fork does with the range. */
+enum mapping_fork {
+	MAPPING_FORK_COPY, /* copy-on-write, or the same object where shared */
+	MAPPING_FORK_DROP, /* the child has nothing there (MADV_DONTFORK) */
+	MAPPING_FORK_WIPE, /* the child has fresh memory there (MADV_WIPEONFORK) */
+	MAPPING_FORKS
+};
+
+struct mapping {
+	_Atomic uint64_t slots; /* entries that name it, and 1 for each holder of a pointer; unused where immortal */
+	struct object *object;	/* NULL: anonymous private memory, immortal descriptor */
+	uint64_t base;		/* address of the object's byte 0, modulo 2^64; page-aligned */
+	uint64_t max_perm;	/* PERM_*: what mprotect may grant */
+	bool shared;		/* writes reach the object; otherwise they make private copies */
+	enum mapping_fork fork;
+} CACHE_ALIGNED; /* entries store its address >> 6 */
+
+void mapping_init(void);
+
+/* The immortal descriptor of anonymous private memory. */
+struct mapping *mapping_anon(enum mapping_fork fork);
+
+/*
+ * A descriptor for an object, with one count for the caller, who gives it back with mapping_put(m, 1). Takes a
+ * reference to the object. 0 or -ENOMEM.
+ */
+int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool shared, struct mapping **out) MUST_CHECK;
+
+/* n more, n fewer slots name it. No-ops on immortal descriptors. The last put frees it and puts the object. */
+void mapping_get(struct mapping *mapping, uint64_t n);
+void mapping_put(struct mapping *mapping, uint64_t n);
+
+/* Page number within the object of the page at va. */
+static inline uint64_t mapping_index(const struct mapping *mapping, vaddr_t va)
+{
+	return (va.v - mapping->base) >> PAGE_SHIFT;
+}
+
+#endif

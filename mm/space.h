@@ -1,0 +1,160 @@
+/*
+ * Address spaces: what kernel/ uses of mm/. Page tables carry all state; there is no list of regions.
+ *
+ * Addresses and lengths are bytes. Unless said otherwise they must be page-aligned, and a range must lie within
+ * [0, USER_END), or the call returns -EINVAL; kernel/ rounds and maps errors as Linux does. All functions take their own
+ * locks, and may be called with no RANK_TABLE or inner lock held. None sleeps.
+ */
+#ifndef MM_SPACE_H
+#define MM_SPACE_H
+
+#include <stdatomic.h>
+
+#include "lib/list.h"
+#include "lib/lock.h"
+#include "lib/types.h"
+#include "mm/mapping.h"
+#include "mm/pte.h"
+
+/* Where the search for free addresses goes on, one a hart, so that harts map without a shared line. */
+struct va_hint {
+	vaddr_t next; /* the last range found began here; search downward from it */
+} CACHE_ALIGNED;
+
+struct space {
+	/* Written when the space is created, then only read. */
+	pfn_t root;
+	uint16_t asid; /* 0: none of its own, flushed on every switch */
+	vaddr_t mmap_top; /* addresses are chosen below this */
+	_Atomic uint32_t users; /* references: threads, and whoever looks in from outside */
+	struct list link; /* of all spaces [spaces lock] */
+
+	/*
+	 * Which harts may hold its translations; see tlb.c for the protocol. active: have it in satp. cached: may hold
+	 * entries of its ASID since their last flush of it. icache_stale: must fence.i before they run it again.
+	 */
+	_Atomic uint64_t active CACHE_ALIGNED;
+	_Atomic uint64_t cached;
+	_Atomic uint64_t icache_stale;
+
+	struct va_hint hint[]; /* hw_harts() of them, each written by its own hart */
+};
+
+/* mm's part of starting the machine, after coremap_init: slabs, descriptors, ASIDs, per-hart state. tlb_ipi: shoot down
+ * by IPI and mailbox; false: by SBI RFENCE. */
+void mm_init(bool tlb_ipi);
+
+/* An empty space with one reference. 0 or -ENOMEM. */
+int space_create(struct space **out) MUST_CHECK;
+
+void space_get(struct space *space);
+/* The last put takes down everything. No hart may be in it then; space_switch has left it. Never allocates. */
+void space_put(struct space *space);
+
+/* Makes next this hart's space; NULL: none, the kernel's own root. Cheap when it already is. */
+void space_switch(struct space *next);
+/* This hart's space, or NULL. */
+struct space *space_current(void);
+
+/* A copy-on-write copy for fork, with one reference. The parent loses nothing on failure. 0 or -ENOMEM. */
+int space_fork(struct space *parent, struct space **child) MUST_CHECK;
+
+enum space_place {
+	PLACE_HINT,	  /* `at` if free, else somewhere else; at = 0: anywhere */
+	PLACE_FIXED,	  /* at `at`, in place of what is there (MAP_FIXED) */
+	PLACE_NO_REPLACE, /* at `at`, or -EEXIST */
+};
+
+/*
+ * Reserves [*at, *at + bytes) for `mapping` with `perm` (within the mapping's max_perm, or -EACCES; W without R is
+ * taken as R|W: the specification reserves it). For an object mapping, mapping->base must be what the final address
+ * gives: pass it through space_map_object instead unless FIXED. Stores the address in *at. 0, -ENOMEM (no memory for
+ * tables, or no free addresses), -EEXIST, -EINVAL.
+ */
+int space_map(struct space *space, enum space_place place, vaddr_t *at, uint64_t bytes, uint64_t perm,
+	      struct mapping *mapping) MUST_CHECK;
+
+/* The same for `object` from page-aligned byte `offset` on: makes the descriptor. */
+int space_map_object(struct space *space, enum space_place place, vaddr_t *at, uint64_t bytes, uint64_t perm,
+		     uint64_t max_perm, struct object *object, uint64_t offset, bool shared) MUST_CHECK;
+
+/* Removes whatever is there. 0, -EINVAL, or -ENOMEM when a reservation had to be split and could not be. */
+int space_unmap(struct space *space, vaddr_t start, uint64_t bytes) MUST_CHECK;
+
+/*
+ * Changes permissions. -ENOMEM: a part is unmapped (what lies before it is changed, as on Linux), or no memory to split;
+ * -EACCES: beyond a mapping's max_perm.
+ */
+int space_protect(struct space *space, vaddr_t start, uint64_t bytes, uint64_t perm) MUST_CHECK;
+
+/* MADV_DONTNEED: pages become untouched again. -ENOMEM: a part is unmapped (the rest is done, as on Linux). */
+int space_discard(struct space *space, vaddr_t start, uint64_t bytes) MUST_CHECK;
+
+/* MADV_DONTFORK, MADV_WIPEONFORK and back, on anonymous private memory (-EINVAL on other). */
+int space_set_fork(struct space *space, vaddr_t start, uint64_t bytes, enum mapping_fork fork) MUST_CHECK;
+
+/* ---- Faults. */
+
+enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
+
+enum fault {
+	FAULT_OK,     /* the access can be tried again */
+	FAULT_MAPERR, /* nothing mapped: SIGSEGV, SEGV_MAPERR */
+	FAULT_ACCERR, /* not allowed: SIGSEGV, SEGV_ACCERR */
+	FAULT_BUS,    /* past the end of an object: SIGBUS, BUS_ADRERR */
+	FAULT_OOM,    /* no memory: the process is ended */
+};
+
+/* Any va, aligned or not, canonical or not. Called with no lock held. */
+enum fault space_fault(struct space *space, vaddr_t va, enum access access) MUST_CHECK;
+
+/* ---- The kernel's own access to user memory: user.c. Through the page tables and the direct map, never through the
+ * program's translations; faults like the program's own. Any address, any length. 0, -EFAULT, or -ENOMEM. */
+int user_read(struct space *space, void *dst, vaddr_t src, uint64_t n) MUST_CHECK;
+int user_write(struct space *space, vaddr_t dst, const void *src, uint64_t n) MUST_CHECK;
+int user_clear(struct space *space, vaddr_t dst, uint64_t n) MUST_CHECK;
+/* A string with its final 0 into dst; its length without it, -EFAULT, -ENAMETOOLONG when it does not fit in max. */
+int64_t user_read_string(struct space *space, char *dst, vaddr_t src, uint64_t max) MUST_CHECK;
+/* An aligned word, atomically; does not fault pages in, so it may be called under RANK_FUTEX: -EAGAIN: fault it in with
+ * space_fault(ACCESS_READ or _WRITE), with no lock held, and try again. cmpxchg: *old is what was there. */
+int user_load_u32(struct space *space, vaddr_t va, uint32_t *out) MUST_CHECK;
+int user_cmpxchg_u32(struct space *space, vaddr_t va, uint32_t expect, uint32_t set, uint32_t *old) MUST_CHECK;
+/* What a futex word is of: (object, byte offset) on shared mappings, else (space, address). -EFAULT when unmapped. */
+struct user_key {
+	const void *of;
+	uint64_t offset;
+};
+int user_futex_key(struct space *space, vaddr_t va, struct user_key *key) MUST_CHECK;
+
+/* ---- Looking at a space. */
+
+struct space_region {
+	vaddr_t start, end;
+	uint64_t perm;
+	struct mapping *mapping; /* as it was when visited; do not keep */
+	uint64_t resident;	 /* pages present or parked */
+};
+
+/*
+ * The maximal region of equal permissions and descriptor that contains or follows `from`. Returns false when there is
+ * none. What it says was true of each table when it looked.
+ */
+bool space_next_region(struct space *space, vaddr_t from, struct space_region *out);
+
+/* ---- Counters, per hart, exact for the calling hart and racy sums over all. */
+
+enum mm_counter {
+	MM_FAULTS, MM_ZERO_FILLS, MM_ZERO_READS, MM_COW_COPIES, MM_COW_REUSES, MM_OBJECT_FAULTS, MM_SPURIOUS,
+	MM_SHOOTDOWNS, MM_IPIS, MM_REMOTE_FENCES, MM_FENCES_LOCAL, MM_TABLES_FREED, MM_COUNTERS
+};
+uint64_t mm_counter_sum(enum mm_counter counter);
+extern const char *const mm_counter_name[MM_COUNTERS];
+
+/* ---- Inter-hart requests: tlb.c. Serves what other harts have asked of this one; from the IPI handler and hw_relax. */
+void tlb_serve(void);
+
+/* ---- The audit: walks everything and compares (docs/architecture.md, "What is true at all times"). No hart may be in
+ * mm/, and no thread's space operation half done. Reports the first violations through report(); how many there were. */
+unsigned mm_audit(void (*report)(const char *line));
+
+#endif
