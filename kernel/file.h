@@ -1,0 +1,193 @@
+/*
+ * Open files and descriptor tables.
+ *
+ * A struct file is an open file description: what open() makes and dup() shares. It is counted; whoever uses one holds a
+ * count, so that close() in another thread never takes it away under a read (fdtable.c says how the races are shut).
+ * What it can do is in its ops; an absent op has the errno that Linux gives for it.
+ *
+ * Errors are negative Linux errnos. Functions that may block are marked so; call them with no lock held.
+ */
+#ifndef KERNEL_FILE_H
+#define KERNEL_FILE_H
+
+#include <stdatomic.h>
+
+#include "lib/lock.h"
+#include "lib/types.h"
+
+struct object;
+struct space;
+struct node;	   /* a file, directory, link or device in the tree: tree.h */
+struct wait_queue; /* wait.h */
+
+/* ---- Where a read puts its bytes, or a write takes them from: ranges of a program's memory. io.c. */
+
+struct io_range {
+	vaddr_t base;
+	uint64_t bytes;
+};
+
+struct io {
+	struct space *space; /* NULL: the ranges are kernel addresses */
+	const struct io_range *range;
+	uint64_t skip; /* bytes of *range that are done */
+	uint64_t left; /* bytes in all that are not done */
+	int error;     /* why the last io_put or io_take came short */
+};
+
+void io_init(struct io *io, struct space *space, const struct io_range *range, uint64_t bytes);
+/* Copies up to n bytes and moves on. How many: fewer than n only at the end, or at a fault, then io->error says which. The
+ * count is exact: whatever lies before the faulting page is done. May be called under RANK_FILE. */
+uint64_t io_put(struct io *io, const void *src, uint64_t n);
+uint64_t io_clear(struct io *io, uint64_t n);
+uint64_t io_take(struct io *io, void *dst, uint64_t n);
+/* What a call returns that has moved `done` bytes: done, or the error if none. */
+int64_t io_result(const struct io *io, uint64_t done);
+
+/* ---- Open files. */
+
+/* Linux/riscv64 open flags (asm-generic). */
+#define O_RDONLY    0U
+#define O_WRONLY    1U
+#define O_RDWR	    2U
+#define O_ACCMODE   3U
+#define O_CREAT	    0100U
+#define O_EXCL	    0200U
+#define O_NOCTTY    0400U
+#define O_TRUNC	    01000U
+#define O_APPEND    02000U
+#define O_NONBLOCK  04000U
+#define O_DSYNC	    010000U
+#define O_ASYNC	    020000U
+#define O_DIRECT    040000U
+#define O_LARGEFILE 0100000U
+#define O_DIRECTORY 0200000U
+#define O_NOFOLLOW  0400000U
+#define O_NOATIME   01000000U
+#define O_CLOEXEC   02000000U
+#define O_SYNC	    04010000U
+#define O_PATH	    010000000U
+#define O_TMPFILE   020200000U
+
+#define POLLIN	 0x001U
+#define POLLPRI	 0x002U
+#define POLLOUT	 0x004U
+#define POLLERR	 0x008U
+#define POLLHUP	 0x010U
+#define POLLNVAL 0x020U
+
+/* What stat, fstat and statx tell, before it takes one of their shapes. */
+struct file_stat {
+	uint64_t device;
+	uint64_t inode;
+	uint32_t mode; /* S_IF* and permission bits */
+	uint32_t links;
+	uint64_t rdev;
+	uint64_t bytes;
+	uint64_t blocks; /* of 512 bytes */
+	uint32_t block_size;
+	uint64_t time_ns; /* of access, change and modification alike */
+};
+
+struct file;
+
+struct file_ops {
+	/* At *at, or, where at is NULL, at the file's position, which moves. May block. Bytes moved or an errno. */
+	int64_t (*read)(struct file *file, struct io *io, const uint64_t *at);
+	int64_t (*write)(struct file *file, struct io *io, const uint64_t *at);
+	/* What is true now, as POLL* bits; *queue: where to wait for a change (NULL: it never changes). Never blocks. */
+	unsigned (*poll)(struct file *file, struct wait_queue **queue);
+	int64_t (*seek)(struct file *file, int64_t offset, unsigned whence); /* absent: ESPIPE, also for pread */
+	int (*stat)(struct file *file, struct file_stat *out);
+	int64_t (*ioctl)(struct file *file, uint64_t request, uint64_t argument); /* absent: ENOTTY */
+	int64_t (*getdents)(struct file *file, struct io *io);			  /* absent: ENOTDIR */
+	int (*object)(struct file *file, struct object **out); /* absent: ENODEV; a reference for the caller */
+	int (*truncate)(struct file *file, uint64_t bytes);    /* absent: EINVAL */
+	void (*release)(struct file *file);		       /* the last count is gone; no lock held; may not block */
+};
+
+struct file {
+	_Atomic uint32_t count;
+	_Atomic uint32_t flags; /* O_ACCMODE, O_APPEND, O_NONBLOCK, ...; only F_SETFL changes it */
+	const struct file_ops *ops;
+	struct node *node;    /* what was opened in the tree, counted; NULL: a pipe and its like */
+	struct spinlock lock; /* RANK_FILE: guards position */
+	uint64_t position;
+	void *data; /* of the ops */
+};
+
+/* A new open file with one count. Takes over the caller's count of node (NULL: none) only when it succeeds. */
+int file_create(const struct file_ops *ops, unsigned flags, struct node *node, void *data, struct file **out) MUST_CHECK;
+void file_hold(struct file *file);
+void file_put(struct file *file); /* the last one releases; no lock held */
+
+static inline unsigned file_flags(const struct file *file)
+{
+	/* relaxed: F_SETFL promises no order with I/O that is under way */
+	return atomic_load_explicit(&file->flags, memory_order_relaxed);
+}
+
+static inline bool file_may_read(const struct file *file)
+{
+	return (file_flags(file) & (O_ACCMODE | O_PATH)) == O_RDONLY || (file_flags(file) & (O_ACCMODE | O_PATH)) == O_RDWR;
+}
+
+static inline bool file_may_write(const struct file *file)
+{
+	return (file_flags(file) & (O_ACCMODE | O_PATH)) == O_WRONLY || (file_flags(file) & (O_ACCMODE | O_PATH)) == O_RDWR;
+}
+
+/* For mmap: the memory object behind an open file, with a reference for the caller. -ENODEV. The caller checks
+ * file_may_read (-EACCES) and, for shared writable mappings, file_may_write. */
+int file_object(struct file *file, struct object **out) MUST_CHECK;
+
+/* ---- Descriptors of the current process. */
+
+/* The open file behind fd of the current process, with a count for the caller. -EBADF. */
+int file_get(int fd, struct file **out) MUST_CHECK;
+
+/* ---- Descriptor tables: fdtable.c. Each is counted: CLONE_FILES shares one. */
+
+#define FD_LIMIT_DEFAULT 1024U	/* RLIMIT_NOFILE, soft */
+#define FD_LIMIT_MAX	 65536U /* RLIMIT_NOFILE, hard: the most a table grows to */
+
+struct fd_table;
+
+struct fd_table *fdtable_create(void) MUST_CHECK; /* empty, one reference; NULL: no memory */
+int fdtable_clone(struct fd_table *table, struct fd_table **out) MUST_CHECK; /* fork: same files, own slots. 0, -ENOMEM */
+void fdtable_get(struct fd_table *table);
+void fdtable_put(struct fd_table *table); /* NULL is allowed; the last one closes everything; never blocks */
+void fdtable_exec(struct fd_table *table); /* closes what is close-on-exec */
+/* For prlimit64(RLIMIT_NOFILE): the soft limit goes with the table. Setting it above FD_LIMIT_MAX is the caller's error. */
+unsigned fdtable_limit(const struct fd_table *table);
+void fdtable_set_limit(struct fd_table *table, unsigned limit);
+
+/* Init's descriptors 0, 1 and 2: the console (as the boot argument tty=0|1 says). 0 or -ENOMEM. Into an empty table. */
+int fdtable_open_console(struct fd_table *table) MUST_CHECK;
+
+/* The lowest free descriptor from `from` on, for file, whose count is taken over on success. The fd, -EMFILE, -ENOMEM. */
+int fdtable_install(struct fd_table *table, struct file *file, bool cloexec, unsigned from) MUST_CHECK;
+int fdtable_lookup(struct fd_table *table, int fd, struct file **out) MUST_CHECK; /* with a count; -EBADF */
+int fdtable_close(struct fd_table *table, int fd) MUST_CHECK;
+/* dup3: atomically makes `to` name what `from` names. `to`, -EBADF, -ENOMEM. */
+int fdtable_dup_to(struct fd_table *table, int from, int to, bool cloexec) MUST_CHECK;
+int fdtable_cloexec(struct fd_table *table, int fd) MUST_CHECK; /* 0, 1, -EBADF */
+int fdtable_set_cloexec(struct fd_table *table, int fd, bool cloexec) MUST_CHECK;
+/* close_range: closes, or marks close-on-exec, all of [first, last]. */
+void fdtable_close_range(struct fd_table *table, unsigned first, unsigned last, bool cloexec_only);
+
+/* ---- The tree, as kernel-core needs it. Before any of these: */
+
+/* Builds the file tree from the initramfs (NULL, 0: an empty one) and sets up the console's terminal. 0, or -EINVAL after one
+ * clear line in the log that says what is wrong with the archive; -ENOMEM. Asks for the boot argument tty. */
+int files_init(const void *initrd, uint64_t bytes) MUST_CHECK;
+
+/* For execve: the object of the executable regular file that path (a kernel string) names, with a reference; *node (where
+ * node is not NULL) is the file in the tree, with a count: keep it as the process's exe. -ENOENT, -EACCES, -ELOOP, ... */
+int file_open_exec(const char *path, struct object **out, struct node **node) MUST_CHECK;
+
+struct node *node_root(void); /* with a count: init's cwd */
+void node_get(struct node *node);
+void node_put(struct node *node); /* NULL is allowed */
+
+#endif
