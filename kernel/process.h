@@ -1,0 +1,130 @@
+/*
+ * Processes: what threads share. Locks: the tree lock (one, RANK_PROCESS_TREE) guards parents, children, zombies and the
+ * tables of ids; process->lock (RANK_PROCESS) guards what says [lock]. What says [own] only the process's own threads
+ * change, under the lock, when there is just one of them; they read it without.
+ */
+#ifndef KERNEL_PROCESS_H
+#define KERNEL_PROCESS_H
+
+#include <stdatomic.h>
+
+#include "kernel/signal.h"
+#include "kernel/thread.h"
+#include "kernel/wait.h"
+#include "lib/list.h"
+#include "lib/lock.h"
+#include "mm/space.h"
+
+struct fd_table;
+struct node;
+
+#define PROCESS_PATH_BYTES 256
+#define RLIMITS		   16
+
+struct rlimit {
+	uint64_t soft;
+	uint64_t hard;
+};
+
+/* A sum over threads that have ended, or children that were waited for. */
+struct process_usage {
+	uint64_t ticks;
+	uint64_t faults;
+};
+
+struct process {
+	struct spinlock lock; /* RANK_PROCESS */
+	_Atomic uint32_t refs;
+	uint32_t pid;
+
+	struct space *space;	/* [own]; NULL once it has ended */
+	struct fd_table *files; /* [own]; NULL once it has ended */
+	struct node *cwd;	/* the files' own; one reference [lock] */
+	uint32_t umask;		/* the files' own [lock] */
+	uint64_t brk_start;	/* [lock]; page-aligned */
+	uint64_t brk;		/* [lock] */
+	char path[PROCESS_PATH_BYTES]; /* of the executable, as it was given to execve [lock] */
+
+	struct list threads;	/* thread.link [lock] */
+	unsigned thread_count;	/* [lock] */
+	bool ending;		/* exit_group or a deadly signal: no new threads [lock] */
+	struct thread *execing; /* the thread that waits for all others to end [lock] */
+	struct wait_queue threads_gone;
+
+	int status;	      /* as wait4 reports it; final when zombie [lock] */
+	bool zombie;	      /* [tree lock] */
+	bool vforked;	      /* its parent waits for exec or exit; then false, and vfork_done is woken [lock] */
+	struct wait_queue vfork_done;
+	uint32_t exit_signal; /* to the parent when it ends; 0: none */
+
+	struct process *parent;	 /* NULL: the kernel's own child [tree lock] */
+	struct list children;	 /* sibling [tree lock] */
+	struct list sibling;	 /* [tree lock] */
+	struct list link;	 /* of all processes, oldest first [tree lock] */
+	uint32_t group, session; /* ids [tree lock] */
+	struct wait_queue child_wait;
+
+	struct sigpending pending;		/* [lock] */
+	struct sigaction_kernel action[NSIG]; /* [lock] */
+
+	struct rlimit limits[RLIMITS]; /* [lock] */
+	struct process_usage usage;    /* of threads that ended [lock] */
+	struct process_usage children_usage; /* [lock] */
+	uint64_t started_ns;
+};
+
+static inline struct process *current_process(void)
+{
+	return current_thread()->process;
+}
+
+static inline struct space *current_space(void)
+{
+	return current_thread()->process->space;
+}
+
+void process_get(struct process *process);
+void process_put(struct process *process);
+
+/* One more reference, or NULL: no such process (a zombie is one). */
+struct process *process_find(uint32_t pid);
+/* All processes, oldest first, zombies too: each with a reference while visit runs, with no lock held. */
+void process_visit(void (*visit)(void *ctx, struct process *process), void *ctx);
+/* Its space with a reference, or NULL once it has ended. For looking in from outside (/proc). */
+struct space *process_space(struct process *process);
+
+/* exit_group: ends all threads of the calling process; status as wait4 reports it. */
+_Noreturn void process_exit(int status);
+/* The calling thread must end because thread->work says WORK_KILL. */
+_Noreturn void thread_exit(void);
+
+/* Makes every other thread of the process end and waits for that: execve. 0, or -EINTR: this one is being killed. */
+int process_single_thread(void) MUST_CHECK;
+
+/* [process->lock] Marks the process as ending with this status, unless it already is, and all threads as killed. */
+void process_end_locked(struct process *process, int status);
+
+/* After exec or in exit: the vfork parent goes on. */
+void process_vfork_done(struct process *process);
+
+/* A process like parent (NULL: the first), without space, files or threads, not in the tree. 0 or -ENOMEM. */
+int process_create(struct process *parent, struct process **out) MUST_CHECK;
+/* Puts a process and its first thread into the tree and the tables of ids. 0 or -EAGAIN */
+void process_publish(struct process *process, struct thread *thread, struct process *parent);
+/* Adds a further thread: 0, or -EAGAIN when the process is ending. */
+int process_add_thread(struct process *process, struct thread *thread) MUST_CHECK;
+
+void process_init(void);
+/* Waits until the process that has no parent has ended; its status as wait4 reports it. Then ends all others. */
+int process_wait_first(void);
+void process_end_all(void);
+
+/* The lock of the tree, for signal.c's kill(-1) and the like. */
+void tree_lock(void);
+void tree_unlock(void);
+
+/* tree lock held */
+struct thread *thread_find_locked(uint32_t tid);
+struct list *process_list_locked(void);
+
+#endif

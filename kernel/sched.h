@@ -1,0 +1,49 @@
+/*
+ * The scheduler: one run queue a hart, round robin, tickless while nobody waits. Contract of sched.c; see there for the
+ * protocol.
+ */
+#ifndef KERNEL_SCHED_H
+#define KERNEL_SCHED_H
+
+#include "kernel/thread.h"
+
+/* After mm_init, on the boot hart, before anything is scheduled: what runs here becomes the thread "main". */
+void sched_init(void);
+/* The other harts' entry; becomes the idle thread of its hart. */
+_Noreturn void sched_hart_main(void);
+
+/* A new thread becomes runnable. */
+void sched_start(struct thread *thread);
+
+/* Leaves a token: wait_block returns. The caller knows the thread to be alive. */
+void sched_wake(struct thread *thread);
+/* Makes thread look at its work soon: interrupts it where it runs. The caller knows it to be alive. */
+void sched_notify(struct thread *thread);
+
+/* Blocks the calling thread until it has a token, or the deadline. */
+void sched_block(uint64_t deadline_ns);
+
+void sched_yield(void);
+/* The calling thread never runs again; its stack and structure are freed by whoever runs next. */
+_Noreturn void sched_exit(void);
+
+/* Moves the calling thread away if it may no longer run here. */
+void sched_set_affinity(struct thread *thread, uint64_t harts);
+
+/* For a thread that goes on in user mode: arms the slice, or gives way. */
+void sched_work(uint32_t work);
+
+/* Ticks the thread has run. */
+uint64_t sched_ran(const struct thread *thread);
+
+/* Makes the calling thread's FP registers what thread->fp says, or thread->fp what the registers are. */
+void sched_fp_load(struct thread *thread);
+void sched_fp_store(struct thread *thread);
+
+/* Timer interrupt. */
+void sched_slice_over(void);
+
+/* Harts that sched knows to run: those that came up. */
+uint64_t sched_harts(void);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * Timers: one intrusive heap a hart, no fixed size. A timer fires on the hart that armed it.
+ *
+ * Locks: the hart's timer lock (RANK_TIMER), taken inside; fire() is called without it. Only the timer's owner arms and
+ * cancels it.
+ */
+#ifndef KERNEL_TIMER_H
+#define KERNEL_TIMER_H
+
+#include "lib/types.h"
+
+struct timer {
+	/* The pairing heap's: first child, next sibling, and what points to us [hart's timer lock]. */
+	struct timer *child;
+	struct timer *next;
+	struct timer **slot;
+	uint64_t ticks;			      /* when */
+	void (*fire)(struct timer *timer);    /* in interrupt dispatch or idle, no lock held */
+	uint32_t hart;			      /* whose heap */
+	_Atomic uint32_t state;		      /* timer.c's */
+};
+
+void timers_init(void);
+
+/* Arms it on this hart; it must not be armed. */
+void timer_arm(struct timer *timer, uint64_t deadline_ns, void (*fire)(struct timer *timer));
+
+/* When it returns, the timer is not armed and fire() does not run. Harmless on one that was never armed. */
+void timer_cancel(struct timer *timer);
+
+/* This hart: fires what is due and arms the hart's interrupt for the next, or for slice_end if that is earlier. */
+void timers_serve(void);
+
+/* This hart: also interrupt at this tick (UINT64_MAX: not): the end of the time slice. */
+void timer_slice(uint64_t ticks);
+
+#endif
