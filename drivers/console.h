@@ -5,6 +5,7 @@
  * Framed (boot argument console=mux, what scripts/corral asks for): bytes go out as they are, and DLE (0x10) announces a
  * control byte: DLE K, DLE O, DLE E: what follows is of the kernel, of standard output, of standard error (state at start:
  * K); DLE DLE: a literal 0x10; DLE P: the machine panicked; DLE X n: the first program ended: n is two hexadecimal digits of its exit status.
+ * When the driver is ready to receive it sends DLE K, needed or not: the other side sends nothing before it.
  * Inward: DLE DLE is a literal 0x10, DLE Z is end of file, DLE W rrrr cccc (hexadecimal) the window's size.
  */
 #ifndef DRIVERS_CONSOLE_H

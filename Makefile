@@ -1,0 +1,230 @@
+# Corral. `make help` lists the targets.
+#
+# Variables: BOARD=virt  MODE=release|debug  O=build (where everything goes)  COMPILER=gcc|clang  V=1 (show commands)
+# For running: HARTS=4  MEM=1G  ICOUNT=1  FILTER=regex
+
+BOARD    ?= virt
+MODE     ?= release
+O        ?= build
+COMPILER ?= gcc
+HARTS    ?= 4
+MEM      ?= 1G
+PYTHON   ?= /usr/bin/python3
+CROSS    ?= riscv64-linux-gnu-
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(patsubst $(O)/%,%,$(2));)
+
+ifeq ($(filter $(MODE),release debug),)
+$(error MODE=$(MODE): MODE is release or debug)
+endif
+
+# ---- Set-up first: a quick check, which installs what is missing. Not for what needs nothing, nor twice in one run.
+NEEDS_NOTHING := help setup clean layers
+ifneq ($(filter-out $(NEEDS_NOTHING),$(or $(MAKECMDGOALS),help)),)
+ifeq ($(CORRAL_SETUP_DONE)$(findstring n,$(firstword -$(MAKEFLAGS))),)
+SETUP_STATUS := $(shell scripts/setup >&2; echo $$?)
+ifneq ($(SETUP_STATUS),0)
+$(error set-up failed, see above; scripts/packages lists what is needed)
+endif
+export CORRAL_SETUP_DONE := 1
+endif
+endif
+
+# ---- The kernel
+
+LAYERS := lib mm firmware drivers board kernel
+-include $(LAYERS:%=%/sources.mk)
+-include tests/kernel/sources.mk
+
+B       := $(O)/$(BOARD)-$(MODE)$(if $(filter clang,$(COMPILER)),-clang)
+GEN     := $(B)/generated
+LIBFDT  := build/libfdt
+PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf
+
+ifeq ($(COMPILER),clang)
+CC      := clang --target=riscv64-linux-gnu
+MARCH   := rv64imac
+CC_ONLY := -Wno-unused-command-line-argument
+else
+CC      := $(CROSS)gcc
+MARCH   := rv64imac_zicsr_zifencei
+CC_ONLY :=
+endif
+# Linking is GCC's driver's work for both: clang's has no cross linker here.
+LINK    := $(CROSS)gcc
+OBJCOPY := $(CROSS)objcopy
+NM      := $(CROSS)nm
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+ABI      := -march=$(MARCH) -mabi=lp64 -mcmodel=medany
+MODE_release := -DNDEBUG
+MODE_debug   := -DCORRAL_DEBUG
+# The compiler's own freestanding headers, then picolibc's; nothing of the host's.
+SYSINCLUDE := -nostdinc -isystem $(shell $(CC) -print-file-name=include) -isystem $(PICOLIBC)/include -isystem $(LIBFDT)
+KINCLUDE   := -I. -Ifirmware/include -I$(GEN) $(SYSINCLUDE)
+KCFLAGS    = -std=gnu11 -O2 -g $(ABI) -ffreestanding -fno-pic -fno-pie -fno-common -fno-stack-protector \
+	-fno-omit-frame-pointer -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-strict-aliasing \
+	-msmall-data-limit=0 -DBOARD_$(BOARD) $(MODE_$(MODE)) $(CC_ONLY)
+KLDFLAGS   = $(filter-out $(CC_ONLY),-march=rv64imac_zicsr_zifencei -mabi=lp64) -nostdlib -static -no-pie \
+	-Wl,--build-id=none -Wl,--gc-sections -Wl,--fatal-warnings -Wl,-z,max-page-size=4096 -Wl,--no-dynamic-linker \
+	-Wl,--no-warn-rwx-segments -Wl,--defsym=vfprintf=__i_vfprintf -T linker/kernel.ld
+KLIBS      = -L$(PICOLIBC)/lib/rv64imac/lp64 -l:libc.a
+
+objects    = $(foreach layer,$(LAYERS),$(addprefix $(B)/$(1)/$(layer)/,$($(layer)-y)))
+LIBFDT_OBJ := $(addprefix $(B)/libfdt/,fdt.o fdt_addresses.o fdt_ro.o fdt_rw.o fdt_strerror.o fdt_sw.o fdt_wip.o \
+	fdt_empty_tree.o)
+KERNEL_OBJ := $(call objects,obj)
+KTEST_OBJ  := $(call objects,obj-test) $(addprefix $(B)/obj-test/tests/kernel/,$(tests-kernel-y))
+
+$(B)/obj/%.o: %.c Makefile
+	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(KCFLAGS) $(KINCLUDE) $(WARNINGS) -MMD -MP -c $< -o $@
+$(B)/obj/%.o: %.S Makefile | $(GEN)/asm-offsets.h
+	$(call say,AS,$@)mkdir -p $(@D) && $(CC) $(KCFLAGS) $(KINCLUDE) -D__ASSEMBLER__ -MMD -MP -c $< -o $@
+$(B)/obj-test/%.o: %.c Makefile
+	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(KCFLAGS) -DCORRAL_KERNEL_TESTS $(KINCLUDE) $(WARNINGS) -MMD -MP -c $< -o $@
+$(B)/obj-test/%.o: %.S Makefile | $(GEN)/asm-offsets.h
+	$(call say,AS,$@)mkdir -p $(@D) && $(CC) $(KCFLAGS) -DCORRAL_KERNEL_TESTS $(KINCLUDE) -MMD -MP -c $< -o $@
+# Not our code: built by our flags, judged by its own project's warnings.
+$(B)/libfdt/%.o: $(LIBFDT)/%.c Makefile
+	$(call say,CC,$@)mkdir -p $(@D) && $(CC) $(KCFLAGS) $(SYSINCLUDE) -w -MMD -MP -c $< -o $@
+
+# What assembly must know of structs: firmware/asm-offsets.c says `->NAME value` in its assembly output.
+$(GEN)/asm-offsets.s: firmware/asm-offsets.c Makefile
+	$(call say,GEN,$@)mkdir -p $(@D) && $(CC) $(KCFLAGS) $(KINCLUDE) $(WARNINGS) -MMD -MP -S $< -o $@
+$(GEN)/asm-offsets.h: $(GEN)/asm-offsets.s
+	$(call say,GEN,$@)sed -n 's/^.*->\([A-Za-z0-9_]*\) [$$#]*\(-*[0-9]*\).*/#define \1 \2/p' $< > $@
+
+# Two links: the first without symbols gives their addresses, the second carries them (firmware/ksyms.h), behind all text,
+# so that no function moves; which is checked.
+# $(1): ELF, $(2): objects, $(3): Image
+define kernel_link
+$(1:.elf=-ksyms0.S):
+	$$(Q)mkdir -p $$(@D) && scripts/mksyms.py make $(NM) - $$@
+$(1:.elf=-pass1.elf): $(2) $(LIBFDT_OBJ) $(1:.elf=-ksyms0.o) linker/kernel.ld Makefile $(wildcard */sources.mk tests/kernel/sources.mk)
+	$$(call say,LD,$$@)$$(LINK) $$(KLDFLAGS) -o $$@ $$(filter %.o,$$^) $$(KLIBS)
+$(1:.elf=-ksyms.S): $(1:.elf=-pass1.elf) scripts/mksyms.py
+	$$(call say,KSYMS,$$@)scripts/mksyms.py make $(NM) $$< $$@
+$(1): $(2) $(LIBFDT_OBJ) $(1:.elf=-ksyms.o) linker/kernel.ld
+	$$(call say,LD,$$@)$$(LINK) $$(KLDFLAGS) -Wl,-Map=$$@.map -o $$@ $$(filter %.o,$$^) $$(KLIBS) && \
+		scripts/mksyms.py check $(NM) $(1:.elf=-pass1.elf) $$@ && $(NM) -n $$@ > $$(@:.elf=.symbols)
+$(3): $(1)
+	$$(call say,IMAGE,$$@)$(OBJCOPY) -O binary $$< $$@
+endef
+$(B)/%.o: $(B)/%.S
+	$(call say,AS,$@)$(CC) $(KCFLAGS) -c $< -o $@
+$(eval $(call kernel_link,$(B)/kernel.elf,$(KERNEL_OBJ),$(B)/Image))
+$(eval $(call kernel_link,$(B)/kernel-test.elf,$(KTEST_OBJ),$(B)/Image-test))
+
+# ---- User programs: plain Linux C. user/<name>/*.c is one program; each tests/user/*.c is one of its own.
+
+U        := $(O)/user
+UCC      := $(CROSS)gcc
+UCFLAGS  := -std=gnu11 -O2 -g -march=rv64gc -mabi=lp64d -static -pthread -D_GNU_SOURCE -Wall -Wextra -Werror
+PROGRAMS := $(sort $(patsubst user/%/,%,$(dir $(wildcard user/*/*.c))))
+USER_BIN := $(PROGRAMS:%=$(U)/%)
+TEST_BIN := $(patsubst tests/user/%.c,$(U)/tests/%,$(wildcard tests/user/*.c))
+
+$(U)/obj/%.o: %.c Makefile
+	$(call say,UCC,$@)mkdir -p $(@D) && $(UCC) $(UCFLAGS) -Iuser -I. -MMD -MP -c $< -o $@
+.SECONDEXPANSION:
+$(USER_BIN): $(U)/%: $$(patsubst %.c,$(U)/obj/%.o,$$(wildcard user/%/*.c))
+	$(call say,ULD,$@)$(UCC) $(UCFLAGS) -o $@ $^
+$(U)/tests/%: tests/user/%.c Makefile
+	$(call say,UCC,$@)mkdir -p $(@D) && $(UCC) $(UCFLAGS) -Itests/user -I. -MMD -MP -MF $@.d -o $@ $<
+
+$(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_lib/*.py)
+	$(call say,CPIO,$@)scripts/mkinitramfs $@ $(foreach bin,$(USER_BIN),$(bin):/bin/$(notdir $(bin)))
+
+-include $(wildcard tests/unit/unit.mk)
+
+# ---- Targets for people
+
+.PHONY: help setup all image user initramfs user-tests bench run debug test unit unit-build kernel-test user-test system-test \
+	lint layers format format-check cppcheck sparse tidy clang-build clean compile_commands.json ktest-image FORCE
+
+help: ## This list
+	@echo "Corral: make [TARGET] [VARIABLE=value]..."; echo
+	@awk -F ':.*## ' '/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
+	@echo; echo "Variables (with their values now):"
+	@printf '  %-22s %s\n' \
+		"HARTS=$(HARTS) MEM=$(MEM)" "the machine for bench, run, debug" \
+		"ICOUNT=1 FILTER=regex" "for bench: count instructions; only some benchmarks" \
+		"MODE=$(MODE)" "release or debug: asserts, lock ranks, audits" \
+		"BOARD=$(BOARD) O=$(O)" "the board; where everything is built" \
+		"V=1" "show the commands"
+	@echo; echo "Running programs of your own: scripts/corral run --help"
+
+setup: ## Install what is missing: Debian packages, libfdt's source
+	@scripts/setup && echo "setup: all is there"
+
+all: image user initramfs ## Build the kernel, the user programs and their initramfs
+
+image: layers $(B)/Image ## Build the kernel alone: build/virt-release/Image
+
+user: $(USER_BIN) ## Build the programs in user/
+user-tests: $(TEST_BIN)
+initramfs: $(O)/initramfs.cpio
+
+bench: all ## Run the benchmark on HARTS and MEM: a table, and build/results/bench.json
+	@scripts/bench --build $(O) --harts $(HARTS) --mem $(MEM) $(if $(ICOUNT),--icount) $(if $(FILTER),--filter '$(FILTER)')
+
+run: all ## An example: the benchmark's null system call, by scripts/corral
+	scripts/corral run --harts $(HARTS) --mem $(MEM) -- bench --benchmark_filter=null_syscall
+
+debug: ## Boot the debug kernel stopped, waiting for gdb on port 1234
+	$(Q)$(MAKE) MODE=debug all
+	scripts/corral run --harts $(HARTS) --mem $(MEM) --kernel $(O)/$(BOARD)-debug/Image --qemu-args '-s -S' -- bench
+
+test: ## Run all tests; the last line counts them
+	@scripts/test --build $(O) unit kernel user system
+unit: ## Run the tests of mm/ on this machine, under sanitizers
+	@scripts/test --build $(O) unit
+kernel-test: ## Run the suites inside the kernel, on 1, 2, 4 and 8 harts
+	@scripts/test --build $(O) kernel
+user-test: ## Run the programs in tests/user on Corral
+	@scripts/test --build $(O) user
+system-test: ## Boot the matrix of harts and memory, and break things
+	@scripts/test --build $(O) system
+ktest-image: $(B)/Image-test
+
+lint: ## All checks of the source: format, layers, cppcheck, sparse, clang-tidy, a build by clang
+	@scripts/lint
+
+layers: ## Check who includes whom (docs/architecture.md)
+	@scripts/layers.py
+
+CLANG_FORMATTED = $(wildcard $(foreach dir,lib mm firmware firmware/include drivers board kernel $(wildcard user/*) \
+	$(wildcard tests/*) $(wildcard tests/*/*),$(dir)/*.[ch]))
+format: ## Format the C files in place
+	$(Q)clang-format -i $(CLANG_FORMATTED)
+format-check:
+	$(Q)clang-format --dry-run -Werror $(CLANG_FORMATTED)
+
+KERNEL_C = $(wildcard $(foreach layer,$(LAYERS),$(patsubst %.o,$(layer)/%.c,$($(layer)-y))))
+cppcheck:
+	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability -j2 \
+		--suppress=missingIncludeSystem --suppressions-list=scripts/cppcheck.suppress \
+		-D__riscv=1 -D__riscv_xlen=64 -D__GNUC__=12 -I. -Ifirmware/include $(KERNEL_C)
+# One at a time: sparse reads each file with the compiler's flags, as far as it knows them.
+sparse:
+	$(Q)fail=0; for file in $(KERNEL_C); do \
+		sparse -m64 -Wsparse-error -Wno-decl -D__riscv -D__riscv_xlen=64 -gcc-base-dir $$($(CROSS)gcc -print-file-name=) \
+			$(KINCLUDE) -std=gnu11 $$file || fail=1; done; exit $$fail
+tidy: compile_commands.json
+	$(Q)printf '%s\n' $(KERNEL_C) | xargs -P 2 -n 4 clang-tidy --quiet -p $(O) 2>/dev/null
+clang-build:
+	$(Q)$(MAKE) COMPILER=clang MODE=debug image
+
+compile_commands.json: $(GEN)/asm-offsets.h ## Write build/compile_commands.json, for editors and clang-tidy
+	$(Q)scripts/compile_commands.py $(O)/compile_commands.json '$(subst ','\'',clang --target=riscv64-linux-gnu $(subst \
+		$(MARCH),rv64imac,$(KCFLAGS)) $(KINCLUDE) -Wall -Wextra)' $(KERNEL_C)
+
+clean: ## Remove what was built; keep libfdt's source
+	rm -rf $(filter-out $(O)/libfdt,$(wildcard $(O)/*))
+
+-include $(shell find $(B) $(U) -name '*.d' 2>/dev/null)

@@ -1,0 +1,2 @@
+# Objects of lib/.
+lib-y := lock.o
