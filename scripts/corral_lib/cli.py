@@ -1,0 +1,256 @@
+"""The command line of scripts/corral."""
+import argparse
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+from . import cpio, elf, machine
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+TAIL_LINES = 40
+# What can stand in the boot arguments as it is; any other byte gets a backslash (firmware/boot.h).
+PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                  b"!#$%&()*+,-./:;<=>?@[]^_`{|}~") | frozenset(range(0x80, 0x100))
+
+DESCRIPTION = """\
+NAME
+  corral run - boot Corral in QEMU and run one program on it
+
+DESCRIPTION
+  Boots the kernel with PROGRAM, any static riscv64 Linux executable, as the machine's
+  first. Its output appears on standard output and standard error as it comes, nothing
+  else does; what arrives on standard input it can read. A terminal is passed through key
+  by key; Ctrl-C ends the run. PROGRAM is a path, or the name of a program that the build
+  made: bench, for one.
+"""
+EPILOG = """\
+EXIT STATUS
+  The program's own; 128+n when signal n ended it; 125 with a message when the machine
+  failed or panicked; 124 when the time was up; 130 on Ctrl-C; 2 for a wrong command line.
+
+EXAMPLES
+  corral run -- bench --benchmark_filter=cow
+      the benchmark's copy-on-write part, on 4 harts and 1 GiB
+  riscv64-linux-gnu-gcc -static -pthread -o hello hello.c && scripts/corral run -- ./hello one two
+      a program of your own, with arguments
+  corral run --harts 8 --mem 2G --file data.bin:/tmp/data.bin -- ./reader /tmp/data.bin < input.txt
+      with a file in the guest, and standard input
+  corral run --icount --harts 1 -- bench --benchmark_filter=cow_copy
+      the same numbers on every machine: 1 ns is 1 instruction
+  corral run --append 'tlb=rfence' --verbose -- ./hello
+      with a boot argument, and the kernel's messages on standard error
+
+FILES
+  build/virt-release/Image      the kernel, built when it is missing
+  build/results/last-run.log    the kernel's messages of the last run
+"""
+
+
+class UsageError(Exception):
+    """One line for the user: what was wrong on the command line."""
+
+
+def quote(word):
+    """A word of the boot arguments, such that firmware/ reads back exactly these bytes."""
+    raw = os.fsencode(word)
+    if not raw:
+        return '""'
+    return os.fsdecode(b"".join(bytes([c]) if c in PLAIN else b"\\" + bytes([c]) for c in raw))
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="corral", description="Runs programs on Corral. See: corral run --help")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run", help="boot and run a program", description=DESCRIPTION, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="corral run [OPTION]... -- PROGRAM [ARG...]")
+    add = run.add_argument
+    add("--harts", type=int, metavar="N", help="number of harts, 1 to 8 (default 4; 1 with --icount)")
+    add("--mem", default="1G", metavar="SIZE", help="memory: 64M to 8G (default 1G)")
+    add("--icount", action="store_true", help="count instructions: 1 ns of guest time is 1 instruction")
+    add("--append", action="append", default=[], metavar="ARGS", help="more boot arguments for the kernel")
+    add("--file", action="append", default=[], metavar="HOST[:GUEST]",
+        help="put a file or directory into the guest (default: /NAME); may be repeated")
+    add("--qemu-args", action="append", default=[], metavar="STRING", help="more arguments for QEMU")
+    add("--timeout", type=float, metavar="S", help="give up after S seconds, with status 124")
+    add("--kernel", metavar="FILE", help="another kernel (default build/virt-release/Image)")
+    add("--initramfs", metavar="FILE", help="another initramfs, as it is; PROGRAM is then a path in it")
+    add("--build", default=os.environ.get("CORRAL_BUILD", os.path.join(ROOT, "build")), metavar="DIR",
+        help="where things were built (default build/, or $CORRAL_BUILD)")
+    add("--log", metavar="FILE", help="the kernel's messages go there (default build/results/last-run.log)")
+    add("--verbose", action="store_true", help="the kernel's messages on standard error, too")
+    add("--qemu", default=os.environ.get("CORRAL_QEMU", "qemu-system-riscv64"), help=argparse.SUPPRESS)
+    add("program", nargs="*", metavar="PROGRAM [ARG...]", help="what to run, and its arguments")
+    return top
+
+
+def parse(argv):
+    """Splits at the first lone "--" by hand, so that the program's own options stay its own."""
+    top = parser()
+    own, rest = argv, []
+    if "--" in argv:
+        own, rest = argv[:argv.index("--")], argv[argv.index("--") + 1:]
+    args = top.parse_args(own)
+    args.program += rest
+    if not args.program:
+        raise UsageError("no program given; see corral run --help")
+    check(args)
+    return args
+
+
+def check(args):
+    if args.harts is None:
+        args.harts = 1 if args.icount else 4
+    if not 1 <= args.harts <= 8:
+        raise UsageError(f"--harts {args.harts}: 1 to 8")
+    if not re.fullmatch(r"[1-9][0-9]*[KMGkmg]?", args.mem):
+        raise UsageError(f"--mem {args.mem}: a number with M or G, like 512M")
+    if args.timeout is not None and args.timeout <= 0:
+        raise UsageError(f"--timeout {args.timeout:g}: more than 0 seconds")
+    if args.icount and args.harts > 1:
+        warn(f"--icount with {args.harts} harts: they take turns, so times mean little")
+
+
+def warn(message):
+    print(f"corral: {message}", file=sys.stderr, flush=True)
+
+
+def find_program(name, build):
+    """A path as it is; a bare name also among the built programs."""
+    if "/" in name or os.path.isfile(name):
+        return name
+    for place in ("user", "user/tests"):
+        path = os.path.join(build, place, name)
+        if os.path.isfile(path):
+            return path
+    if os.path.isdir(os.path.join(ROOT, "user", name)):
+        make(build, "user")
+        return os.path.join(build, "user", name)
+    raise UsageError(f"{name}: no such file, nor a program in {os.path.join(build, 'user')}")
+
+
+def find_kernel(args):
+    if args.kernel:
+        if not os.path.isfile(args.kernel):
+            raise UsageError(f"--kernel {args.kernel}: no such file")
+        return args.kernel
+    path = os.path.join(args.build, "virt-release", "Image")
+    if not os.path.isfile(path):
+        warn("building the kernel first")
+        make(args.build, "image")
+    return path
+
+
+def make(build, target):
+    command = ["make", "-s", "-C", ROOT, "-j", str(os.cpu_count() or 1), "O=" + os.path.abspath(build), target]
+    if subprocess.run(command, stdout=sys.stderr.fileno(), check=False).returncode != 0:
+        raise machine.MachineFailed(f"could not build: {shlex.join(command)}")
+
+
+def initramfs(args, program, guest):
+    archive = cpio.Initramfs()
+    for spec in args.file:
+        host, to = cpio.split_spec(spec)
+        try:
+            archive.add(host, to)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--file {spec}: {getattr(error, 'strerror', None) or error}") from None
+    archive.add(program, guest, 0o755)
+    return archive.to_bytes()
+
+
+def qemu_command(args, kernel, initrd, guest, tty):
+    words = ["console=mux", f"tty={int(tty)}", "init=" + quote(guest)] + args.append
+    words += ["--"] + [quote(word) for word in args.program[1:]]
+    command = [args.qemu, "-M", "virt", "-smp", str(args.harts), "-m", args.mem, "-nodefaults", "-display", "none",
+               "-serial", "stdio", "-monitor", "none", "-no-reboot", "-kernel", kernel, "-initrd", initrd,
+               "-append", " ".join(words)]
+    if args.icount:
+        command += ["-icount", "shift=0,sleep=off,align=off"]
+    for more in args.qemu_args:
+        command += shlex.split(more)
+    return command
+
+
+def prepare(args):
+    """(file descriptor of the initramfs to inherit, its path for QEMU, the program's path in the guest)"""
+    if args.initramfs:
+        if not os.path.isfile(args.initramfs):
+            raise UsageError(f"--initramfs {args.initramfs}: no such file")
+        return None, args.initramfs, args.program[0]
+    program = find_program(args.program[0], args.build)
+    elf.check_program(program)
+    guest = "/bin/" + os.path.basename(program)
+    fd, path = machine.memory_file("initramfs", initramfs(args, program, guest))
+    return fd, path, guest
+
+
+def open_stdin():
+    """Our standard input, or None where it is closed."""
+    try:
+        os.fstat(0)
+        return 0
+    except OSError:
+        return None
+
+
+def open_log(args):
+    path = args.log or os.path.join(args.build, "results", "last-run.log")
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        return open(path, "wb"), path
+    except OSError as error:
+        if args.log:
+            raise UsageError(f"--log {path}: {error.strerror}") from None
+        return None, None
+
+
+def run(args):
+    kernel = find_kernel(args)
+    fd, initrd, guest = prepare(args)
+    stdin = open_stdin()
+    tty = stdin is not None and machine.usable_terminal(stdin)
+    log, path = open_log(args)
+    guest_machine = machine.Machine(
+        qemu_command(args, kernel, initrd, guest, tty), pass_fds=() if fd is None else (fd,), timeout=args.timeout,
+        stdin=stdin, log=log, verbose=args.verbose)
+    try:
+        return guest_machine.run()
+    except machine.MachineFailed as error:
+        if not args.verbose:
+            show_tail(bytes(guest_machine.kernel_log), path)
+        warn(str(error))
+        return error.status
+
+
+def show_tail(log, path):
+    """The end of the kernel's messages: of Corral's own, where it came that far, not the firmware's banner."""
+    lines = log.decode(errors="replace").rstrip().splitlines()
+    own = next((i for i, line in enumerate(lines) if re.match(r"\[ *\d+\.\d+\]", line)), 0)
+    tail = lines[own:][-TAIL_LINES:]
+    if len(tail) < len(lines[own:]) and path:
+        warn(f"the last {len(tail)} of {len(lines)} lines of {path}:")
+    sys.stderr.write("".join(line + "\n" for line in tail))
+
+
+def main(argv):
+    machine.wake_on_signals()
+    try:
+        return run(parse(argv))
+    except (UsageError, elf.NotRunnable) as error:
+        warn(str(error))
+        return 2
+    except machine.MachineFailed as error:
+        warn(str(error))
+        return error.status
+    except machine.Interrupted as error:
+        warn(f"ended by {signal.Signals(error.signum).name}")
+        return 128 + error.signum
+    except BrokenPipeError:
+        # Nobody reads our output any more: as any filter, quietly.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
