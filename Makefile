@@ -73,7 +73,8 @@ KCFLAGS    = -std=gnu11 -O2 -g $(ABI) -ffreestanding -fno-pic -fno-pie -fno-comm
 KLDFLAGS   = $(filter-out $(CC_ONLY),-march=rv64imac_zicsr_zifencei -mabi=lp64) -nostdlib -static -no-pie \
 	-Wl,--build-id=none -Wl,--gc-sections -Wl,--fatal-warnings -Wl,-z,max-page-size=4096 -Wl,--no-dynamic-linker \
 	-Wl,--no-warn-rwx-segments -Wl,--defsym=vfprintf=__i_vfprintf -T linker/kernel.ld
-KLIBS      = -L$(PICOLIBC)/lib/rv64imac/lp64 -l:libc.a
+# The -O2 build: the other one wants save and restore routines of libgcc, which has no lp64 here.
+KLIBS      = -L$(PICOLIBC)/lib/release/rv64imac/lp64 -l:libc.a
 
 objects    = $(foreach layer,$(LAYERS),$(addprefix $(B)/$(1)/$(layer)/,$($(layer)-y)))
 LIBFDT_OBJ := $(addprefix $(B)/libfdt/,fdt.o fdt_addresses.o fdt_ro.o fdt_rw.o fdt_strerror.o fdt_sw.o fdt_wip.o \
