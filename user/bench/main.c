@@ -1,0 +1,102 @@
+/*
+ * The benchmark: static, plain Linux C, the same binary on Corral and on Linux. The main thread stays on the first hart
+ * that it may use; children inherit that, and the benchmarks of several harts place the rest.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "user/bench/catalog.h"
+#include "user/bench/machine.h"
+#include "user/bench/options.h"
+#include "user/bench/progress.h"
+#include "user/bench/report.h"
+
+enum { EXIT_MEASURED = 0, EXIT_WRONG = 1, EXIT_USAGE = 2 };
+
+static int complain(int status, const char *message)
+{
+	fprintf(stderr, "bench: %s\n", message);
+	return status;
+}
+
+static void list(const struct catalog *catalog)
+{
+	unsigned i;
+
+	for (i = 0; i < catalog->count; i++)
+		puts(catalog->results[i].name);
+	fflush(stdout);
+}
+
+/* Returns how many failed. */
+static unsigned run_all(const struct options *options, struct catalog *catalog)
+{
+	uint64_t memory = options->memory ? options->memory : machine_memory_free();
+	struct counters unused;
+	unsigned i, failed = 0;
+
+	counters_read(&unused);
+	progress_init();
+	for (i = 0; i < catalog->count; i++) {
+		progress_show(i + 1, catalog->count, catalog->results[i].name);
+		runner_run(options, memory, &catalog->results[i]);
+		if (catalog->results[i].status != BENCH_FAILED)
+			continue;
+		progress_end();
+		fprintf(stderr, "bench: %s: %s\n", catalog->results[i].name, catalog->results[i].message);
+		failed++;
+	}
+	progress_end();
+	return failed;
+}
+
+static int measure(const char *executable, const struct options *options, struct catalog *catalog)
+{
+	int error = machine_pin(0);
+	unsigned failed;
+
+	if (error)
+		fprintf(stderr, "bench: cannot stay on one hart: %s\n", strerror(-error));
+	/* A kernel that does not know it has no transparent huge pages to turn off. */
+	if (!options->transparent_huge)
+		prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	failed = run_all(options, catalog);
+	if (options->json)
+		json_write(stdout, executable, options, catalog);
+	table_write(options->json ? stderr : stdout, catalog);
+	if (ferror(stdout))
+		return complain(EXIT_WRONG, "could not write the report");
+	return failed ? EXIT_WRONG : EXIT_MEASURED;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct catalog catalog;
+	char message[160];
+	int error = machine_init();
+
+	if (error) {
+		snprintf(message, sizeof(message), "cannot tell which harts there are: %s", strerror(-error));
+		return complain(EXIT_WRONG, message);
+	}
+	if (!options_parse(&options, argc, argv, message, sizeof(message))) {
+		complain(EXIT_USAGE, message);
+		return EXIT_USAGE;
+	}
+	if (options.help) {
+		fputs(options_help, stdout);
+		return EXIT_MEASURED;
+	}
+	if (catalog_make(&options, &catalog) != 0)
+		return complain(EXIT_WRONG, "no memory for the list of benchmarks");
+	if (!catalog.count)
+		return complain(EXIT_USAGE, "no benchmark has such a name (see --list)");
+	if (options.list) {
+		list(&catalog);
+		return EXIT_MEASURED;
+	}
+	return measure(argv[0], &options, &catalog);
+}
