@@ -7,6 +7,7 @@
 #ifndef MM_COREMAP_H
 #define MM_COREMAP_H
 
+#include "lib/errno.h"
 #include "lib/list.h"
 #include "lib/lock.h"
 #include "lib/types.h"
@@ -74,6 +75,10 @@ static inline void *frame_data(pfn_t pfn)
  * backed and zero. Called once, on one hart, after hw_harts() is known. Panics if nothing is left.
  */
 void coremap_init(const struct phys_range *ram, size_t nram, const struct phys_range *reserved, size_t nreserved);
+
+/* Every frame of RAM in turn, lowest first; 0 behind the last. */
+pfn_t frame_first(void);
+pfn_t frame_next(pfn_t pfn);
 
 /* Whether pfn lies in a RAM range that coremap_init was given. */
 bool frame_exists(pfn_t pfn);

@@ -29,6 +29,7 @@ struct mapping {
 	uint64_t max_perm;	/* PERM_*: what mprotect may grant */
 	bool shared;		/* writes reach the object; otherwise they make private copies */
 	enum mapping_fork fork;
+	uint64_t audited; /* the audit's own count; otherwise 0 */
 } CACHE_ALIGNED; /* entries store its address >> 6 */
 
 void mapping_init(void);

@@ -19,7 +19,13 @@ int object_create(uint64_t bytes, const void *source, uint64_t source_bytes, str
 void object_get(struct object *object);
 void object_put(struct object *object); /* the last one gives its frames back */
 
+/* Whether the caller's reference is the only one: no open file, no mapping. It stays so only under what guards that reference. */
+bool object_is_sole(const struct object *object);
+
 uint64_t object_bytes(const struct object *object);
+/* Makes it longer (zeros) or shorter (what was behind the end is gone, and is zeros if it grows again; its frames stay until the
+ * object goes, and so do mappings that have them). 0. The caller serialises calls. */
+int object_resize(struct object *object, uint64_t bytes) MUST_CHECK;
 
 /*
  * The frame of page `index`, filled or cleared if it is not there yet, with one count for the caller. Takes the object's

@@ -1,0 +1,172 @@
+/*
+ * The audit: walks every space, object and frame and compares what they say of each other. Nothing else may run in mm/.
+ * What it checks is numbered as in docs/architecture.md, "What is true at all times".
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "mm/mapping.h"
+#include "mm/object.h"
+#include "mm/object_list.h"
+#include "mm/slab.h"
+#include "mm/space_list.h"
+#include "mm/walk.h"
+
+#define REPORTS_MAX 20
+
+struct audit {
+	void (*report)(const char *line);
+	unsigned violations;
+	bool settling; /* second round: descriptors are compared and their marks taken back */
+};
+
+static void __attribute__((format(printf, 2, 3))) violation(struct audit *audit, const char *fmt, ...)
+{
+	char line[160];
+	va_list ap;
+
+	if (audit->violations++ >= REPORTS_MAX)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	audit->report(line);
+}
+
+/* Descriptors are reached from slots only: the first round counts them, the second compares at the first it meets. */
+static void audit_mapping(struct audit *audit, struct mapping *mapping)
+{
+	uint64_t slots;
+
+	if (mapping->object == NULL)
+		return;
+	if (!audit->settling) {
+		mapping->audited++;
+		return;
+	}
+	slots = atomic_load_explicit(&mapping->slots, memory_order_relaxed);
+	if (mapping->audited != 0 && mapping->audited != slots)
+		violation(audit, "1: a mapping descriptor counts %llu slots, %llu name it", (unsigned long long)slots,
+			  (unsigned long long)mapping->audited);
+	mapping->audited = 0;
+}
+
+static void audit_page(struct audit *audit, struct space *space, pte_t pte, const struct mapping *mapping, uint64_t va)
+{
+	struct frame *frame = frame_of(pte_pfn(pte));
+	uint32_t count;
+
+	(void)space;
+	if (!frame_exists(pte_pfn(pte))) {
+		violation(audit, "4: %#llx maps %#llx, which is not RAM", (unsigned long long)va,
+			  (unsigned long long)pte_pfn(pte).v);
+		return;
+	}
+	if (audit->settling)
+		return;
+	frame->audited++;
+	count = atomic_load_explicit(&frame->count, memory_order_relaxed);
+	if (frame->kind != FRAME_ANON && frame->kind != FRAME_OBJECT && frame->kind != FRAME_ZERO)
+		violation(audit, "4: %#llx maps a frame of kind %u", (unsigned long long)va, frame->kind);
+	if ((pte.v & (PTE_V | PTE_W)) == (PTE_V | PTE_W) && !mapping->shared &&
+	    (frame->kind != FRAME_ANON || count != 1))
+		violation(audit, "3: %#llx is writable, kind %u, count %u", (unsigned long long)va, frame->kind, count);
+	if ((pte.v & (PTE_V | PTE_W | PTE_X)) == (PTE_V | PTE_W | PTE_X))
+		violation(audit, "4: %#llx is writable and executable", (unsigned long long)va);
+	if ((pte.v & PTE_W) != 0 && (pte.v & PTE_MAYWRITE) == 0)
+		violation(audit, "3: %#llx is writable, but not by right", (unsigned long long)va);
+	if (((pte.v & PTE_SHARED) != 0) != (mapping->shared && pte_is_valid(pte)) && pte_is_valid(pte))
+		violation(audit, "3: %#llx and its mapping do not agree on sharing", (unsigned long long)va);
+}
+
+static void audit_table(struct audit *audit, struct space *space, pfn_t table, unsigned level, uint64_t va)
+{
+	struct frame *frame = frame_of(table);
+	unsigned entries = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES;
+	unsigned used = 0;
+
+	if (!audit->settling)
+		frame->audited++;
+	if (frame->kind != FRAME_TABLE || frame->level != level || frame->table.stale)
+		violation(audit, "5: %#llx: kind %u, level %u for %u%s", (unsigned long long)va, frame->kind,
+			  frame->level, level, frame->table.stale ? ", stale" : "");
+	if (level == 0 && frame->table.side != NULL && !audit->settling)
+		frame_of(paddr_pfn(hw_paddr(frame->table.side)))->audited++;
+	for (unsigned i = 0; i < entries; i++) {
+		pte_t pte = pte_load(pt_slot(table, i));
+		uint64_t at = va + i * pt_span(level);
+
+		if (pte_is_none(pte))
+			continue;
+		used++;
+		if (level > 0 && pte_is_table(pte)) {
+			audit_table(audit, space, pte_pfn(pte), level - 1, at);
+		} else if (pte_is_reservation(pte)) {
+			audit_mapping(audit, pte_mapping(pte));
+		} else if (level == 0 && pte_is_page(pte)) {
+			audit_page(audit, space, pte, table_mapping(frame, i), at);
+			audit_mapping(audit, table_mapping(frame, i));
+		} else {
+			violation(audit, "5: %#llx: entry %#llx means nothing", (unsigned long long)at,
+				  (unsigned long long)pte.v);
+		}
+	}
+	if (used != frame->table.used)
+		violation(audit, "5: %#llx: a table with %u entries counts %u", (unsigned long long)va, used,
+			  frame->table.used);
+}
+
+static void audit_space(void *ctx, struct space *space)
+{
+	audit_table(ctx, space, space->root, PT_ROOT, 0);
+}
+
+static void audit_object_page(void *ctx, uint64_t index, pfn_t pfn)
+{
+	struct frame *frame = frame_of(pfn);
+
+	frame->audited++;
+	if (frame->kind != FRAME_OBJECT || frame->object.index != index)
+		violation(ctx, "1: an object's page %llu is of kind %u, page %llu", (unsigned long long)index,
+			  frame->kind, (unsigned long long)frame->object.index);
+}
+
+static void audit_object(void *ctx, struct object *object)
+{
+	object_visit(object, audit_object_page, ctx);
+}
+
+/* Compares the frame's count with what was seen of it, and takes the mark back. 1 if it is free. */
+static uint64_t audit_frame(struct audit *audit, pfn_t pfn)
+{
+	struct frame *frame = frame_of(pfn);
+	uint32_t count = atomic_load_explicit(&frame->count, memory_order_relaxed);
+	uint32_t seen = frame->audited;
+	bool counted = frame->kind == FRAME_ANON || frame->kind == FRAME_OBJECT || frame->kind == FRAME_TABLE;
+
+	frame->audited = 0;
+	if (counted && count != seen)
+		violation(audit, "1: frame %#llx of kind %u has count %u, %u name it", (unsigned long long)pfn.v,
+			  frame->kind, count, seen);
+	if (frame->kind == FRAME_FREE && (count != 0 || seen != 0))
+		violation(audit, "2: frame %#llx is free with count %u, %u name it", (unsigned long long)pfn.v, count,
+			  seen);
+	return frame->kind == FRAME_FREE;
+}
+
+unsigned mm_audit(void (*report)(const char *line))
+{
+	struct audit audit = { .report = report };
+	uint64_t free = 0;
+
+	space_list_visit(audit_space, &audit);
+	object_list_visit(audit_object, &audit);
+	audit.settling = true;
+	space_list_visit(audit_space, &audit);
+	for (pfn_t pfn = frame_first(); pfn.v != 0; pfn = frame_next(pfn))
+		free += audit_frame(&audit, pfn);
+	if (free != frames_free())
+		violation(&audit, "2: %llu frames are free, the allocator has %llu", (unsigned long long)free,
+			  (unsigned long long)frames_free());
+	return audit.violations;
+}

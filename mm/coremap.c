@@ -1,0 +1,326 @@
+/*
+ * Frames: reference counts, and a magazine of free ones for each hart in front of the buddy allocator.
+ *
+ * Invariants: a frame is free exactly when its count is 0; it then lies in one magazine or in one buddy block. Counts
+ * neither wrap nor go below 0: both are CHECKed, always.
+ * Locks: each magazine has one, all but uncontended: only a hart that finds no memory at all looks into another's.
+ * Memory order: frame_put releases, and the last put acquires before it frees, so whatever anybody did with a frame is
+ * done before it is handed out again; frame_is_sole acquires for the same reason.
+ * Does not: know who maps a frame. Callers put a frame only after the fence that takes it out of reach (tlb.c).
+ */
+#include "mm/coremap.h"
+
+#define MAGAZINE_FRAMES 62 /* eight lines with the header */
+#define MAGAZINE_BATCH	32
+
+struct magazine {
+	struct spinlock lock;
+	_Atomic uint32_t n; /* [lock]; read by frames_free without it */
+	pfn_t frames[MAGAZINE_FRAMES]; /* [lock] the last one freed is the next one given out: it is in the cache */
+} CACHE_ALIGNED;
+
+static struct {
+	const struct phys_range *ram; /* never written after coremap_init, like everything here */
+	size_t nram;
+	struct magazine *magazines; /* hw_harts() of them */
+	uint64_t total;
+	pfn_t zero;
+} coremap;
+
+bool frame_exists(pfn_t pfn)
+{
+	uint64_t pa = pfn_paddr(pfn).v;
+
+	for (size_t i = 0; i < coremap.nram; i++)
+		if (pa >= coremap.ram[i].start.v && pa < coremap.ram[i].end.v)
+			return true;
+	return false;
+}
+
+pfn_t frame_first(void)
+{
+	return paddr_pfn(coremap.ram[0].start);
+}
+
+pfn_t frame_next(pfn_t pfn)
+{
+	uint64_t pa = pfn_paddr(pfn).v + PAGE_SIZE;
+
+	for (size_t i = 0; i < coremap.nram; i++) {
+		if (pa < coremap.ram[i].start.v)
+			return paddr_pfn(coremap.ram[i].start);
+		if (pa < coremap.ram[i].end.v)
+			return paddr_pfn(PADDR(pa));
+	}
+	return PFN(0);
+}
+
+static void add_free(uint64_t start, uint64_t end)
+{
+	if (start >= end)
+		return;
+	buddy_add(paddr_pfn(PADDR(start)), (end - start) >> PAGE_SHIFT);
+	coremap.total += (end - start) >> PAGE_SHIFT;
+}
+
+static void magazines_init(void)
+{
+	uint64_t bytes = hw_harts() * sizeof(struct magazine);
+	unsigned order = 0;
+	pfn_t pfn;
+
+	while ((PAGE_SIZE << order) < bytes)
+		order++;
+	if (!buddy_alloc(order, &pfn))
+		hw_panic("no memory: not even for %u harts' magazines", hw_harts());
+	coremap.magazines = frame_data(pfn);
+	for (uint64_t i = 0; i < (UINT64_C(1) << order); i++) {
+		hw_page_clear(frame_data(PFN(pfn.v + i)));
+		frame_of(PFN(pfn.v + i))->kind = FRAME_RESERVED;
+	}
+	coremap.total -= UINT64_C(1) << order;
+}
+
+void coremap_init(const struct phys_range *ram, size_t nram, const struct phys_range *reserved, size_t nreserved)
+{
+	coremap.ram = ram;
+	coremap.nram = nram;
+	coremap.total = 0;
+	buddy_init();
+
+	for (size_t i = 0; i < nram; i++) {
+		uint64_t at = ram[i].start.v;
+
+		for (size_t r = 0; r < nreserved && at < ram[i].end.v; r++) {
+			if (reserved[r].end.v <= at)
+				continue;
+			add_free(at, MIN(reserved[r].start.v, ram[i].end.v));
+			at = MAX(at, reserved[r].end.v);
+		}
+		add_free(at, ram[i].end.v);
+	}
+	magazines_init();
+	if (frame_alloc_zeroed(FRAME_ZERO, &coremap.zero) != 0)
+		hw_panic("no memory: not even for the zero frame");
+	coremap.total--;
+}
+
+/* Half of what another hart has put by, so that neither is left with nothing. */
+static unsigned magazine_steal(pfn_t *out)
+{
+	for (unsigned h = 0; h < hw_harts(); h++) {
+		struct magazine *from = &coremap.magazines[h];
+
+		spin_lock(&from->lock, RANK_MAGAZINE);
+		uint32_t n = atomic_load_explicit(&from->n, memory_order_relaxed);
+		uint32_t take = MIN((n + 1) / 2, MAGAZINE_BATCH);
+
+		for (uint32_t i = 0; i < take; i++)
+			out[i] = from->frames[n - 1 - i];
+		atomic_store_explicit(&from->n, n - take, memory_order_relaxed);
+		spin_unlock(&from->lock, RANK_MAGAZINE);
+		if (take != 0)
+			return take;
+	}
+	return 0;
+}
+
+static bool take_slow(pfn_t *out)
+{
+	pfn_t batch[MAGAZINE_BATCH];
+	unsigned n = buddy_alloc_batch(batch, MAGAZINE_BATCH);
+
+	if (n == 0)
+		n = magazine_steal(batch);
+	if (n == 0)
+		return false;
+	*out = batch[--n];
+
+	struct magazine *mine = &coremap.magazines[hw_hart()];
+
+	spin_lock(&mine->lock, RANK_MAGAZINE);
+	uint32_t have = atomic_load_explicit(&mine->n, memory_order_relaxed);
+
+	while (n != 0 && have < MAGAZINE_FRAMES)
+		mine->frames[have++] = batch[--n];
+	atomic_store_explicit(&mine->n, have, memory_order_relaxed);
+	spin_unlock(&mine->lock, RANK_MAGAZINE);
+	if (n != 0)
+		buddy_free_batch(batch, n);
+	return true;
+}
+
+static bool take(pfn_t *out)
+{
+	struct magazine *mine = &coremap.magazines[hw_hart()];
+
+	spin_lock(&mine->lock, RANK_MAGAZINE);
+	/* relaxed: n is guarded by the lock; it is atomic for frames_free alone, which asks for no order */
+	uint32_t n = atomic_load_explicit(&mine->n, memory_order_relaxed);
+
+	if (LIKELY(n != 0)) {
+		*out = mine->frames[n - 1];
+		atomic_store_explicit(&mine->n, n - 1, memory_order_relaxed);
+	}
+	spin_unlock(&mine->lock, RANK_MAGAZINE);
+	return LIKELY(n != 0) || take_slow(out);
+}
+
+static void frame_init(struct frame *frame, enum frame_kind kind, unsigned order)
+{
+	CHECK(frame->kind == FRAME_FREE && atomic_load_explicit(&frame->count, memory_order_relaxed) == 0);
+	frame->kind = (uint8_t)kind;
+	frame->order = (uint8_t)order;
+	/* relaxed: the frame is published by whatever store makes it reachable, which releases */
+	atomic_store_explicit(&frame->count, 1, memory_order_relaxed);
+}
+
+int frame_alloc(enum frame_kind kind, pfn_t *out)
+{
+	pfn_t pfn;
+
+	if (UNLIKELY(!take(&pfn)))
+		return -ENOMEM;
+	frame_init(frame_of(pfn), kind, 0);
+	*out = pfn;
+	return 0;
+}
+
+int frame_alloc_zeroed(enum frame_kind kind, pfn_t *out)
+{
+	int err = frame_alloc(kind, out);
+
+	if (err == 0)
+		hw_page_clear(frame_data(*out));
+	return err;
+}
+
+int frame_alloc_block(enum frame_kind kind, unsigned order, pfn_t *out)
+{
+	pfn_t pfn;
+
+	if (order == 0)
+		return frame_alloc(kind, out);
+	if (order >= BUDDY_ORDERS)
+		return -ENOMEM;
+	if (!buddy_alloc(order, &pfn)) {
+		/* Frames in magazines may be what keeps a block from being whole. */
+		coremap_drain();
+		if (!buddy_alloc(order, &pfn))
+			return -ENOMEM;
+	}
+	frame_init(frame_of(pfn), kind, order);
+	for (uint64_t i = 1; i < (UINT64_C(1) << order); i++)
+		frame_init(frame_of(PFN(pfn.v + i)), kind, 0);
+	*out = pfn;
+	return 0;
+}
+
+static void give_back(pfn_t pfn)
+{
+	struct magazine *mine = &coremap.magazines[hw_hart()];
+	pfn_t batch[MAGAZINE_BATCH];
+	unsigned over = 0;
+
+	spin_lock(&mine->lock, RANK_MAGAZINE);
+	uint32_t n = atomic_load_explicit(&mine->n, memory_order_relaxed);
+
+	if (UNLIKELY(n == MAGAZINE_FRAMES)) {
+		/* The oldest go: the newest are still in the cache. */
+		over = MAGAZINE_BATCH;
+		for (unsigned i = 0; i < over; i++)
+			batch[i] = mine->frames[i];
+		n -= over;
+		for (unsigned i = 0; i < n; i++)
+			mine->frames[i] = mine->frames[i + over];
+	}
+	mine->frames[n] = pfn;
+	atomic_store_explicit(&mine->n, n + 1, memory_order_relaxed);
+	spin_unlock(&mine->lock, RANK_MAGAZINE);
+	if (UNLIKELY(over != 0))
+		buddy_free_batch(batch, over);
+}
+
+static void frame_free(pfn_t pfn)
+{
+	struct frame *frame = frame_of(pfn);
+	unsigned order = frame->order;
+
+	frame->kind = FRAME_FREE;
+	if (LIKELY(order == 0)) {
+		give_back(pfn);
+		return;
+	}
+	for (uint64_t i = 1; i < (UINT64_C(1) << order); i++) {
+		frame_of(PFN(pfn.v + i))->kind = FRAME_FREE;
+		atomic_store_explicit(&frame_of(PFN(pfn.v + i))->count, 0, memory_order_relaxed);
+	}
+	buddy_free(pfn, order);
+}
+
+void frame_get(pfn_t pfn)
+{
+	struct frame *frame = frame_of(pfn);
+
+	if (frame->kind == FRAME_ZERO)
+		return;
+	/* relaxed: whoever counts up holds a count already, or the lock of a slot that does */
+	uint32_t old = atomic_fetch_add_explicit(&frame->count, 1, memory_order_relaxed);
+
+	CHECK(old != 0 && old != UINT32_MAX);
+}
+
+void frame_put(pfn_t pfn)
+{
+	struct frame *frame = frame_of(pfn);
+
+	if (frame->kind == FRAME_ZERO)
+		return;
+	/* release: pairs with the acquire below and in frame_is_sole */
+	uint32_t old = atomic_fetch_sub_explicit(&frame->count, 1, memory_order_release);
+
+	CHECK(old != 0);
+	if (old == 1) {
+		atomic_thread_fence(memory_order_acquire);
+		frame_free(pfn);
+	}
+}
+
+bool frame_is_sole(pfn_t pfn)
+{
+	/* acquire: pairs with the release in frame_put */
+	return atomic_load_explicit(&frame_of(pfn)->count, memory_order_acquire) == 1;
+}
+
+pfn_t frame_zero(void)
+{
+	return coremap.zero;
+}
+
+uint64_t frames_total(void)
+{
+	return coremap.total;
+}
+
+uint64_t frames_free(void)
+{
+	uint64_t n = buddy_free_frames();
+
+	for (unsigned h = 0; h < hw_harts(); h++)
+		n += atomic_load_explicit(&coremap.magazines[h].n, memory_order_relaxed);
+	return n;
+}
+
+void coremap_drain(void)
+{
+	for (unsigned h = 0; h < hw_harts(); h++) {
+		struct magazine *m = &coremap.magazines[h];
+
+		spin_lock(&m->lock, RANK_MAGAZINE);
+		uint32_t n = atomic_load_explicit(&m->n, memory_order_relaxed);
+
+		buddy_free_batch(m->frames, n);
+		atomic_store_explicit(&m->n, 0, memory_order_relaxed);
+		spin_unlock(&m->lock, RANK_MAGAZINE);
+	}
+}

@@ -1,0 +1,396 @@
+/*
+ * What mmap, munmap, mprotect and madvise do to a range: one short function a kind of entry, under a locked range.
+ *
+ * Each call validates and allocates first (range_split), then edits. Pages that go are parked, shot down, and only then
+ * put: the table itself remembers them meanwhile, so nothing is allocated to free memory.
+ * Locks: those of the range (range.h). Everything here runs to its end under them, so no hart ever sees half a change to
+ * a table, nor a translation that outlived its call.
+ */
+#include "lib/check.h"
+#include "lib/errno.h"
+#include "mm/place.h"
+#include "mm/range.h"
+#include "mm/tlb.h"
+#include "mm/walk.h"
+
+static bool range_is_sane(vaddr_t start, uint64_t bytes)
+{
+	return ((start.v | bytes) & PAGE_MASK) == 0 && bytes != 0 && start.v < USER_END && bytes <= USER_END - start.v;
+}
+
+/* The specification reserves W without R. */
+static uint64_t perm_normal(uint64_t perm)
+{
+	return (perm & PERM_W) != 0 ? perm | PERM_R : perm;
+}
+
+/* No page is ever writable and executable: docs/decisions/0003-write-xor-execute.md. */
+static bool perm_is_refused(uint64_t perm, const struct mapping *mapping)
+{
+	return (perm & ~mapping->max_perm) != 0 || (perm & (PERM_W | PERM_X)) == (PERM_W | PERM_X);
+}
+
+/* ---- Taking away, and putting reservations in place. */
+
+struct sweep {
+	pte_t fill;	 /* what entries become; none: nothing */
+	uint64_t filled; /* how many */
+};
+
+static int sweep_run(struct range *range, const struct run *run, void *ctx)
+{
+	struct sweep *sweep = ctx;
+	struct frame *frame = frame_of(run->table);
+	unsigned cleared = 0;
+
+	(void)range;
+	for (unsigned i = run->first; i < run->last; i++) {
+		_Atomic uint64_t *slot = pt_slot(run->table, i);
+		pte_t pte = pte_load(slot);
+
+		if (pte_is_none(pte)) {
+			if (sweep->fill.v == 0)
+				continue;
+		} else {
+			cleared++;
+			if (pte_is_page(pte)) {
+				mapping_put(table_mapping(frame, i), 1);
+				frame_put(pte_pfn(pte));
+			} else {
+				mapping_put(pte_mapping(pte), 1);
+			}
+		}
+		pte_store(slot, sweep->fill);
+	}
+	frame->table.used = (uint16_t)(frame->table.used - cleared);
+	if (sweep->fill.v != 0) {
+		frame->table.used = (uint16_t)(frame->table.used + (run->last - run->first));
+		sweep->filled += run->last - run->first;
+	}
+	return 0;
+}
+
+static int find_used(struct range *range, const struct run *run, void *ctx)
+{
+	(void)range;
+	(void)ctx;
+	for (unsigned i = run->first; i < run->last; i++)
+		if (!pte_is_none(pte_load(pt_slot(run->table, i))))
+			return -EEXIST;
+	return 0;
+}
+
+/* Replaces what is in the locked range by `fill`, whose descriptor gets a count for each entry. Cannot fail. */
+static void replace(struct range *range, pte_t fill)
+{
+	struct sweep sweep = { .fill = fill };
+	int err;
+
+	range_unlink(range, NULL);
+	err = range_each(range, range_park, NULL);
+	range_shootdown(range);
+	if (fill.v != 0) /* counted ahead, so that no entry ever names a descriptor that does not know of it */
+		mapping_get(pte_mapping(fill), (range->end - range->start) >> PAGE_SHIFT);
+	err |= range_each(range, sweep_run, &sweep);
+	if (fill.v != 0)
+		mapping_put(pte_mapping(fill), ((range->end - range->start) >> PAGE_SHIFT) - sweep.filled);
+	CHECK(err == 0);
+}
+
+static int map_at(struct space *space, vaddr_t at, uint64_t bytes, bool replacing, pte_t fill)
+{
+	struct range range;
+	int err = 0;
+
+	range_lock(&range, space, at.v, at.v + bytes);
+	if (!replacing)
+		err = range_each(&range, find_used, NULL);
+	if (err == 0)
+		err = range_split(&range, true);
+	if (err == 0)
+		replace(&range, fill);
+	range_unlock(&range);
+	return err;
+}
+
+static int map_anywhere(struct space *space, vaddr_t *at, uint64_t bytes, pte_t fill)
+{
+	for (;;) {
+		int err = place_find(space, bytes, at);
+
+		if (err != 0)
+			return err;
+		err = map_at(space, *at, bytes, false, fill);
+		/* Another thread may have taken what we found: it got somewhere, and we look again. */
+		if (err != -EEXIST) {
+			if (err == 0)
+				place_taken(space, *at);
+			return err;
+		}
+	}
+}
+
+int space_map(struct space *space, enum space_place place, vaddr_t *at, uint64_t bytes, uint64_t perm,
+	      struct mapping *mapping)
+{
+	pte_t fill = pte_reservation(mapping, perm_normal(perm));
+
+	if (perm_is_refused(perm_normal(perm), mapping))
+		return -EACCES;
+	if (place != PLACE_HINT)
+		return range_is_sane(*at, bytes) ? map_at(space, *at, bytes, place == PLACE_FIXED, fill) : -EINVAL;
+	if ((bytes & PAGE_MASK) != 0 || bytes == 0)
+		return -EINVAL;
+	if (at->v != 0 && range_is_sane(*at, bytes)) {
+		int err = map_at(space, *at, bytes, false, fill);
+
+		if (err != -EEXIST)
+			return err;
+	}
+	return map_anywhere(space, at, bytes, fill);
+}
+
+/* An object's descriptor depends on the address, so that is settled first. */
+int space_map_object(struct space *space, enum space_place place, vaddr_t *at, uint64_t bytes, uint64_t perm,
+		     uint64_t max_perm, struct object *object, uint64_t offset, bool shared)
+{
+	for (;;) {
+		struct mapping *mapping;
+		vaddr_t want = *at;
+		enum space_place how = place;
+		bool found = false;
+		int err = 0;
+
+		if (place == PLACE_HINT) {
+			how = PLACE_NO_REPLACE;
+			if (want.v == 0 || !range_is_sane(want, bytes)) {
+				err = place_find(space, bytes, &want);
+				found = true;
+			}
+		}
+		if (err == 0)
+			err = mapping_create(object, want.v - offset, max_perm, shared, &mapping);
+		if (err != 0)
+			return err;
+		err = space_map(space, how, &want, bytes, perm, mapping);
+		mapping_put(mapping, 1); /* the entries have theirs */
+		if (err == -EEXIST && place == PLACE_HINT) {
+			*at = VADDR(0);
+			continue;
+		}
+		if (err == 0 && found)
+			place_taken(space, want);
+		if (err == 0)
+			*at = want;
+		return err;
+	}
+}
+
+int space_unmap(struct space *space, vaddr_t start, uint64_t bytes)
+{
+	struct range range;
+	int err;
+
+	if (!range_is_sane(start, bytes))
+		return -EINVAL;
+	range_lock(&range, space, start.v, start.v + bytes);
+	err = range_split(&range, false);
+	if (err == 0)
+		replace(&range, PTE(0));
+	range_unlock(&range);
+	if (err == 0)
+		place_returned(space, start, bytes);
+	return err;
+}
+
+/* ---- Permissions. */
+
+struct protect {
+	uint64_t perm;
+	bool exec;  /* some page became executable */
+	bool grant; /* some page was given a permission */
+};
+
+/* The page's entry with these permissions. A page that nobody else has needs no fault to become writable again. */
+static pte_t page_with(pte_t pte, uint64_t perm, bool shared)
+{
+	uint64_t bits = pte.v & ~(PTE_V | PTE_RWX | PTE_MAYWRITE);
+	pfn_t pfn = pte_pfn(pte);
+
+	if (perm == 0)
+		return PTE(bits);
+	bits |= PTE_V | PTE_A | (perm & (PTE_R | PTE_X));
+	if ((perm & PERM_W) != 0) {
+		bits |= PTE_MAYWRITE;
+		if (shared || (frame_of(pfn)->kind == FRAME_ANON && frame_is_sole(pfn)))
+			bits |= PTE_W | PTE_D;
+	}
+	return PTE(bits);
+}
+
+static void protect_page(struct range *range, _Atomic uint64_t *slot, const struct mapping *mapping,
+			 struct protect *protect)
+{
+	pte_t old = pte_load(slot);
+	pte_t new = page_with(old, protect->perm, mapping->shared);
+	uint64_t expect = old.v;
+
+	/* acq_rel: as every change of a live entry; repeated only when hardware set A or D meanwhile */
+	while (!atomic_compare_exchange_weak_explicit(slot, &expect, new.v, memory_order_acq_rel, memory_order_relaxed))
+		new.v |= expect & (PTE_A | PTE_D);
+	if (pte_is_valid(old) && (old.v & ~new.v & (PTE_V | PTE_RWX)) != 0)
+		range->revoked = true;
+	if ((new.v & ~old.v & PTE_RWX) != 0)
+		protect->grant = true;
+	if ((new.v & ~old.v & PTE_X) != 0)
+		protect->exec = true;
+}
+
+static int protect_run(struct range *range, const struct run *run, void *ctx)
+{
+	struct protect *protect = ctx;
+	struct frame *frame = frame_of(run->table);
+
+	for (unsigned i = run->first; i < run->last; i++) {
+		_Atomic uint64_t *slot = pt_slot(run->table, i);
+		pte_t pte = pte_load(slot);
+		struct mapping *mapping;
+
+		if (pte_is_none(pte))
+			return -ENOMEM;
+		mapping = pte_is_page(pte) ? table_mapping(frame, i) : pte_mapping(pte);
+		if (perm_is_refused(protect->perm, mapping))
+			return -EACCES;
+		if (pte_is_page(pte))
+			protect_page(range, slot, mapping, protect);
+		else
+			pte_store(slot, pte_reservation(mapping, protect->perm));
+	}
+	return 0;
+}
+
+int space_protect(struct space *space, vaddr_t start, uint64_t bytes, uint64_t perm)
+{
+	struct protect protect = { .perm = perm_normal(perm) };
+	struct range range;
+	int err;
+
+	if (!range_is_sane(start, bytes))
+		return -EINVAL;
+	range_lock(&range, space, start.v, start.v + bytes);
+	err = range_split(&range, false);
+	if (err == 0)
+		err = range_each(&range, protect_run, &protect);
+	/* Also when a part was refused: what came before it has changed. Mere grants are found out by the others' faults. */
+	if (protect.grant && !range.revoked)
+		tlb_fence_local(space, start, bytes);
+	range_shootdown(&range);
+	range_unlock(&range);
+	if (protect.exec)
+		tlb_sync_icache(space);
+	return err;
+}
+
+/* ---- MADV_DONTNEED. */
+
+/* A leaf table of one permission and one mapping throughout folds into one reservation above it. */
+static pte_t fold(pfn_t table)
+{
+	struct frame *frame = frame_of(table);
+	pte_t all = PTE(0);
+
+	if (frame->table.used != PT_ENTRIES)
+		return all;
+	for (unsigned i = 0; i < PT_ENTRIES; i++) {
+		pte_t pte = pte_load(pt_slot(table, i));
+
+		if (pte_is_page(pte))
+			pte = page_reservation(pte, table_mapping(frame, i));
+		if (i == 0)
+			all = pte;
+		else if (pte.v != all.v)
+			return PTE(0);
+	}
+	return all;
+}
+
+static int discard_run(struct range *range, const struct run *run, void *ctx)
+{
+	struct frame *frame = frame_of(run->table);
+
+	(void)range;
+	for (unsigned i = run->first; i < run->last; i++) {
+		_Atomic uint64_t *slot = pt_slot(run->table, i);
+		pte_t pte = pte_load(slot);
+
+		if (pte_is_none(pte))
+			*(bool *)ctx = true;
+		if (run->level != 0 || !pte_is_page(pte))
+			continue;
+		/* The entry named the mapping as a page and names it as a reservation: its count stays. */
+		pte_store(slot, page_reservation(pte, table_mapping(frame, i)));
+		frame_put(pte_pfn(pte));
+	}
+	return 0;
+}
+
+int space_discard(struct space *space, vaddr_t start, uint64_t bytes)
+{
+	bool hole = false;
+	struct range range;
+	int err;
+
+	if (!range_is_sane(start, bytes))
+		return -EINVAL;
+	range_lock(&range, space, start.v, start.v + bytes);
+	/* Nothing to split: reservations are as they should be already. */
+	range_unlink(&range, fold);
+	err = range_each(&range, range_park, NULL);
+	range_shootdown(&range);
+	if (err == 0)
+		err = range_each(&range, discard_run, &hole);
+	range_unlock(&range);
+	return err == 0 && hole ? -ENOMEM : err;
+}
+
+/* ---- What fork does with a range. */
+
+static int set_fork_run(struct range *range, const struct run *run, void *ctx)
+{
+	struct mapping *mapping = ctx;
+	struct frame *frame = frame_of(run->table);
+
+	(void)range;
+	for (unsigned i = run->first; i < run->last; i++) {
+		_Atomic uint64_t *slot = pt_slot(run->table, i);
+		pte_t pte = pte_load(slot);
+		int err = 0;
+
+		if (pte_is_none(pte))
+			return -ENOMEM;
+		if ((pte_is_page(pte) ? table_mapping(frame, i) : pte_mapping(pte))->object != NULL)
+			return -EINVAL;
+		if (pte_is_page(pte))
+			err = table_set_mapping(run->table, i, mapping);
+		else
+			pte_store(slot, pte_reservation(mapping, pte.v & PERM_RWX));
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+int space_set_fork(struct space *space, vaddr_t start, uint64_t bytes, enum mapping_fork fork)
+{
+	struct range range;
+	int err;
+
+	if (!range_is_sane(start, bytes))
+		return -EINVAL;
+	range_lock(&range, space, start.v, start.v + bytes);
+	err = range_split(&range, false);
+	if (err == 0)
+		err = range_each(&range, set_fork_run, mapping_anon(fork));
+	range_unlock(&range);
+	return err;
+}

@@ -1,0 +1,196 @@
+/*
+ * Page faults: walk, lock the leaf table, decide by what stands in the entry, change the one entry.
+ *
+ * Invariants: a page becomes writable only here and in mprotect, under its table's lock, and only if it is anonymous and
+ * this entry is the only one that names its frame, or if it is of a shared mapping.
+ * Locks: the leaf table; above the leaves, the table whose reservation is split. The shootdown of a copy is done under the
+ * leaf's lock, so that the entry is not writable on one hart while another still reads the old frame.
+ * Memory order: pages are filled before the release store or swap that publishes them (pte.h).
+ * Does not: print, sleep, or look up regions: the entry says it all.
+ */
+#include "lib/check.h"
+#include "lib/errno.h"
+#include "mm/mapping.h"
+#include "mm/object.h"
+#include "mm/tlb.h"
+#include "mm/walk.h"
+
+/* What the entry must allow, and what hardware may want set beforehand; in the bits of both PTEs and permissions. */
+static uint64_t access_perm(enum access access)
+{
+	return access == ACCESS_WRITE ? PTE_W : access == ACCESS_READ ? PTE_R : PTE_X;
+}
+
+static uint64_t access_marks(enum access access)
+{
+	return access == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;
+}
+
+/* The access is allowed as things stand: hardware wants A or D set, or held on to an older entry. */
+static enum fault fault_allowed(struct space *space, _Atomic uint64_t *slot, pte_t pte, vaddr_t va, enum access access)
+{
+	uint64_t marks = access_marks(access);
+
+	if ((pte.v & marks) != marks) {
+		pte_set(slot, marks);
+		tlb_fence_local(space, vaddr_page(va), PAGE_SIZE);
+		return FAULT_OK;
+	}
+	/* What it held on to may be an invalid non-leaf entry: only a fence of every level covers that. */
+	mm_count(MM_SPURIOUS);
+	tlb_fence_local(space, va, 0);
+	return FAULT_OK;
+}
+
+/* Nobody else names the frame, or it is meant to be seen by all: as it is. Others find out by a spurious fault. */
+static enum fault write_in_place(struct space *space, _Atomic uint64_t *slot, vaddr_t va)
+{
+	pte_set(slot, PTE_W | PTE_A | PTE_D);
+	tlb_fence_local(space, vaddr_page(va), PAGE_SIZE);
+	mm_count(MM_COW_REUSES);
+	return FAULT_OK;
+}
+
+static enum fault break_cow(struct space *space, _Atomic uint64_t *slot, pte_t pte, vaddr_t va)
+{
+	pfn_t old = pte_pfn(pte);
+	uint8_t kind = frame_of(old)->kind;
+	pfn_t new;
+
+	if ((pte.v & PTE_SHARED) != 0 || (kind == FRAME_ANON && frame_is_sole(old)))
+		return write_in_place(space, slot, va);
+	if (frame_alloc(FRAME_ANON, &new) != 0)
+		return FAULT_OOM;
+	if (kind == FRAME_ZERO) {
+		hw_page_clear(frame_data(new));
+		mm_count(MM_ZERO_FILLS);
+	} else {
+		hw_page_copy(frame_data(new), frame_data(old));
+		mm_count(MM_COW_COPIES);
+	}
+	/*
+	 * Read-only first: were it writable at once, one hart could write to the new frame while another still reads the
+	 * old one through its TLB. Whoever wants to write meanwhile waits for the table's lock.
+	 */
+	pte_swap(slot, pte_leaf(new, pte.v & (PTE_R | PTE_X | PTE_MAYWRITE)));
+	tlb_shootdown(space, vaddr_page(va), PAGE_SIZE);
+	pte_set(slot, PTE_W | PTE_D);
+	frame_put(old);
+	return FAULT_OK;
+}
+
+static enum fault fault_page(struct space *space, _Atomic uint64_t *slot, pte_t pte, vaddr_t va, enum access access)
+{
+	if (!pte_is_valid(pte))
+		return FAULT_ACCERR; /* PROT_NONE */
+	if (access == ACCESS_WRITE && (pte.v & (PTE_W | PTE_MAYWRITE)) == PTE_MAYWRITE)
+		return break_cow(space, slot, pte, va);
+	if ((pte.v & access_perm(access)) != 0)
+		return fault_allowed(space, slot, pte, va, access);
+	return FAULT_ACCERR;
+}
+
+static enum fault fill_anon(_Atomic uint64_t *slot, uint64_t bits, enum access access)
+{
+	pfn_t pfn;
+
+	if (access != ACCESS_WRITE) {
+		pte_store(slot, pte_leaf(frame_zero(), bits));
+		mm_count(MM_ZERO_READS);
+		return FAULT_OK;
+	}
+	if (frame_alloc_zeroed(FRAME_ANON, &pfn) != 0)
+		return FAULT_OOM;
+	pte_store(slot, pte_leaf(pfn, bits | PTE_W));
+	mm_count(MM_ZERO_FILLS);
+	return FAULT_OK;
+}
+
+/* The object's page as it is, or a private copy of it for a write. */
+static enum fault fill_object(struct space *space, _Atomic uint64_t *slot, const struct mapping *mapping, uint64_t bits,
+			      vaddr_t va, enum access access)
+{
+	pfn_t page;
+	int err = object_frame(mapping->object, mapping_index(mapping, va), &page);
+
+	if (err != 0)
+		return err == -ENOMEM ? FAULT_OOM : FAULT_BUS;
+	mm_count(MM_OBJECT_FAULTS);
+	if (mapping->shared) {
+		bits |= PTE_SHARED | ((bits & PTE_MAYWRITE) != 0 ? PTE_W : 0);
+	} else if (access == ACCESS_WRITE) {
+		pfn_t copy;
+
+		if (frame_alloc(FRAME_ANON, &copy) != 0) {
+			frame_put(page);
+			return FAULT_OOM;
+		}
+		hw_page_copy(frame_data(copy), frame_data(page));
+		frame_put(page);
+		page = copy;
+		bits |= PTE_W;
+	}
+	if ((bits & PTE_X) != 0)
+		tlb_sync_icache(space); /* before any hart can fetch from it */
+	pte_store(slot, pte_leaf(page, bits));
+	return FAULT_OK;
+}
+
+/* A reservation in a leaf table: the page is touched for the first time. */
+static enum fault fault_fill(struct space *space, pfn_t table, _Atomic uint64_t *slot, pte_t pte, vaddr_t va,
+			     enum access access)
+{
+	struct mapping *mapping = pte_mapping(pte);
+	uint64_t bits = pte.v & (PTE_R | PTE_X);
+
+	if ((pte.v & access_perm(access)) == 0)
+		return FAULT_ACCERR;
+	if (table_set_mapping(table, pt_index(va, 0), mapping) != 0)
+		return FAULT_OOM;
+	if ((pte.v & PTE_W) != 0)
+		bits |= PTE_MAYWRITE;
+	if (mapping->object != NULL)
+		return fill_object(space, slot, mapping, bits, va, access);
+	return fill_anon(slot, bits, access);
+}
+
+/* No leaf table on the path yet: FAULT_OK when there is one a level further down now. */
+static enum fault fault_upper(pfn_t table, unsigned level, vaddr_t va, enum access access)
+{
+	pte_t pte = pte_load(pt_slot(table, pt_index(va, level)));
+
+	if (pte_is_none(pte))
+		return FAULT_MAPERR;
+	if ((pte.v & access_perm(access)) == 0)
+		return FAULT_ACCERR;
+	return table_split(table, level, pt_index(va, level), false) == 0 ? FAULT_OK : FAULT_OOM;
+}
+
+static enum fault fault_leaf(struct space *space, pfn_t table, vaddr_t va, enum access access)
+{
+	_Atomic uint64_t *slot = pt_slot(table, pt_index(va, 0));
+	pte_t pte = pte_load(slot);
+
+	if (pte_is_page(pte))
+		return fault_page(space, slot, pte, va, access);
+	if (pte_is_none(pte))
+		return FAULT_MAPERR;
+	return fault_fill(space, table, slot, pte, va, access);
+}
+
+enum fault space_fault(struct space *space, vaddr_t va, enum access access)
+{
+	if (va.v >= USER_END)
+		return FAULT_MAPERR;
+	mm_count(MM_FAULTS);
+	for (;;) {
+		unsigned level;
+		pfn_t table = walk_lock(space, va, &level);
+		enum fault fault = LIKELY(level == 0) ? fault_leaf(space, table, va, access)
+						      : fault_upper(table, level, va, access);
+
+		table_unlock(table);
+		if (LIKELY(level == 0) || fault != FAULT_OK)
+			return fault;
+	}
+}

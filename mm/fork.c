@@ -1,0 +1,146 @@
+/*
+ * Copying a space for fork: every private page becomes shared between the two, read-only in both, writable by right.
+ *
+ * Leaf tables are copied here, one by one; sharing whole tables (docs/architecture.md, "What is left open") will replace
+ * fork_leaf's call by a count and a detached entry, and nothing else.
+ * Invariants: a page that was writable is so in neither space when the parent's locks are let go, and no hart holds a
+ * writable translation of it: the parent was shot down under them. So no write can reach a page after somebody else took
+ * its copy of it.
+ * Locks: all the parent's tables. The child's need none: nobody can find them yet.
+ */
+#include "lib/errno.h"
+#include "mm/mapping.h"
+#include "mm/range.h"
+#include "mm/walk.h"
+
+static pte_t fork_reservation(pte_t pte)
+{
+	struct mapping *mapping = pte_mapping(pte);
+
+	if (mapping->fork == MAPPING_FORK_DROP)
+		return PTE(0);
+	mapping_get(mapping, 1);
+	return pte;
+}
+
+/* What the child has where the parent has this page. */
+static pte_t fork_page(struct range *range, _Atomic uint64_t *slot, pte_t pte, struct mapping *mapping)
+{
+	if (mapping->fork == MAPPING_FORK_DROP)
+		return PTE(0);
+	mapping_get(mapping, 1);
+	/* The child of a shared mapping faults the object's pages in when it needs them. */
+	if (mapping->fork == MAPPING_FORK_WIPE || mapping->shared)
+		return page_reservation(pte, mapping);
+	if ((pte.v & PTE_W) != 0) {
+		pte = pte_clear(slot, PTE_W);
+		range->revoked = true;
+	}
+	frame_get(pte_pfn(pte));
+	return PTE(pte.v & ~PTE_W);
+}
+
+static int fork_side(const struct frame *parent, struct frame *child)
+{
+	pfn_t side;
+
+	child->table.mapping = parent->table.mapping;
+	if (parent->table.side == NULL)
+		return 0;
+	if (frame_alloc(FRAME_TABLE, &side) != 0)
+		return -ENOMEM;
+	hw_page_copy(frame_data(side), parent->table.side);
+	child->table.side = frame_data(side);
+	return 0;
+}
+
+static int fork_leaf(struct range *range, pfn_t parent, pfn_t child)
+{
+	struct frame *from = frame_of(parent);
+	struct frame *to = frame_of(child);
+	unsigned left = from->table.used;
+	int err = fork_side(from, to);
+
+	for (unsigned i = 0; err == 0 && left != 0; i++) {
+		_Atomic uint64_t *slot = pt_slot(parent, i);
+		pte_t pte = pte_load(slot);
+
+		if (pte_is_none(pte))
+			continue;
+		left--;
+		if (pte_is_page(pte))
+			pte = fork_page(range, slot, pte, table_mapping(from, i));
+		else
+			pte = fork_reservation(pte);
+		if (!pte_is_none(pte))
+			to->table.used++;
+		pte_store(pt_slot(child, i), pte);
+	}
+	return err;
+}
+
+static int fork_table(struct range *range, pfn_t parent, pfn_t child, unsigned level);
+
+static int fork_below(struct range *range, pfn_t parent, pfn_t child, unsigned level, unsigned index)
+{
+	pfn_t below = pte_pfn(pte_load(pt_slot(parent, index)));
+	pfn_t copy;
+	int err = table_new(level - 1, PTE(0), &copy);
+
+	if (err != 0)
+		return err;
+	/* Linked first: whatever happens then, taking the child down finds it. */
+	pte_store(pt_slot(child, index), pte_table(copy));
+	frame_of(child)->table.used++;
+	if (level == 1)
+		return fork_leaf(range, below, copy);
+	return fork_table(range, below, copy, level - 1);
+}
+
+static int fork_table(struct range *range, pfn_t parent, pfn_t child, unsigned level)
+{
+	unsigned left = frame_of(parent)->table.used;
+	int err = 0;
+
+	for (unsigned i = 0; err == 0 && left != 0; i++) {
+		pte_t pte = pte_load(pt_slot(parent, i));
+
+		if (pte_is_none(pte))
+			continue;
+		left--;
+		if (pte_is_table(pte)) {
+			err = fork_below(range, parent, child, level, i);
+			continue;
+		}
+		pte = fork_reservation(pte);
+		if (!pte_is_none(pte))
+			frame_of(child)->table.used++;
+		pte_store(pt_slot(child, i), pte);
+	}
+	return err;
+}
+
+int space_fork(struct space *parent, struct space **out)
+{
+	struct space *child;
+	struct range range;
+	int err = space_create(&child);
+
+	if (err != 0)
+		return err;
+	child->mmap_top = parent->mmap_top;
+	for (unsigned h = 0; h < hw_harts(); h++)
+		child->hint[h] = parent->hint[h];
+
+	range_lock(&range, parent, 0, USER_END);
+	err = fork_table(&range, parent->root, child->root, PT_ROOT);
+	range_shootdown(&range);
+	range_unlock(&range);
+	if (err != 0) {
+		/* Pages that were made read-only for nothing become writable again by their next fault. */
+		space_put(child);
+		return err;
+	}
+	*out = child;
+	return 0;
+}

@@ -1,0 +1,37 @@
+/* mm's per-hart block and the counters in it. Written by their own hart, so counting costs no shared line. */
+#include "mm/hart.h"
+
+#include "mm/slab.h"
+
+struct mm_hart *mm_harts;
+
+const char *const mm_counter_name[MM_COUNTERS] = {
+	[MM_FAULTS] = "faults",
+	[MM_ZERO_FILLS] = "zero_fills",
+	[MM_ZERO_READS] = "zero_reads",
+	[MM_COW_COPIES] = "cow_copies",
+	[MM_COW_REUSES] = "cow_reuses",
+	[MM_OBJECT_FAULTS] = "object_faults",
+	[MM_SPURIOUS] = "spurious_faults",
+	[MM_SHOOTDOWNS] = "shootdowns",
+	[MM_IPIS] = "ipis",
+	[MM_REMOTE_FENCES] = "remote_fences",
+	[MM_FENCES_LOCAL] = "local_fences",
+	[MM_TABLES_FREED] = "tables_freed",
+};
+
+void mm_hart_init(void)
+{
+	mm_harts = kalloc(hw_harts() * sizeof(struct mm_hart));
+	if (mm_harts == NULL)
+		hw_panic("no memory: not even for mm's part of %u harts", hw_harts());
+}
+
+uint64_t mm_counter_sum(enum mm_counter counter)
+{
+	uint64_t sum = 0;
+
+	for (unsigned h = 0; h < hw_harts(); h++)
+		sum += atomic_load_explicit(&mm_harts[h].counter[counter], memory_order_relaxed);
+	return sum;
+}

@@ -1,0 +1,48 @@
+/* What mm/ keeps for each hart: its walk epoch, its mailbox, its counters. Private to mm/. */
+#ifndef MM_HART_H
+#define MM_HART_H
+
+#include <stdatomic.h>
+
+#include "lib/hw.h"
+#include "mm/space.h"
+
+struct mm_hart {
+	/* Written by its own hart only, read by harts that wait for a walk to end. */
+	_Atomic uint32_t epoch CACHE_ALIGNED; /* odd: in a walk without locks */
+	struct space *space;		      /* in satp; NULL: the kernel's own root */
+	_Atomic uint64_t counter[MM_COUNTERS];
+
+	/* The mailbox: harts whose request this one has yet to serve. Written by all. */
+	_Atomic uint64_t requests CACHE_ALIGNED;
+
+	/* This hart's own request, written by it; `waiting` is cleared bit by bit by those it asks. */
+	_Atomic uint64_t waiting CACHE_ALIGNED;
+	uint64_t start;
+	uint64_t bytes;
+	uint16_t asid;
+};
+
+extern struct mm_hart *mm_harts; /* hw_harts() of them; set once by mm_hart_init */
+
+void mm_hart_init(void);
+
+static inline struct mm_hart *mm_this_hart(void)
+{
+	return &mm_harts[hw_hart()];
+}
+
+/* relaxed: each hart adds to its own; sums are snapshots */
+static inline void mm_count_add(enum mm_counter counter, uint64_t n)
+{
+	_Atomic uint64_t *at = &mm_this_hart()->counter[counter];
+
+	atomic_store_explicit(at, atomic_load_explicit(at, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void mm_count(enum mm_counter counter)
+{
+	mm_count_add(counter, 1);
+}
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * Mapping descriptors. Contract and invariants: mapping.h.
+ *
+ * Locks: none; counts are atomic. A descriptor is reached only through a slot that names it, under that slot's table
+ * lock, or by a holder of a count, so the last put races with nobody.
+ */
+#include "mm/mapping.h"
+
+#include "lib/check.h"
+#include "lib/errno.h"
+#include "mm/object.h"
+#include "mm/pte.h"
+#include "mm/slab.h"
+
+static struct mapping *anon[MAPPING_FORKS];
+
+void mapping_init(void)
+{
+	for (unsigned i = 0; i < MAPPING_FORKS; i++) {
+		anon[i] = kalloc(sizeof(struct mapping));
+		if (anon[i] == NULL)
+			hw_panic("no memory: not even for the anonymous mappings");
+		anon[i]->max_perm = PERM_RWX;
+		anon[i]->fork = (enum mapping_fork)i;
+	}
+}
+
+struct mapping *mapping_anon(enum mapping_fork fork)
+{
+	return anon[fork];
+}
+
+int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool shared, struct mapping **out)
+{
+	struct mapping *mapping = kalloc(sizeof(*mapping));
+
+	if (mapping == NULL)
+		return -ENOMEM;
+	object_get(object);
+	mapping->object = object;
+	mapping->base = base;
+	mapping->max_perm = max_perm;
+	mapping->shared = shared;
+	mapping->fork = MAPPING_FORK_COPY;
+	atomic_init(&mapping->slots, 1);
+	*out = mapping;
+	return 0;
+}
+
+void mapping_get(struct mapping *mapping, uint64_t n)
+{
+	if (mapping->object == NULL || n == 0)
+		return;
+	/* relaxed: the caller holds a count, or the lock of a slot that does */
+	uint64_t old = atomic_fetch_add_explicit(&mapping->slots, n, memory_order_relaxed);
+
+	CHECK(old != 0);
+}
+
+void mapping_put(struct mapping *mapping, uint64_t n)
+{
+	if (mapping->object == NULL || n == 0)
+		return;
+	/* acq_rel: everything done through other slots is done before the last put frees it */
+	uint64_t old = atomic_fetch_sub_explicit(&mapping->slots, n, memory_order_acq_rel);
+
+	CHECK(old >= n);
+	if (old == n) {
+		object_put(mapping->object);
+		kfree(mapping);
+	}
+}

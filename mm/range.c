@@ -1,0 +1,281 @@
+/*
+ * Ranges under lock. Contract: range.h; the protocol is CortenMM's (SOSP 2025), with reservations in the entries.
+ *
+ * Invariants: every table below range.top that overlaps the range is locked by us, also those that we made ourselves.
+ * Locks: tables parent before child and lower address before higher, so two ranges cannot wait for each other. Faults
+ * hold one leaf table, or one above it while they split, and wait for no other table.
+ * Memory order: unlinking stores before walk_wait's fence; see walk.h.
+ * Does not: shoot down or free before its caller says so; nothing is freed while a hart can reach it.
+ */
+#include "mm/range.h"
+
+#include "lib/check.h"
+#include "mm/mapping.h"
+#include "mm/tlb.h"
+#include "mm/walk.h"
+
+/* Where the entry that holds `at` ends, or the range does. */
+static uint64_t entry_end(uint64_t at, unsigned level, uint64_t end)
+{
+	return MIN(end, ALIGN_DOWN(at, pt_span(level)) + pt_span(level));
+}
+
+static void lock_below(pfn_t table, unsigned level, uint64_t start, uint64_t end)
+{
+	uint64_t next;
+
+	for (uint64_t at = start; level > 0 && at < end; at = next) {
+		pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(at), level)));
+
+		next = entry_end(at, level, end);
+		if (!pte_is_table(pte))
+			continue;
+		spin_lock(&frame_of(pte_pfn(pte))->table.lock, RANK_TABLE);
+		lock_below(pte_pfn(pte), level - 1, at, next);
+	}
+}
+
+static void unlock_below(pfn_t table, unsigned level, uint64_t start, uint64_t end)
+{
+	uint64_t next;
+
+	for (uint64_t at = start; level > 0 && at < end; at = next) {
+		pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(at), level)));
+
+		next = entry_end(at, level, end);
+		if (!pte_is_table(pte))
+			continue;
+		unlock_below(pte_pfn(pte), level - 1, at, next);
+		table_unlock(pte_pfn(pte));
+	}
+}
+
+/* Whether one entry of a table on this level covers the range, and leads to a table. */
+static bool goes_down(pfn_t table, unsigned level, uint64_t start, uint64_t end, pfn_t *below)
+{
+	if (level == 0 || pt_index(VADDR(start), level) != pt_index(VADDR(end - 1), level))
+		return false;
+
+	pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(start), level)));
+
+	*below = pte_pfn(pte);
+	return pte_is_table(pte);
+}
+
+void range_lock(struct range *range, struct space *space, uint64_t start, uint64_t end)
+{
+	*range = (struct range){ .space = space, .start = start, .end = end };
+	ASSERT(start < end && end <= USER_END && ((start | end) & PAGE_MASK) == 0);
+	for (;;) {
+		pfn_t table = space->root;
+		pfn_t below;
+		unsigned level = PT_ROOT;
+
+		walk_enter();
+		while (goes_down(table, level, start, end, &below)) {
+			table = below;
+			level--;
+		}
+		spin_lock(&frame_of(table)->table.lock, RANK_TABLE);
+		walk_exit();
+		if (LIKELY(!frame_of(table)->table.stale && !goes_down(table, level, start, end, &below))) {
+			range->top = table;
+			range->level = level;
+			lock_below(table, level, start, end);
+			return;
+		}
+		table_unlock(table);
+	}
+}
+
+static int split_at(struct range *range, uint64_t va, bool create)
+{
+	pfn_t table = range->top;
+
+	for (unsigned level = range->level; level > 0 && (va & (pt_span(level) - 1)) != 0; level--) {
+		unsigned index = pt_index(VADDR(va), level);
+		pte_t pte = pte_load(pt_slot(table, index));
+
+		if (!pte_is_table(pte)) {
+			int err;
+
+			if (pte_is_none(pte) && !create)
+				return 0;
+			err = table_split(table, level, index, true);
+			if (err != 0)
+				return err;
+			pte = pte_load(pt_slot(table, index));
+		}
+		table = pte_pfn(pte);
+	}
+	return 0;
+}
+
+int range_split(struct range *range, bool create)
+{
+	int err = split_at(range, range->start, create);
+
+	return err != 0 ? err : split_at(range, range->end, create);
+}
+
+struct each {
+	struct range *range;
+	range_fn *fn;
+	void *ctx;
+};
+
+static int each_below(const struct each *each, pfn_t table, unsigned level, uint64_t start, uint64_t end)
+{
+	struct run run = { .table = table, .level = level };
+	int err = 0;
+
+	if (level == 0) {
+		run.first = pt_index(VADDR(start), 0);
+		run.last = run.first + (unsigned)((end - start) >> PAGE_SHIFT);
+		run.va = start;
+		return each->fn(each->range, &run, each->ctx);
+	}
+	for (uint64_t at = start; at < end && err == 0;) {
+		pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(at), level)));
+		uint64_t next = entry_end(at, level, end);
+
+		if (pte_is_table(pte)) {
+			err = each_below(each, pte_pfn(pte), level - 1, at, next);
+			at = next;
+			continue;
+		}
+		run.first = pt_index(VADDR(at), level);
+		run.last = run.first;
+		run.va = at;
+		while (at < end && !pte_is_table(pte_load(pt_slot(table, pt_index(VADDR(at), level))))) {
+			run.last++;
+			at = entry_end(at, level, end);
+		}
+		err = each->fn(each->range, &run, each->ctx);
+	}
+	return err;
+}
+
+int range_each(struct range *range, range_fn *fn, void *ctx)
+{
+	const struct each each = { range, fn, ctx };
+
+	return each_below(&each, range->top, range->level, range->start, range->end);
+}
+
+/* The table and those below it go on the dead list: marked stale, then unlocked for those who wait to find out. */
+static void bury(struct range *range, pfn_t table, unsigned level)
+{
+	struct frame *frame = frame_of(table);
+
+	for (unsigned i = 0; level > 0 && i < PT_ENTRIES; i++) {
+		pte_t pte = pte_load(pt_slot(table, i));
+
+		if (pte_is_table(pte))
+			bury(range, pte_pfn(pte), level - 1);
+	}
+	frame->table.stale = true;
+	frame->table.next_dead = range->dead;
+	range->dead = table;
+	range->unlinked = true;
+	mm_count(MM_TABLES_FREED);
+	table_unlock(table);
+}
+
+static void unlink_below(struct range *range, pte_t (*keep)(pfn_t table), pfn_t table, unsigned level, uint64_t start,
+			 uint64_t end)
+{
+	uint64_t next;
+
+	for (uint64_t at = start; level > 0 && at < end; at = next) {
+		_Atomic uint64_t *slot = pt_slot(table, pt_index(VADDR(at), level));
+		pte_t pte = pte_load(slot);
+		pte_t instead = PTE(0);
+		bool go;
+
+		next = entry_end(at, level, end);
+		if (!pte_is_table(pte))
+			continue;
+		go = next - at == pt_span(level);
+		if (go && keep != NULL) {
+			if (level == 1)
+				instead = keep(pte_pfn(pte));
+			go = instead.v != 0;
+		}
+		if (!go) {
+			unlink_below(range, keep, pte_pfn(pte), level - 1, at, next);
+			continue;
+		}
+		pte_swap(slot, instead);
+		if (pte_is_none(instead))
+			frame_of(table)->table.used--;
+		else
+			mapping_get(pte_mapping(instead), 1);
+		bury(range, pte_pfn(pte), level - 1);
+	}
+}
+
+void range_unlink(struct range *range, pte_t (*keep)(pfn_t table))
+{
+	unlink_below(range, keep, range->top, range->level, range->start, range->end);
+}
+
+int range_park(struct range *range, const struct run *run, void *ctx)
+{
+	(void)ctx;
+	for (unsigned i = run->first; run->level == 0 && i < run->last; i++) {
+		_Atomic uint64_t *slot = pt_slot(run->table, i);
+
+		if (pte_is_valid(pte_load(slot))) {
+			pte_clear(slot, PTE_V);
+			range->revoked = true;
+		}
+	}
+	return 0;
+}
+
+void range_shootdown(struct range *range)
+{
+	if (range->unlinked)
+		tlb_shootdown(range->space, VADDR(range->start), 0);
+	else if (range->revoked)
+		tlb_shootdown(range->space, VADDR(range->start), range->end - range->start);
+	range->revoked = false;
+	range->unlinked = false;
+}
+
+/* What an unlinked table names. Nobody can reach it any more. */
+static void empty_dead(pfn_t table)
+{
+	struct frame *frame = frame_of(table);
+
+	for (unsigned i = 0; i < PT_ENTRIES; i++) {
+		pte_t pte = pte_load(pt_slot(table, i));
+
+		if (pte_is_reservation(pte)) {
+			mapping_put(pte_mapping(pte), 1);
+		} else if (frame->level == 0 && pte_is_page(pte)) {
+			mapping_put(table_mapping(frame, i), 1);
+			frame_put(pte_pfn(pte));
+		}
+	}
+}
+
+void range_unlock(struct range *range)
+{
+	unlock_below(range->top, range->level, range->start, range->end);
+	table_unlock(range->top);
+
+	if (range->dead.v == 0)
+		return;
+	ASSERT(!range->unlinked);
+	/* Walkers may still be on their way through these, or waiting for the lock of one. */
+	walk_wait();
+	while (range->dead.v != 0) {
+		pfn_t table = range->dead;
+
+		range->dead = frame_of(table)->table.next_dead;
+		empty_dead(table);
+		table_free(table);
+	}
+}

@@ -1,0 +1,61 @@
+/*
+ * A range of a space under lock: the lowest table that covers it and every table below that overlaps it. While it is
+ * held nobody else changes, adds or removes an entry in it. Private to mm/.
+ *
+ * The order of work is always: range_lock, range_split (all that can fail), edits that take pages away (range_unlink,
+ * park), range_shootdown, the sweep that frees what was parked, range_unlock, which also frees unlinked tables.
+ */
+#ifndef MM_RANGE_H
+#define MM_RANGE_H
+
+#include "mm/space.h"
+
+struct range {
+	struct space *space;
+	uint64_t start, end; /* bytes, page-aligned */
+	pfn_t top;	     /* covers it */
+	unsigned level;	     /* top's */
+	bool revoked;	     /* some page lost a permission or its entry: shoot it down */
+	bool unlinked;	     /* some table was: shoot all levels down */
+	pfn_t dead;	     /* unlinked tables, by frame.table.next_dead, with their pages still in them */
+};
+
+/* Non-table entries first .. last - 1 of one table; va is the address of the first. Level > 0: none or reservations. */
+struct run {
+	pfn_t table;
+	unsigned level;
+	unsigned first, last;
+	uint64_t va;
+};
+
+/* 0 < end - start, end <= USER_END, aligned. Cannot fail. */
+void range_lock(struct range *range, struct space *space, uint64_t start, uint64_t end);
+
+/*
+ * Splits reservations until the range's ends fall between entries; with `create`, also where there is nothing, so that
+ * every address of the range has an entry of its own size or larger within the range. 0, or -ENOMEM with nothing changed
+ * that a program could see.
+ */
+int range_split(struct range *range, bool create) MUST_CHECK;
+
+/* Calls fn for each run, lowest first; stops at the first that returns non-zero and returns that. */
+typedef int range_fn(struct range *range, const struct run *run, void *ctx);
+int range_each(struct range *range, range_fn *fn, void *ctx) MUST_CHECK;
+
+/*
+ * Takes out every table that lies wholly within the range; its entry is none afterwards. keep: asked for each leaf table;
+ * may return a reservation that stands for all of it, which then takes its place, or none to leave the table alone.
+ * NULL: all go.
+ */
+void range_unlink(struct range *range, pte_t (*keep)(pfn_t table));
+
+/* A run function: makes present pages unreachable without forgetting them. Between it and the sweep: range_shootdown. */
+int range_park(struct range *range, const struct run *run, void *ctx);
+
+/* Fences what was revoked and unlinked since range_lock, on every hart that may hold it. */
+void range_shootdown(struct range *range);
+
+/* Lets go of the locks, then frees unlinked tables and what was in them. */
+void range_unlock(struct range *range);
+
+#endif

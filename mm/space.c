@@ -1,0 +1,120 @@
+/*
+ * Spaces as such: made, counted, taken down; and how mm/ starts.
+ *
+ * Invariants: a space's root is a table of level 2 whose upper half is the kernel's; it goes when the last reference
+ * does, and no hart is in it then, since whoever runs in it holds a reference.
+ * Locks: the list of spaces, for the audit.
+ * Does not: know processes, limits or files; kernel/ does.
+ */
+#include "mm/space.h"
+
+#include "lib/check.h"
+#include "lib/errno.h"
+#include "mm/asid.h"
+#include "mm/hart.h"
+#include "mm/object_list.h"
+#include "mm/slab.h"
+#include "mm/space_list.h"
+#include "mm/tlb.h"
+#include "mm/walk.h"
+
+/* Room above the addresses that are chosen, for the stack that exec puts there. */
+#define STACK_ROOM (UINT64_C(16) << 20)
+
+static struct {
+	struct spinlock lock;
+	struct list all; /* [lock] */
+} spaces;
+
+void mm_init(bool tlb_ipi)
+{
+	slab_init();
+	mm_hart_init();
+	mapping_init();
+	object_list_init();
+	asid_init();
+	tlb_init(tlb_ipi);
+	spin_init(&spaces.lock);
+	list_init(&spaces.all);
+}
+
+void space_list_visit(void (*visit)(void *ctx, struct space *space), void *ctx)
+{
+	list_for_each(pos, &spaces.all)
+		visit(ctx, list_entry(pos, struct space, link));
+}
+
+int space_create(struct space **out)
+{
+	struct space *space = kalloc(sizeof(*space) + hw_harts() * sizeof(struct va_hint));
+
+	if (space == NULL)
+		return -ENOMEM;
+	if (table_new(PT_ROOT, PTE(0), &space->root) != 0) {
+		kfree(space);
+		return -ENOMEM;
+	}
+	hw_init_root(space->root);
+	space->asid = asid_alloc();
+	space->mmap_top = VADDR(USER_END - STACK_ROOM);
+	atomic_init(&space->users, 1);
+	/* Every hart may have old instructions of the frames that will be mapped here. */
+	atomic_init(&space->icache_stale, UINT64_MAX);
+	spin_lock(&spaces.lock, RANK_SPACES);
+	list_add(&spaces.all, &space->link);
+	spin_unlock(&spaces.lock, RANK_SPACES);
+	*out = space;
+	return 0;
+}
+
+void space_get(struct space *space)
+{
+	/* relaxed: the caller has a reference */
+	uint32_t old = atomic_fetch_add_explicit(&space->users, 1, memory_order_relaxed);
+
+	CHECK(old != 0 && old != UINT32_MAX);
+}
+
+/* Frees what a table names, and the table. Nobody else can reach it. */
+static void take_down(pfn_t table, unsigned level)
+{
+	struct frame *frame = frame_of(table);
+	unsigned entries = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES;
+	unsigned left = frame->table.used;
+
+	for (unsigned i = 0; i < entries && left != 0; i++) {
+		pte_t pte = pte_load(pt_slot(table, i));
+
+		if (pte_is_none(pte))
+			continue;
+		left--;
+		if (level > 0 && pte_is_table(pte)) {
+			take_down(pte_pfn(pte), level - 1);
+		} else if (pte_is_page(pte)) {
+			mapping_put(table_mapping(frame, i), 1);
+			frame_put(pte_pfn(pte));
+		} else {
+			mapping_put(pte_mapping(pte), 1);
+		}
+	}
+	CHECK(left == 0);
+	table_free(table);
+}
+
+void space_put(struct space *space)
+{
+	/* acq_rel: what other threads did in the space is done before it is taken down */
+	uint32_t old = atomic_fetch_sub_explicit(&space->users, 1, memory_order_acq_rel);
+
+	CHECK(old != 0);
+	if (old != 1)
+		return;
+	/* acquire: pairs with the release in tlb.c's leave */
+	CHECK(atomic_load_explicit(&space->active, memory_order_acquire) == 0);
+	spin_lock(&spaces.lock, RANK_SPACES);
+	list_del(&space->link);
+	spin_unlock(&spaces.lock, RANK_SPACES);
+	take_down(space->root, PT_ROOT);
+	asid_free(space->asid);
+	kfree(space);
+}

@@ -1,0 +1,177 @@
+/*
+ * The kernel's own reads and writes of user memory: a walk by software, the leaf table's lock, and the direct map.
+ *
+ * The lock is held while a page's bytes are copied, so the frame can neither be freed nor become somebody else's
+ * meanwhile, and no reference to it is ever taken: a second count would make copy-on-write copy it (CVE-2020-29374 and
+ * its like). Pages that are not there, or not writable yet, go through space_fault as the program's own access would.
+ * sstatus.SUM stays clear always.
+ */
+#include <string.h>
+
+#include "lib/errno.h"
+#include "mm/mapping.h"
+#include "mm/object.h"
+#include "mm/walk.h"
+
+static int fault_errno(enum fault fault)
+{
+	return fault == FAULT_OK ? 0 : fault == FAULT_OOM ? -ENOMEM : -EFAULT;
+}
+
+/* Where the direct map has va, if the access is allowed as things stand; its leaf table stays locked. Else NULL. */
+static void *lock_page(struct space *space, vaddr_t va, enum access access, pfn_t *table)
+{
+	uint64_t need = PTE_V | (access == ACCESS_WRITE ? PTE_W : PTE_R);
+	unsigned level;
+
+	*table = walk_lock(space, va, &level);
+	if (level == 0) {
+		_Atomic uint64_t *slot = pt_slot(*table, pt_index(va, 0));
+		pte_t pte = pte_load(slot);
+
+		if ((pte.v & need) == need) {
+			if (access == ACCESS_WRITE && (pte.v & PTE_D) == 0)
+				pte_set(slot, PTE_A | PTE_D);
+			return (char *)frame_data(pte_pfn(pte)) + (va.v & PAGE_MASK);
+		}
+	}
+	table_unlock(*table);
+	return NULL;
+}
+
+/* The same, faulting in what is not there. 0 or an error. */
+static int get_page(struct space *space, vaddr_t va, enum access access, pfn_t *table, void **out)
+{
+	if (va.v >= USER_END)
+		return -EFAULT;
+	while ((*out = lock_page(space, va, access, table)) == NULL) {
+		int err = fault_errno(space_fault(space, va, access));
+
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+int user_read(struct space *space, void *dst, vaddr_t src, uint64_t n)
+{
+	for (uint64_t done = 0, part; done < n; done += part) {
+		vaddr_t va = VADDR(src.v + done);
+		pfn_t table;
+		void *page;
+		int err = get_page(space, va, ACCESS_READ, &table, &page);
+
+		if (err != 0)
+			return err;
+		part = MIN(n - done, PAGE_SIZE - (va.v & PAGE_MASK));
+		memcpy((char *)dst + done, page, part);
+		table_unlock(table);
+	}
+	return 0;
+}
+
+/* src NULL: zeros. */
+static int write_or_clear(struct space *space, vaddr_t dst, const char *src, uint64_t n)
+{
+	for (uint64_t done = 0, part; done < n; done += part) {
+		vaddr_t va = VADDR(dst.v + done);
+		pfn_t table;
+		void *page;
+		int err = get_page(space, va, ACCESS_WRITE, &table, &page);
+
+		if (err != 0)
+			return err;
+		part = MIN(n - done, PAGE_SIZE - (va.v & PAGE_MASK));
+		if (src != NULL)
+			memcpy(page, src + done, part);
+		else
+			memset(page, 0, part);
+		table_unlock(table);
+	}
+	return 0;
+}
+
+int user_write(struct space *space, vaddr_t dst, const void *src, uint64_t n)
+{
+	return write_or_clear(space, dst, src, n);
+}
+
+int user_clear(struct space *space, vaddr_t dst, uint64_t n)
+{
+	return write_or_clear(space, dst, NULL, n);
+}
+
+int64_t user_read_string(struct space *space, char *dst, vaddr_t src, uint64_t max)
+{
+	for (uint64_t done = 0, part; done < max; done += part) {
+		vaddr_t va = VADDR(src.v + done);
+		const char *end;
+		pfn_t table;
+		void *page;
+		int err = get_page(space, va, ACCESS_READ, &table, &page);
+
+		if (err != 0)
+			return err;
+		part = MIN(max - done, PAGE_SIZE - (va.v & PAGE_MASK));
+		end = memccpy(dst + done, page, 0, part);
+		table_unlock(table);
+		if (end != NULL)
+			return end - dst - 1;
+	}
+	return -ENAMETOOLONG;
+}
+
+int user_load_u32(struct space *space, vaddr_t va, uint32_t *out)
+{
+	pfn_t table;
+	void *page;
+
+	if (va.v >= USER_END || va.v % sizeof(uint32_t) != 0)
+		return -EFAULT;
+	page = lock_page(space, va, ACCESS_READ, &table);
+	if (page == NULL)
+		return -EAGAIN;
+	/* seq_cst: futex protocols order it against the program's own accesses */
+	*out = atomic_load_explicit((_Atomic uint32_t *)page, memory_order_seq_cst);
+	table_unlock(table);
+	return 0;
+}
+
+int user_cmpxchg_u32(struct space *space, vaddr_t va, uint32_t expect, uint32_t set, uint32_t *old)
+{
+	pfn_t table;
+	void *page;
+
+	if (va.v >= USER_END || va.v % sizeof(uint32_t) != 0)
+		return -EFAULT;
+	page = lock_page(space, va, ACCESS_WRITE, &table);
+	if (page == NULL)
+		return -EAGAIN;
+	*old = expect;
+	/* seq_cst: as user_load_u32 */
+	atomic_compare_exchange_strong_explicit((_Atomic uint32_t *)page, old, set, memory_order_seq_cst,
+						memory_order_seq_cst);
+	table_unlock(table);
+	return 0;
+}
+
+int user_futex_key(struct space *space, vaddr_t va, struct user_key *key)
+{
+	const struct mapping *mapping = NULL;
+	unsigned level;
+	pfn_t table;
+	pte_t pte;
+
+	if (va.v >= USER_END)
+		return -EFAULT;
+	table = walk_lock(space, va, &level);
+	pte = pte_load(pt_slot(table, pt_index(va, level)));
+	if (!pte_is_none(pte))
+		mapping = pte_is_page(pte) ? table_mapping(frame_of(table), pt_index(va, 0)) : pte_mapping(pte);
+	if (mapping != NULL && mapping->shared)
+		*key = (struct user_key){ mapping->object, va.v - mapping->base };
+	else
+		*key = (struct user_key){ space, va.v };
+	table_unlock(table);
+	return mapping == NULL ? -EFAULT : 0;
+}

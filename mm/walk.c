@@ -1,0 +1,146 @@
+/*
+ * Walks, walk epochs, and page tables as such. Contract: walk.h.
+ *
+ * Invariants: a table is reachable from a root exactly while it is not stale; stale is set under its lock, before it is
+ * unlinked, and never cleared. `used` counts the entries that are not zero.
+ * Locks: a table's lock guards its entries, but for the A and D bits, and its part of the coremap.
+ */
+#include "mm/walk.h"
+
+#include "mm/mapping.h"
+
+void walk_wait(void)
+{
+	unsigned me = hw_hart();
+
+	/* pairs with the fence in walk_enter */
+	atomic_thread_fence(memory_order_seq_cst);
+	for (unsigned h = 0; h < hw_harts(); h++) {
+		_Atomic uint32_t *epoch = &mm_harts[h].epoch;
+		uint32_t seen = atomic_load_explicit(epoch, memory_order_acquire);
+
+		if (h == me || seen % 2 == 0)
+			continue;
+		/* acquire: pairs with the release in walk_exit */
+		while (atomic_load_explicit(epoch, memory_order_acquire) == seen)
+			hw_relax();
+	}
+}
+
+pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level)
+{
+	for (;;) {
+		pfn_t table = space->root;
+		unsigned at = PT_ROOT;
+
+		walk_enter();
+		while (at > 0) {
+			pte_t pte = pte_load(pt_slot(table, pt_index(va, at)));
+
+			if (!pte_is_table(pte))
+				break;
+			table = pte_pfn(pte);
+			at--;
+		}
+		struct frame *frame = frame_of(table);
+
+		spin_lock(&frame->table.lock, RANK_TABLE);
+		walk_exit();
+		/* Linked still, and no table came below it while we waited for the lock? */
+		if (LIKELY(!frame->table.stale &&
+			   (at == 0 || !pte_is_table(pte_load(pt_slot(table, pt_index(va, at))))))) {
+			*level = at;
+			return table;
+		}
+		table_unlock(table);
+	}
+}
+
+int table_new(unsigned level, pte_t fill, pfn_t *out)
+{
+	pfn_t table;
+	int err = fill.v == 0 ? frame_alloc_zeroed(FRAME_TABLE, &table) : frame_alloc(FRAME_TABLE, &table);
+
+	if (err != 0)
+		return err;
+
+	struct frame *frame = frame_of(table);
+
+	if (fill.v != 0) {
+		uint64_t *entry = frame_data(table);
+
+		for (unsigned i = 0; i < PT_ENTRIES; i++)
+			entry[i] = fill.v;
+		mapping_get(pte_mapping(fill), PT_ENTRIES);
+	}
+	frame->level = (uint8_t)level;
+	spin_init(&frame->table.lock);
+	frame->table.stale = false;
+	frame->table.used = fill.v == 0 ? 0 : PT_ENTRIES;
+	frame->table.mapping = NULL;
+	frame->table.side = NULL;
+	frame->table.next_dead = PFN(0);
+	*out = table;
+	return 0;
+}
+
+void table_free(pfn_t table)
+{
+	struct mapping **side = frame_of(table)->table.side;
+
+	if (side != NULL)
+		frame_put(paddr_pfn(hw_paddr(side)));
+	frame_put(table);
+}
+
+int table_split(pfn_t table, unsigned level, unsigned index, bool keep_locked)
+{
+	_Atomic uint64_t *slot = pt_slot(table, index);
+	pte_t pte = pte_load(slot);
+	pfn_t below;
+	int err = table_new(level - 1, pte, &below);
+
+	if (err != 0)
+		return err;
+	if (keep_locked)
+		spin_lock(&frame_of(below)->table.lock, RANK_TABLE);
+	pte_store(slot, pte_table(below));
+	if (pte_is_none(pte))
+		frame_of(table)->table.used++;
+	else
+		mapping_put(pte_mapping(pte), 1);
+	return 0;
+}
+
+static bool has_pages(pfn_t table)
+{
+	for (unsigned i = 0; i < PT_ENTRIES; i++)
+		if (pte_is_page(pte_load(pt_slot(table, i))))
+			return true;
+	return false;
+}
+
+int table_set_mapping_slow(pfn_t table, unsigned index, struct mapping *mapping)
+{
+	struct frame *frame = frame_of(table);
+
+	if (frame->table.side == NULL) {
+		pfn_t side;
+
+		/* A default that no page belongs to any more may be gone by now: it is only compared, never followed. */
+		if (frame->table.mapping == NULL || !has_pages(table)) {
+			frame->table.mapping = mapping;
+			return 0;
+		}
+		if (frame_alloc(FRAME_TABLE, &side) != 0)
+			return -ENOMEM;
+
+		struct mapping **of = frame_data(side);
+
+		for (unsigned i = 0; i < PT_ENTRIES; i++)
+			of[i] = frame->table.mapping;
+		frame->table.side = of;
+	}
+	frame->table.side[index] = mapping;
+	return 0;
+}

@@ -1,0 +1,93 @@
+/*
+ * Walking page tables by software. Private to mm/.
+ *
+ * A walk down takes no locks and may meet a table that another hart is unlinking, so unlinked tables are not freed before
+ * every hart has left the walk that it was in: walk epochs, per hart, odd while in one.
+ */
+#ifndef MM_WALK_H
+#define MM_WALK_H
+
+#include "mm/coremap.h"
+#include "mm/hart.h"
+#include "mm/pte.h"
+#include "mm/space.h"
+
+static inline void walk_enter(void)
+{
+	_Atomic uint32_t *epoch = &mm_this_hart()->epoch;
+
+	/*
+	 * relaxed store, then a full fence: pairs with the fence in walk_wait. Either that sees us in the walk, or we see
+	 * the table unlinked.
+	 */
+	atomic_store_explicit(epoch, atomic_load_explicit(epoch, memory_order_relaxed) + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline void walk_exit(void)
+{
+	_Atomic uint32_t *epoch = &mm_this_hart()->epoch;
+
+	/* release: our loads from tables are done; pairs with the acquire in walk_wait */
+	atomic_store_explicit(epoch, atomic_load_explicit(epoch, memory_order_relaxed) + 1, memory_order_release);
+}
+
+/* Returns when every walk that was under way when it was called has ended. With no table lock held: walkers wait for
+ * those inside their walk. */
+void walk_wait(void);
+
+/*
+ * Finds the lowest table on va's path and returns it locked and not stale: level 0 where there is a leaf table. Where it
+ * is higher, its entry for va was not a table when it was locked. va < USER_END.
+ */
+pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level);
+
+static inline void table_unlock(pfn_t table)
+{
+	spin_unlock(&frame_of(table)->table.lock, RANK_TABLE);
+}
+
+/* A table with every entry `fill` (0: none; else a reservation, whose descriptor it counts). Unlocked, not linked. */
+int table_new(unsigned level, pte_t fill, pfn_t *out) MUST_CHECK;
+
+/* Gives a table's frame and its side page back, not what its entries name. */
+void table_free(pfn_t table);
+
+/*
+ * Replaces a reservation, or nothing, in an entry of a locked table above the leaves by a table one level down that says
+ * the same for each part. keep_locked: the new table's lock is taken before anybody can find it. 0 or -ENOMEM.
+ */
+int table_split(pfn_t table, unsigned level, unsigned index, bool keep_locked) MUST_CHECK;
+
+/* What a page in this entry of a leaf table belongs to. Table locked. */
+static inline struct mapping *table_mapping(const struct frame *frame, unsigned index)
+{
+	return UNLIKELY(frame->table.side != NULL) ? frame->table.side[index] : frame->table.mapping;
+}
+
+/* Notes that entry index belongs to mapping, before a page is put there. Makes a side page where it has to. Table locked.
+ * 0 or -ENOMEM. */
+int table_set_mapping_slow(pfn_t table, unsigned index, struct mapping *mapping) MUST_CHECK;
+
+static inline int table_set_mapping(pfn_t table, unsigned index, struct mapping *mapping)
+{
+	struct frame *frame = frame_of(table);
+
+	if (LIKELY(frame->table.side == NULL && frame->table.mapping == mapping))
+		return 0;
+	return table_set_mapping_slow(table, index, mapping);
+}
+
+/* Permissions of a page, present or parked; reservations have theirs in the same bits. */
+static inline uint64_t page_perm(pte_t pte)
+{
+	return (pte.v & (PTE_R | PTE_X)) | ((pte.v & PTE_MAYWRITE) != 0 ? PTE_W : 0);
+}
+
+/* The reservation that a page goes back to when it is discarded. */
+static inline pte_t page_reservation(pte_t pte, const struct mapping *mapping)
+{
+	return pte_reservation(mapping, page_perm(pte));
+}
+
+#endif
