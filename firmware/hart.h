@@ -16,13 +16,17 @@ struct hart {
 	struct thread *thread; /* kernel/'s current thread; NULL before the scheduler runs */
 	uint32_t index;	      /* 0 .. hw_harts() - 1 */
 	uint64_t id;	      /* what the SBI and the device tree call it */
-	/* The implementation may add fields behind these. */
+	/* The rest is firmware/'s own. */
+	uint64_t emergency_sp;		/* stack for traps from the kernel */
+	uint64_t stop_fp;		/* frame pointer of a hart that a panic stopped, once stopped is set */
+	_Atomic uint32_t stopped;
 } CACHE_ALIGNED;
 
 static inline struct hart *this_hart(void)
 {
 	struct hart *hart;
-	__asm__("mv %0, tp" : "=r"(hart));
+	/* volatile: a thread may be on another hart after context_switch */
+	__asm__ volatile("mv %0, tp" : "=r"(hart));
 	return hart;
 }
 

@@ -1,0 +1,29 @@
+/* Errata by core. To add one: a line here, and where it needs new behaviour a field in struct errata (firmware/errata.h). */
+#include "firmware/errata.h"
+
+#define SIFIVE	   0x489
+#define SIFIVE_U54 0x1
+#define SIFIVE_U74 0x8000000000000007
+
+#define CIP_1200(arch)                                                                                                 \
+	{                                                                                                              \
+		.name = "SiFive CIP-1200: every fence is the global one", .mvendorid = SIFIVE, .marchid = (arch),      \
+		.mimpid_mask = 0xffffff, .mimpid_last = 0x200630, .mimpid_fixed = 0x1200626,                           \
+		.effect = { .fence_global = true },                                                                    \
+	}
+
+const struct errata_rule errata_rules[] = {
+	CIP_1200(SIFIVE_U54),
+	CIP_1200(SIFIVE_U74),
+	{
+		.name = "SiFive CIP-453: stval of instruction faults gets its sign",
+		.mvendorid = SIFIVE,
+		.marchid = SIFIVE_U74,
+		.mimpid_mask = UINT64_MAX,
+		.mimpid_first = 0x20181004,
+		.mimpid_last = 0x20191105,
+		.mimpid_fixed = UINT64_MAX,
+		.effect = { .stval_sign = true },
+	},
+	{ .name = NULL },
+};

@@ -1,0 +1,35 @@
+/* What start.S and trap.S must know of C: compiled to assembly only; the build makes asm-offsets.h of the marked lines. */
+#include "firmware/hart.h"
+#include "firmware/trap.h"
+#include "lib/hw.h"
+
+#define DEFINE(sym, value) __asm__ volatile("\n.ascii \"->" #sym " %0\"" : : "i"(value))
+#define FRAME(NAME, field) DEFINE(FRAME_##NAME, offsetof(struct trap_frame, field))
+
+void asm_offsets(void);
+
+static void frame_offsets(void)
+{
+	DEFINE(FRAME_SIZE, sizeof(struct trap_frame));
+	FRAME(ORIG_A0, orig_a0);
+	FRAME(X, x);
+	FRAME(RA, ra);
+	FRAME(SP, sp);
+	FRAME(TP, tp);
+	FRAME(T0, t0);
+	FRAME(T1, t1);
+	FRAME(A0, a0);
+	FRAME(SEPC, sepc);
+	FRAME(SSTATUS, sstatus);
+	FRAME(SCAUSE, scause);
+	FRAME(STVAL, stval);
+}
+
+void asm_offsets(void)
+{
+	frame_offsets();
+	DEFINE(HART_KERNEL_SP, offsetof(struct hart, kernel_sp));
+	DEFINE(HART_SCRATCH, offsetof(struct hart, scratch));
+	DEFINE(HART_EMERGENCY_SP, offsetof(struct hart, emergency_sp));
+	DEFINE(FP_FCSR, offsetof(struct fp_state, fcsr));
+}

@@ -1,0 +1,31 @@
+/* Chooses errata by rule. Written once by the boot hart, then only read. */
+#include "firmware/errata.h"
+
+#include "firmware/log.h"
+#include "firmware/sbi.h"
+
+static struct errata chosen;
+
+static bool rule_applies(const struct errata_rule *rule, const struct sbi_ids *ids)
+{
+	uint64_t mimpid = ids->mimpid & rule->mimpid_mask;
+
+	return ids->mvendorid == rule->mvendorid && ids->marchid == rule->marchid && mimpid >= rule->mimpid_first &&
+	       mimpid <= rule->mimpid_last && ids->mimpid != rule->mimpid_fixed;
+}
+
+void errata_init(void)
+{
+	for (const struct errata_rule *rule = errata_rules; rule->name != NULL; rule++) {
+		if (!rule_applies(rule, sbi_ids()))
+			continue;
+		klog("erratum: %s", rule->name);
+		chosen.fence_global |= rule->effect.fence_global;
+		chosen.stval_sign |= rule->effect.stval_sign;
+	}
+}
+
+const struct errata *errata(void)
+{
+	return &chosen;
+}

@@ -1,0 +1,174 @@
+/*
+ * lib/hw.h on the target: fences, inter-hart interrupts and satp. What a fence must be on this machine (errata) is read
+ * once. Sets of hart indices become the SBI's masks of ids here. No locks.
+ */
+#include "lib/hw.h"
+
+#include "firmware/csr.h"
+#include "firmware/errata.h"
+#include "firmware/hart.h"
+#include "firmware/hw.h"
+#include "firmware/memory.h"
+#include "firmware/sbi.h"
+#include "firmware/trap.h"
+#include "lib/check.h"
+
+#define SATP_ASID_SHIFT 44
+#define SATP_ASID_MASK	UINT64_C(0xffff)
+#define SATP_SV39	(UINT64_C(8) << 60)
+
+static struct {
+	bool fence_global;
+	unsigned asid_bits;
+	/* Where the ids are index + id_offset, as they nearly always are, a set is its own mask. */
+	bool ids_dense;
+	uint64_t id_offset;
+} hw;
+
+/* This hart's ASID bits: what stays of all ones. The same root stays in satp meanwhile. */
+unsigned hw_asid_bits_probe(void)
+{
+	uint64_t satp = csr_read(satp);
+
+	csr_write(satp, satp | SATP_ASID_MASK << SATP_ASID_SHIFT);
+	uint64_t got = csr_read(satp) >> SATP_ASID_SHIFT & SATP_ASID_MASK;
+	csr_write(satp, satp);
+	hw_fence_all();
+	return (unsigned)__builtin_popcountl(got);
+}
+
+static bool ids_are_dense(void)
+{
+	for (unsigned i = 0; i < hw_harts(); i++)
+		if (hart_get(i)->id != hart_get(0)->id + i)
+			return false;
+	return true;
+}
+
+void hw_init(void)
+{
+	hw.fence_global = errata()->fence_global;
+	hw.asid_bits = hw_asid_bits_probe();
+	hw.ids_dense = ids_are_dense();
+	hw.id_offset = hart_get(0)->id;
+}
+
+void hw_relax(void)
+{
+	/* A request of another hart is an S-mode software interrupt, which stays pending while interrupts are off. */
+	if (UNLIKELY((csr_read(sip) & IP_SOFTWARE) != 0))
+		hart_serve_ipi();
+	/* pause (Zihintpause), a hint that every hart has */
+	__asm__ volatile(".word 0x0100000f" : : : "memory");
+}
+
+void hw_fence_all(void)
+{
+	__asm__ volatile("sfence.vma" : : : "memory");
+}
+
+void hw_fence_page(vaddr_t va, uint16_t asid)
+{
+	if (UNLIKELY(hw.fence_global))
+		hw_fence_all();
+	else
+		__asm__ volatile("sfence.vma %0, %1" : : "r"(va.v), "r"((uint64_t)asid) : "memory");
+}
+
+void hw_fence_asid(uint16_t asid)
+{
+	if (UNLIKELY(hw.fence_global))
+		hw_fence_all();
+	else
+		__asm__ volatile("sfence.vma zero, %0" : : "r"((uint64_t)asid) : "memory");
+}
+
+/* Takes from *harts those whose ids fit one mask, and gives that mask and its base. */
+static uint64_t take_mask(uint64_t *harts, uint64_t *base)
+{
+	uint64_t mask = 0, left = 0;
+
+	if (LIKELY(hw.ids_dense)) {
+		mask = *harts;
+		*base = hw.id_offset;
+		*harts = 0;
+		return mask;
+	}
+	*base = UINT64_MAX;
+	for (uint64_t set = *harts; set != 0; set &= set - 1)
+		*base = MIN(*base, hart_get((unsigned)__builtin_ctzl(set))->id);
+	for (uint64_t set = *harts; set != 0; set &= set - 1) {
+		uint64_t bit = hart_get((unsigned)__builtin_ctzl(set))->id - *base;
+		if (bit < 64)
+			mask |= UINT64_C(1) << bit;
+		else
+			left |= set & -set;
+	}
+	*harts = left;
+	return mask;
+}
+
+static void sbi_check(int64_t error, const char *what)
+{
+	if (UNLIKELY(error != SBI_SUCCESS))
+		hw_panic("SBI: %s: %s", what, sbi_error_name(error));
+}
+
+void hw_send_ipi(uint64_t harts)
+{
+	uint64_t base;
+
+	/* Before the firmware raises the interrupt: pairs with the fence in hart_serve_ipi. */
+	__asm__ volatile("fence rw, rw" : : : "memory");
+	while (harts != 0) {
+		uint64_t mask = take_mask(&harts, &base);
+		sbi_check(sbi_send_ipi(mask, base), "sending an IPI");
+	}
+}
+
+void hw_remote_fence(uint64_t harts, vaddr_t start, uint64_t bytes, uint16_t asid)
+{
+	uint64_t base;
+
+	if (bytes == 0) {
+		start = VADDR(0);
+		bytes = UINT64_MAX;
+	}
+	while (harts != 0) {
+		uint64_t mask = take_mask(&harts, &base);
+		if (hw.fence_global || hw.asid_bits == 0)
+			sbi_check(sbi_remote_sfence(mask, base, start.v, bytes), "remote fence");
+		else
+			sbi_check(sbi_remote_sfence_asid(mask, base, start.v, bytes, asid), "remote fence of an ASID");
+	}
+}
+
+void hw_remote_fence_i(uint64_t harts)
+{
+	uint64_t base;
+
+	while (harts != 0) {
+		uint64_t mask = take_mask(&harts, &base);
+		sbi_check(sbi_remote_fence_i(mask, base), "remote fence.i");
+	}
+}
+
+void hw_fence_i(void)
+{
+	__asm__ volatile("fence.i" : : : "memory");
+}
+
+unsigned hw_asid_bits(void)
+{
+	return hw.asid_bits;
+}
+
+void hw_set_root(pfn_t root, uint16_t asid)
+{
+	csr_write(satp, SATP_SV39 | (uint64_t)asid << SATP_ASID_SHIFT | root.v);
+}
+
+void hw_set_kernel_root(void)
+{
+	csr_write(satp, kmap_satp());
+}

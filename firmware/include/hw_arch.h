@@ -1,0 +1,38 @@
+/*
+ * The inline part of lib/hw.h on the target (see there). The kernel is linked into the direct map: kernel virtual address =
+ * physical address + KERNEL_OFFSET, for RAM, the kernel image and device registers alike.
+ */
+#ifndef HW_ARCH_H
+#define HW_ARCH_H
+
+#include "lib/types.h"
+
+struct frame;
+
+#define KERNEL_OFFSET UINT64_C(0xffffffc000000000)
+/* What the direct map can hold: 128 GiB, up to where the coremap begins. */
+#define DIRECT_BYTES UINT64_C(0x2000000000)
+#define HW_COREMAP   ((struct frame *)UINT64_C(0xffffffe000000000))
+
+/* offsetof(struct hart, index); firmware/hart.c asserts it. */
+#define HW_HART_INDEX_OFFSET 32
+
+/* volatile: a thread may be on another hart after context_switch, so the compiler must not keep an old answer. */
+static inline unsigned hw_hart(void)
+{
+	unsigned index;
+	__asm__ volatile("lw %0, %1(tp)" : "=r"(index) : "i"(HW_HART_INDEX_OFFSET));
+	return index;
+}
+
+static inline void *hw_direct(paddr_t pa)
+{
+	return (void *)(pa.v + KERNEL_OFFSET);
+}
+
+static inline paddr_t hw_paddr(const void *ptr)
+{
+	return PADDR((uint64_t)ptr - KERNEL_OFFSET);
+}
+
+#endif

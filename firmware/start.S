@@ -1,0 +1,147 @@
+/*
+ * Entry. The Image header, the boot hart's way from the firmware into boot_main, and the other harts' into hart_main.
+ *
+ * Until the MMU is on, code runs at its physical address and reaches its own symbols relative to the program counter. To
+ * turn it on, stvec is pointed at where to go on, at its virtual address, and satp is written: there is no identity
+ * mapping, so the very next fetch faults to there. The boot hart uses early_root, which maps all of the direct map by
+ * gigapages and only the kernel's own executable; memory.c makes the real one. The others use that from the start.
+ */
+#include "asm-offsets.h"
+
+#define KERNEL_OFFSET	0xffffffc000000000
+#define KERNEL_PHYSICAL 0x80200000
+#define SATP_SV39	8
+#define BOOT_STACK	16384
+/* V R W G A D, and X */
+#define GIGAPAGE	0xe7
+#define EXECUTABLE	0x08
+
+	.option norvc
+	.option norelax
+	.section .head, "ax"
+	.globl _start
+_start:
+	/* Linux's RISC-V Image header, version 0.2 */
+	j enter
+	nop
+	.dword 0x200000			/* text_offset */
+	.dword kernel_end - _start	/* image_size, bss and all */
+	.dword 0			/* flags: little endian */
+	.word 2				/* version */
+	.word 0
+	.dword 0
+	.ascii "RISCV\0\0\0"
+	.ascii "RSC\x05"
+	.word 0
+
+	.text
+	.balign 4
+enter:
+	csrw sie, zero
+	/* Firmware without HSM starts all harts at once: the first one boots, the others stay here. */
+	la t0, lottery
+	li t1, 1
+	amoadd.w t1, t1, (t0)
+	bnez t1, park
+
+	la t0, _start
+	li t1, KERNEL_PHYSICAL
+	bne t0, t1, wrong_place
+
+	la t0, bss_start
+	la t1, bss_end
+1:	sd zero, 0(t0)
+	sd zero, 8(t0)
+	sd zero, 16(t0)
+	sd zero, 24(t0)
+	addi t0, t0, 32
+	bltu t0, t1, 1b
+
+	la a2, early_root
+	la a3, boot_high
+	jal mmu_on
+boot_high:
+	la sp, boot_stack + BOOT_STACK
+	la tp, boot_hart
+	mv s1, a0
+	mv s2, a1
+	call trap_init
+	mv a0, s1
+	mv a1, s2
+	mv s0, zero
+	call boot_main
+	ebreak
+
+/* a2: the root table, a3: where to go on; both physical. Keeps a0 and a1. */
+mmu_on:
+	li t0, KERNEL_OFFSET
+	add a3, a3, t0
+	csrw stvec, a3
+	srli a2, a2, 12
+	li t0, SATP_SV39
+	slli t0, t0, 60
+	or a2, a2, t0
+	sfence.vma
+	csrw satp, a2
+	/* stvec's low bits are its mode: what it points to is aligned by norvc. Behind the fault nothing is cached. */
+	nop
+park:
+	wfi
+	j park
+
+/* HSM starts harts here: a0 the hart's id, a1 its struct hart. */
+	.globl hart_start_entry
+hart_start_entry:
+	la a2, kernel_root_physical
+	ld a2, (a2)
+	la a3, hart_high
+	j mmu_on
+	.balign 4
+hart_high:
+	sfence.vma
+	mv tp, a1
+	ld sp, HART_KERNEL_SP(tp)
+	call trap_init
+	mv s0, zero
+	call hart_main
+	ebreak
+
+wrong_place:
+	la s0, wrong_place_message
+1:	lbu a0, (s0)
+	beqz a0, 2f
+	li a7, 1		/* legacy console putchar */
+	ecall
+	addi s0, s0, 1
+	j 1b
+2:	li a7, 8		/* legacy shutdown */
+	ecall
+	j park
+
+	.section .rodata
+wrong_place_message:
+	.asciz "corral: must be loaded at 0x80200000, and was not; stopped.\r\n"
+
+	.data
+	.balign 4
+lottery:
+	.word 0
+
+	.balign 4096
+early_root:
+	.zero 256 * 8
+	.set gigabyte, 0
+	.rept 128
+	.if gigabyte == KERNEL_PHYSICAL >> 30
+	.dword (gigabyte << 28) | GIGAPAGE | EXECUTABLE
+	.else
+	.dword (gigabyte << 28) | GIGAPAGE
+	.endif
+	.set gigabyte, gigabyte + 1
+	.endr
+	.zero 128 * 8
+
+	.bss
+	.balign 16
+boot_stack:
+	.zero BOOT_STACK
