@@ -3,10 +3,12 @@ import os
 import pathlib
 import shlex
 import subprocess
+import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))  # for corral_lib
 BUILD = pathlib.Path(os.environ.get("CORRAL_BUILD", ROOT / "build")).resolve()
 CORRAL = ROOT / "scripts" / "corral"
 KERNEL = pathlib.Path(os.environ.get("CORRAL_KERNEL", BUILD / "virt-debug" / "Image"))

@@ -147,7 +147,8 @@ def find_kernel(args):
 
 def make(build, target):
     command = ["make", "-s", "-C", ROOT, "-j", str(os.cpu_count() or 1), "O=" + os.path.abspath(build), target]
-    if subprocess.run(command, stdout=sys.stderr.fileno(), check=False).returncode != 0:
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    if subprocess.run(command, stdout=sys.stderr.fileno(), env=env, check=False).returncode != 0:
         raise machine.MachineFailed(f"could not build: {shlex.join(command)}")
 
 
