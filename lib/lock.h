@@ -13,8 +13,7 @@
 #ifndef LIB_LOCK_H
 #define LIB_LOCK_H
 
-#include <stdatomic.h>
-
+#include "lib/atomic.h"
 #include "lib/check.h"
 #include "lib/hw.h"
 #include "lib/types.h"
@@ -88,7 +87,7 @@ static inline void spin_unlock(struct spinlock *lock, enum lock_rank rank)
 {
 	lock_rank_drop(rank);
 	/* release: pairs with the acquire in spin_lock and spin_trylock */
-	atomic_store_explicit(&lock->held, 0, memory_order_release);
+	store_release_u32(&lock->held, 0);
 }
 
 static inline bool spin_is_held(const struct spinlock *lock)

@@ -16,7 +16,7 @@
 struct magazine {
 	struct spinlock lock;
 	_Atomic uint32_t n; /* [lock]; read by frames_free without it */
-	pfn_t frames[MAGAZINE_FRAMES]; /* [lock] the last one freed is the next one given out: it is in the cache */
+	pfn_t frames[MAGAZINE_FRAMES]; /* [lock] the last one freed is given out first: it is in the cache */
 } CACHE_ALIGNED;
 
 static struct {
@@ -117,7 +117,7 @@ static unsigned magazine_steal(pfn_t *out)
 
 		for (uint32_t i = 0; i < take; i++)
 			out[i] = from->frames[n - 1 - i];
-		atomic_store_explicit(&from->n, n - take, memory_order_relaxed);
+		store_relaxed_u32(&from->n, n - take);
 		spin_unlock(&from->lock, RANK_MAGAZINE);
 		if (take != 0)
 			return take;
@@ -143,7 +143,7 @@ static bool take_slow(pfn_t *out)
 
 	while (n != 0 && have < MAGAZINE_FRAMES)
 		mine->frames[have++] = batch[--n];
-	atomic_store_explicit(&mine->n, have, memory_order_relaxed);
+	store_relaxed_u32(&mine->n, have);
 	spin_unlock(&mine->lock, RANK_MAGAZINE);
 	if (n != 0)
 		buddy_free_batch(batch, n);
@@ -160,7 +160,7 @@ static bool take(pfn_t *out)
 
 	if (LIKELY(n != 0)) {
 		*out = mine->frames[n - 1];
-		atomic_store_explicit(&mine->n, n - 1, memory_order_relaxed);
+		store_relaxed_u32(&mine->n, n - 1);
 	}
 	spin_unlock(&mine->lock, RANK_MAGAZINE);
 	return LIKELY(n != 0) || take_slow(out);
@@ -172,7 +172,7 @@ static void frame_init(struct frame *frame, enum frame_kind kind, unsigned order
 	frame->kind = (uint8_t)kind;
 	frame->order = (uint8_t)order;
 	/* relaxed: the frame is published by whatever store makes it reachable, which releases */
-	atomic_store_explicit(&frame->count, 1, memory_order_relaxed);
+	store_relaxed_u32(&frame->count, 1);
 }
 
 int frame_alloc(enum frame_kind kind, pfn_t *out)
@@ -235,7 +235,7 @@ static void give_back(pfn_t pfn)
 			mine->frames[i] = mine->frames[i + over];
 	}
 	mine->frames[n] = pfn;
-	atomic_store_explicit(&mine->n, n + 1, memory_order_relaxed);
+	store_relaxed_u32(&mine->n, n + 1);
 	spin_unlock(&mine->lock, RANK_MAGAZINE);
 	if (UNLIKELY(over != 0))
 		buddy_free_batch(batch, over);
@@ -258,16 +258,22 @@ static void frame_free(pfn_t pfn)
 	buddy_free(pfn, order);
 }
 
-void frame_get(pfn_t pfn)
+bool frame_get(pfn_t pfn)
 {
 	struct frame *frame = frame_of(pfn);
 
 	if (frame->kind == FRAME_ZERO)
-		return;
+		return true;
 	/* relaxed: whoever counts up holds a count already, or the lock of a slot that does */
 	uint32_t old = atomic_fetch_add_explicit(&frame->count, 1, memory_order_relaxed);
 
-	CHECK(old != 0 && old != UINT32_MAX);
+	CHECK(old != 0);
+	if (UNLIKELY(old >= FRAME_COUNT_MAX)) {
+		/* Harts that are here at the same time overshoot by one each, far below where it would wrap. */
+		atomic_fetch_sub_explicit(&frame->count, 1, memory_order_relaxed);
+		return false;
+	}
+	return true;
 }
 
 void frame_put(pfn_t pfn)
@@ -320,7 +326,7 @@ void coremap_drain(void)
 		uint32_t n = atomic_load_explicit(&m->n, memory_order_relaxed);
 
 		buddy_free_batch(m->frames, n);
-		atomic_store_explicit(&m->n, 0, memory_order_relaxed);
+		store_relaxed_u32(&m->n, 0);
 		spin_unlock(&m->lock, RANK_MAGAZINE);
 	}
 }

@@ -94,8 +94,12 @@ int frame_alloc_zeroed(enum frame_kind kind, pfn_t *out) MUST_CHECK;
 /* 2^order contiguous frames, aligned to their size; the first carries the count and the order. 0 or -ENOMEM. */
 int frame_alloc_block(enum frame_kind kind, unsigned order, pfn_t *out) MUST_CHECK;
 
-/* One more slot names the frame. The caller holds a count, or the lock of a slot that does. CHECKs overflow. */
-void frame_get(pfn_t pfn);
+/*
+ * One more slot names the frame. The caller holds a count, or the lock of a slot that does. False, and nothing done, when
+ * it has FRAME_COUNT_MAX already: a program that maps a page that often gets -ENOMEM, and the count cannot wrap.
+ */
+#define FRAME_COUNT_MAX (UINT32_C(1) << 31)
+bool frame_get(pfn_t pfn) MUST_CHECK;
 
 /*
  * One slot fewer names the frame; the last one frees it (the block that it heads). Before the last put, every hart that

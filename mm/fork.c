@@ -23,21 +23,26 @@ static pte_t fork_reservation(pte_t pte)
 	return pte;
 }
 
-/* What the child has where the parent has this page. */
-static pte_t fork_page(struct range *range, _Atomic uint64_t *slot, pte_t pte, struct mapping *mapping)
+/* Replaces the parent's entry of a page by what the child gets for it. 0 or -ENOMEM. */
+static int fork_page(struct range *range, _Atomic uint64_t *slot, pte_t *pte, struct mapping *mapping)
 {
-	if (mapping->fork == MAPPING_FORK_DROP)
-		return PTE(0);
-	mapping_get(mapping, 1);
-	/* The child of a shared mapping faults the object's pages in when it needs them. */
-	if (mapping->fork == MAPPING_FORK_WIPE || mapping->shared)
-		return page_reservation(pte, mapping);
-	if ((pte.v & PTE_W) != 0) {
-		pte = pte_clear(slot, PTE_W);
-		range->revoked = true;
+	if (mapping->fork == MAPPING_FORK_DROP) {
+		*pte = PTE(0);
+		return 0;
 	}
-	frame_get(pte_pfn(pte));
-	return PTE(pte.v & ~PTE_W);
+	if (mapping->fork == MAPPING_FORK_WIPE || mapping->shared) {
+		/* The child of a shared mapping faults the object's pages in when it needs them. */
+		*pte = page_reservation(*pte, mapping);
+	} else {
+		if (!frame_get(pte_pfn(*pte)))
+			return -ENOMEM;
+		if ((pte->v & PTE_W) != 0) {
+			*pte = PTE(pte_clear(slot, PTE_W).v & ~PTE_W);
+			range->revoked = true;
+		}
+	}
+	mapping_get(mapping, 1);
+	return 0;
 }
 
 static int fork_side(const struct frame *parent, struct frame *child)
@@ -69,9 +74,11 @@ static int fork_leaf(struct range *range, pfn_t parent, pfn_t child)
 			continue;
 		left--;
 		if (pte_is_page(pte))
-			pte = fork_page(range, slot, pte, table_mapping(from, i));
+			err = fork_page(range, slot, &pte, table_mapping(from, i));
 		else
 			pte = fork_reservation(pte);
+		if (err != 0)
+			break;
 		if (!pte_is_none(pte))
 			to->table.used++;
 		pte_store(pt_slot(child, i), pte);

@@ -2,8 +2,7 @@
 #ifndef MM_HART_H
 #define MM_HART_H
 
-#include <stdatomic.h>
-
+#include "lib/atomic.h"
 #include "lib/hw.h"
 #include "mm/space.h"
 
@@ -37,7 +36,7 @@ static inline void mm_count_add(enum mm_counter counter, uint64_t n)
 {
 	_Atomic uint64_t *at = &mm_this_hart()->counter[counter];
 
-	atomic_store_explicit(at, atomic_load_explicit(at, memory_order_relaxed) + n, memory_order_relaxed);
+	store_relaxed_u64(at, atomic_load_explicit(at, memory_order_relaxed) + n);
 }
 
 static inline void mm_count(enum mm_counter counter)

@@ -273,9 +273,7 @@ int object_frame(struct object *object, uint64_t index, pfn_t *out)
 {
 	int err = get_page(object, index, out);
 
-	if (err == 0)
-		frame_get(*out);
-	return err;
+	return err == 0 && !frame_get(*out) ? -ENOMEM : err;
 }
 
 /* Copies one page's part of [offset, offset + n); how much that is, or an error. */

@@ -18,8 +18,7 @@
 #ifndef MM_PTE_H
 #define MM_PTE_H
 
-#include <stdatomic.h>
-
+#include "lib/atomic.h"
 #include "lib/hw.h"
 #include "lib/types.h"
 
@@ -132,7 +131,7 @@ static inline pte_t pte_load(const _Atomic uint64_t *slot)
  */
 static inline void pte_store(_Atomic uint64_t *slot, pte_t pte)
 {
-	atomic_store_explicit(slot, pte.v, memory_order_release);
+	store_release_u64(slot, pte.v);
 }
 
 /* The only ways to change a valid entry: hardware may set A and D at any time. Each returns the entry as it was. */

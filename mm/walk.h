@@ -20,7 +20,7 @@ static inline void walk_enter(void)
 	 * relaxed store, then a full fence: pairs with the fence in walk_wait. Either that sees us in the walk, or we see
 	 * the table unlinked.
 	 */
-	atomic_store_explicit(epoch, atomic_load_explicit(epoch, memory_order_relaxed) + 1, memory_order_relaxed);
+	store_relaxed_u32(epoch, atomic_load_explicit(epoch, memory_order_relaxed) + 1);
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -29,7 +29,7 @@ static inline void walk_exit(void)
 	_Atomic uint32_t *epoch = &mm_this_hart()->epoch;
 
 	/* release: our loads from tables are done; pairs with the acquire in walk_wait */
-	atomic_store_explicit(epoch, atomic_load_explicit(epoch, memory_order_relaxed) + 1, memory_order_release);
+	store_release_u32(epoch, atomic_load_explicit(epoch, memory_order_relaxed) + 1);
 }
 
 /* Returns when every walk that was under way when it was called has ended. With no table lock held: walkers wait for
