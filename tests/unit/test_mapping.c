@@ -1,0 +1,99 @@
+/* Mapping descriptors: immortal ones, counted ones, and the object they hold. */
+#include "tests/unit/unit.h"
+
+#include "mm/object.h"
+#include "mm/slab.h"
+
+static const struct fake_config machine = { .harts = 1 };
+
+static void immortal_ones_stay(void **state)
+{
+	(void)state;
+	fake_start(&machine);
+	for (unsigned i = 0; i < MAPPING_FORKS; i++) {
+		struct mapping *m = mapping_anon((enum mapping_fork)i);
+
+		mapping_put(m, 1000);
+		mapping_get(m, 5);
+		mapping_put(m, 7);
+		assert_null(m->object);
+		assert_int_equal(m->fork, i);
+		assert_int_equal(m->max_perm, PERM_RWX);
+		assert_false(m->shared);
+		assert_ptr_equal(mapping_anon((enum mapping_fork)i), m);
+		assert_int_equal((uintptr_t)m % 64, 0);
+	}
+}
+
+static void last_put_frees(void **state)
+{
+	struct mapping *m, *other;
+	struct object *object;
+	uint64_t before;
+	pfn_t pfn;
+
+	(void)state;
+	fake_start(&machine);
+	slab_drain();
+	before = frames_free();
+	assert_int_equal(object_create(PAGES(4), NULL, 0, &object), 0);
+	assert_int_equal(mapping_create(object, 0x10000, PERM_R | PERM_W, true, &m), 0);
+	assert_int_equal(mapping_create(object, UINT64_C(0) - 0x3000, PERM_R, false, &other), 0);
+	assert_int_equal(mapping_index(m, VADDR(0x12fff)), 2);
+	assert_int_equal(mapping_index(other, VADDR(0x1000)), 4);
+	assert_int_equal(object_frame(object, 3, &pfn), 0);
+	frame_put(pfn);
+	object_put(object); /* the descriptors hold it */
+	assert_int_equal(object_bytes(m->object), PAGES(4));
+	mapping_get(m, 100000);
+	mapping_put(m, 60000);
+	mapping_put(m, 40000);
+	assert_true(m->shared);
+	mapping_put(m, 1);
+	mapping_put(other, 1);
+	slab_drain();
+	assert_int_equal(frames_free(), before);
+}
+
+static void do_put(void *arg)
+{
+	mapping_put(arg, 3);
+}
+
+static void underflow_stops(void **state)
+{
+	struct object *object;
+	struct mapping *m;
+
+	(void)state;
+	fake_start(&machine);
+	assert_int_equal(object_create(PAGES(4), NULL, 0, &object), 0);
+	assert_int_equal(mapping_create(object, 0, PERM_R, true, &m), 0);
+	mapping_get(m, 1);
+	assert_non_null(fake_panic_of(do_put, m));
+}
+
+static void no_memory(void **state)
+{
+	struct object *object;
+	struct mapping *m;
+
+	(void)state;
+	fake_start(&machine);
+	assert_int_equal(object_create(PAGES(4), NULL, 0, &object), 0);
+	fake_fail_at(1, false);
+	assert_int_equal(mapping_create(object, 0, PERM_R, true, &m), -ENOMEM);
+	fake_fail_at(1, false);
+	object_put(object);
+	assert_int_equal(object_create(PAGES(4), NULL, 0, &object), -ENOMEM);
+	unit_audit();
+}
+
+static const struct CMUnitTest tests[] = {
+	UNIT_TEST(immortal_ones_stay),
+	UNIT_TEST(last_put_frees),
+	UNIT_TEST(underflow_stops),
+	UNIT_TEST(no_memory),
+};
+
+UNIT_MAIN("mapping", tests)

@@ -1,0 +1,57 @@
+/*
+ * One module's tests: cmocka, each test in a process of its own, so that each has a fresh machine (fake.h) and one that
+ * crashes, hangs or is stopped by a sanitizer is one failure and no more.
+ *
+ * Environment: UNIT_ONLY: run tests whose name contains this. UNIT_VERBOSE: show all output. UNIT_SEED: start of the
+ * random ones (printed). UNIT_STEPS: scales their length in percent. UNIT_RESULTS: file for "passed failed skipped".
+ */
+#ifndef UNIT_UNIT_H
+#define UNIT_UNIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/errno.h"
+#include "tests/fakes/fake.h"
+
+#define UNIT_TEST(fn) { #fn, fn, NULL, NULL, NULL }
+#define UNIT_SKIPPED  77
+
+int unit_run(const char *module, const struct CMUnitTest *tests, size_t count);
+#define UNIT_MAIN(module, tests)                                                                                       \
+	int main(void)                                                                                                 \
+	{                                                                                                              \
+		return unit_run(module, tests, ARRAY_LEN(tests));                                                      \
+	}
+
+/* For random tests: the seed of this run, printed, given to fake_seed; and a number of steps scaled to the run's. */
+uint64_t unit_seed(void);
+unsigned unit_steps(unsigned usual);
+
+/* mm_audit() with its lines printed: fails the test unless it says 0. */
+void unit_audit(void);
+
+/* ---- Shorthand over mm/space.h; each asserts that it works. */
+struct space *unit_space(void); /* created, and entered on this hart */
+vaddr_t unit_map(struct space *space, uint64_t at, uint64_t pages, uint64_t perm); /* at = 0: anywhere */
+vaddr_t unit_map_object(struct space *space, uint64_t at, uint64_t pages, uint64_t perm, struct object *object,
+			uint64_t page, bool shared);
+void unit_store(vaddr_t va, uint64_t value);
+uint64_t unit_load(vaddr_t va);
+void unit_expect_fault(vaddr_t va, enum access access, enum fault fault);
+void unit_drop(struct space *space); /* leaves it on every hart, then puts it */
+
+/* What the page tables say, by the test's own walk. level: of the table that holds the entry. */
+pte_t unit_entry(struct space *space, vaddr_t va, unsigned *level);
+
+#define PAGES(n) ((uint64_t)(n) << PAGE_SHIFT)
+
+#endif

@@ -1,0 +1,52 @@
+# Host tests: mm/ and lib/ built natively with the fakes, one cmocka program a module. Included by the top Makefile.
+#
+#   make unit-build     build all           make unit-run     build and run all; counts in $(O)/results/unit.txt
+#   UNIT_COMPILER=gcc|clang   UNIT_STEPS=100 (percent)   UNIT_SEED=n   UNIT_ONLY=part of a test's name
+#
+# asan: ASan and UBSan, all tests. tsan: those that run harts as threads.
+
+UNIT_COMPILER ?= $(if $(filter clang,$(COMPILER)),clang,gcc)
+UNIT_CFLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -pthread -DCORRAL_DEBUG -I. -Itests/fakes/include
+UNIT_WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+UNIT_asan     := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+UNIT_tsan     := -fsanitize=thread -include tests/fakes/tsan_fence.h
+UNIT_WRAP     := -Wl,--wrap=frame_alloc,--wrap=frame_alloc_zeroed,--wrap=frame_alloc_block,--wrap=kalloc
+
+UNIT_TESTS      := coremap slab lock pte mapping object space fault cow fork tlb oom user region model concurrent args cpio
+UNIT_TSAN_TESTS := concurrent
+UNIT_COMMON     := $(addprefix lib/,$(lib-y)) $(addprefix mm/,$(mm-y)) tests/fakes/hw.o tests/fakes/tlb.o tests/fakes/alloc.o \
+	tests/unit/unit.o tests/unit/unit_mm.o tests/unit/model.o tests/unit/model_ops.o
+
+# What some tests need beyond that.
+UNIT_EXTRA_args := firmware/args.o
+UNIT_EXTRA_cpio := kernel/cpio.o
+
+UNIT_BIN := $(UNIT_TESTS:%=$(O)/unit/asan/test_%) $(UNIT_TSAN_TESTS:%=$(O)/unit/tsan/test_%)
+UNIT_RESULT := $(UNIT_BIN:$(O)/unit/%=$(O)/results/unit/%.txt)
+
+# $(1): asan or tsan
+define unit_variant
+$(O)/unit/$(1)/obj/%.o: %.c tests/unit/unit.mk
+	$$(call say,UNITCC,$$@)mkdir -p $$(@D) && $(UNIT_COMPILER) $(UNIT_CFLAGS) $(UNIT_$(1)) $(UNIT_WARN) -MMD -MP -c $$< -o $$@
+$(O)/unit/$(1)/libmm.a: $(UNIT_COMMON:%=$(O)/unit/$(1)/obj/%)
+	$$(call say,UNITAR,$$@)rm -f $$@ && ar rcs $$@ $$^
+$(foreach test,$(UNIT_TESTS),$(O)/unit/$(1)/test_$(test): $(UNIT_EXTRA_$(test):%=$(O)/unit/$(1)/obj/%)
+)
+$(O)/unit/$(1)/test_%: $(O)/unit/$(1)/obj/tests/unit/test_%.o $(O)/unit/$(1)/libmm.a
+	$$(call say,UNITLD,$$@)$(UNIT_COMPILER) -pthread $(UNIT_$(1)) $(UNIT_WRAP) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) -lcmocka
+endef
+$(eval $(call unit_variant,asan))
+$(eval $(call unit_variant,tsan))
+
+.PHONY: unit-build unit-run unit-clean-results
+unit-build: $(UNIT_BIN)
+
+# A failing program does not stop the others: its counts say so at the end. One that left no counts died: one failure.
+$(O)/results/unit/%.txt: $(O)/unit/% FORCE
+	@mkdir -p $(@D) && rm -f $@ && echo "---- $*" && UNIT_RESULTS=$@ $< || true; [ -f $@ ] || echo "0 1 0" > $@
+
+unit-run: $(UNIT_RESULT)
+	@cat $^ | awk '{ p += $$1; f += $$2; s += $$3 } END { print p, f, s; exit f != 0 }' > $(O)/results/unit.txt; status=$$?; \
+		awk '{ printf "unit: %d passed, %d failed, %d skipped\n", $$1, $$2, $$3 }' $(O)/results/unit.txt; exit $$status
+
+-include $(shell find $(O)/unit -name '*.d' 2>/dev/null)

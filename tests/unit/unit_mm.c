@@ -1,0 +1,92 @@
+/* Shorthand over mm/space.h for the tests. See unit.h. */
+#include "tests/unit/unit.h"
+
+static void print_line(const char *line)
+{
+	printf("audit: %s\n", line);
+}
+
+void unit_audit(void)
+{
+	unsigned wrong = mm_audit(print_line);
+
+	if (wrong != 0)
+		fake_fail("the audit found %u violations", wrong);
+}
+
+struct space *unit_space(void)
+{
+	struct space *space;
+
+	assert_int_equal(space_create(&space), 0);
+	space_switch(space);
+	return space;
+}
+
+vaddr_t unit_map(struct space *space, uint64_t at, uint64_t pages, uint64_t perm)
+{
+	vaddr_t va = VADDR(at);
+
+	assert_int_equal(space_map(space, at == 0 ? PLACE_HINT : PLACE_FIXED, &va, PAGES(pages), perm,
+				   mapping_anon(MAPPING_FORK_COPY)), 0);
+	return va;
+}
+
+vaddr_t unit_map_object(struct space *space, uint64_t at, uint64_t pages, uint64_t perm, struct object *object,
+			uint64_t page, bool shared)
+{
+	vaddr_t va = VADDR(at);
+
+	assert_int_equal(space_map_object(space, at == 0 ? PLACE_HINT : PLACE_FIXED, &va, PAGES(pages), perm, PERM_RWX,
+					  object, PAGES(page), shared), 0);
+	return va;
+}
+
+void unit_store(vaddr_t va, uint64_t value)
+{
+	assert_int_equal(fake_store(va, value), FAULT_OK);
+}
+
+uint64_t unit_load(vaddr_t va)
+{
+	uint64_t value;
+
+	assert_int_equal(fake_load(va, &value), FAULT_OK);
+	return value;
+}
+
+void unit_expect_fault(vaddr_t va, enum access access, enum fault fault)
+{
+	struct fake_op op = { .access = access };
+
+	assert_int_equal(fake_user(va, &op), fault);
+}
+
+void unit_drop(struct space *space)
+{
+	unsigned here = hw_hart();
+
+	for (unsigned i = 0; i < hw_harts(); i++) {
+		fake_hart_enter(i);
+		if (space_current() == space)
+			space_switch(NULL);
+	}
+	fake_hart_enter(here);
+	space_put(space);
+}
+
+pte_t unit_entry(struct space *space, vaddr_t va, unsigned *level)
+{
+	pfn_t table = space->root;
+
+	for (unsigned at = PT_ROOT;; at--) {
+		pte_t pte = pte_load(pt_slot(table, pt_index(va, at)));
+
+		if (at == 0 || !pte_is_table(pte)) {
+			if (level != NULL)
+				*level = at;
+			return pte;
+		}
+		table = pte_pfn(pte);
+	}
+}
