@@ -37,6 +37,9 @@ size_t console_read(void *bytes, size_t n, unsigned *flags);
 /* kernel/ sets these: called from interrupt context, with no driver lock held, when input arrived or output has room. */
 void console_set_callbacks(void (*readable)(void), void (*writable)(void));
 
+/* For programs at the line, framed only: the first program ended with this status. The panic's mark goes by itself. */
+void console_mark_exit(unsigned status);
+
 /* The window's size where it is known, else 0, 0. */
 void console_window(unsigned *rows, unsigned *columns);
 

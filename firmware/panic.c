@@ -54,9 +54,10 @@ static bool in_text(uint64_t addr)
 	return addr >= (uint64_t)kernel_start && addr < (uint64_t)text_end;
 }
 
-static void print_address(const char *lead, uint64_t addr)
+/* A return address may be the first of the next function: it belongs to the one that the call before it is in. */
+static void print_address(const char *lead, uint64_t addr, bool is_return)
 {
-	const struct ksym *symbol = in_text(addr) ? symbol_find(addr) : NULL;
+	const struct ksym *symbol = in_text(addr) ? symbol_find(addr - is_return) : NULL;
 
 	if (symbol != NULL)
 		log_raw("%s%016lx %s+0x%lx\n", lead, addr, symbol->name, addr - symbol->addr);
@@ -71,7 +72,7 @@ static void backtrace(uint64_t fp, unsigned depth)
 		uint64_t ra = ((const uint64_t *)fp)[-1], next = ((const uint64_t *)fp)[-2];
 		if (!in_text(ra))
 			return;
-		print_address("  ", ra);
+		print_address("  ", ra, true);
 		if (next <= fp || next - fp > FRAME_LIMIT)
 			return;
 		fp = next;
@@ -184,8 +185,8 @@ void panic_trap(const struct trap_frame *frame)
 	log_raw("\npanic: hart %u: %s in the kernel, address 0x%lx\n", hw_hart(), cause_name(frame->scause),
 		frame->stval);
 	print_registers(frame);
-	print_address("at ", frame->sepc);
-	print_address("from ", frame->ra);
+	print_address("at ", frame->sepc, false);
+	print_address("from ", frame->ra, true);
 	panic_end(frame->s0);
 }
 
