@@ -15,7 +15,6 @@ CROSS    ?= riscv64-linux-gnu-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SECONDARY:
-MAKEFLAGS += --no-builtin-rules
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(patsubst $(O)/%,%,$(2));)
 
@@ -26,7 +25,7 @@ endif
 # ---- Set-up first: a quick check, which installs what is missing. Not for what needs nothing, nor twice in one run.
 NEEDS_NOTHING := help setup clean layers
 ifneq ($(filter-out $(NEEDS_NOTHING),$(or $(MAKECMDGOALS),help)),)
-ifeq ($(CORRAL_SETUP_DONE)$(findstring n,$(firstword -$(MAKEFLAGS))),)
+ifeq ($(CORRAL_SETUP_DONE)$(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),)
 SETUP_STATUS := $(shell scripts/setup >&2; echo $$?)
 ifneq ($(SETUP_STATUS),0)
 $(error set-up failed, see above; scripts/packages lists what is needed)
@@ -34,6 +33,8 @@ endif
 export CORRAL_SETUP_DONE := 1
 endif
 endif
+
+MAKEFLAGS += --no-builtin-rules
 
 # ---- The kernel
 
@@ -78,7 +79,7 @@ KLIBS      = -L$(PICOLIBC)/lib/release/rv64imac/lp64 -l:libc.a
 
 objects    = $(foreach layer,$(LAYERS),$(addprefix $(B)/$(1)/$(layer)/,$($(layer)-y)))
 LIBFDT_OBJ := $(addprefix $(B)/libfdt/,fdt.o fdt_addresses.o fdt_ro.o fdt_rw.o fdt_strerror.o fdt_sw.o fdt_wip.o \
-	fdt_empty_tree.o)
+	fdt_empty_tree.o fdt_check.o)
 KERNEL_OBJ := $(call objects,obj)
 KTEST_OBJ  := $(call objects,obj-test) $(addprefix $(B)/obj-test/tests/kernel/,$(tests-kernel-y))
 
@@ -223,13 +224,18 @@ sparse: $(GEN)/asm-offsets.h
 		sparse -m64 -Wsparse-error -Wno-decl '-D_Atomic(type)=type' -U__x86_64__ -U__x86_64 -D__riscv=1 \
 			-D__riscv_xlen=64 $(MODE_$(MODE)) $(KINCLUDE) -std=gnu11 $$file || fail=1; done; exit $$fail
 tidy: compile_commands.json
-	$(Q)printf '%s\n' $(KERNEL_C) | xargs -P 2 -n 4 clang-tidy --quiet -p $(O) 2>/dev/null
+	$(Q)printf '%s\n' $(KERNEL_C) | xargs -P 2 -n 2 clang-tidy --quiet -p $(O) 2>/dev/null
 clang-build:
 	$(Q)$(MAKE) COMPILER=clang MODE=debug image
 
-compile_commands.json: $(GEN)/asm-offsets.h ## Write build/compile_commands.json, for editors and clang-tidy
-	$(Q)scripts/compile_commands.py $(O)/compile_commands.json '$(subst ','\'',clang --target=riscv64-linux-gnu $(subst \
-		$(MARCH),rv64imac,$(KCFLAGS)) $(KINCLUDE) -Wall -Wextra)' $(KERNEL_C)
+# By clang's flags whatever we build with: clangd and clang-tidy are clang.
+compile_commands.json: ## Write build/compile_commands.json, for editors and clang-tidy
+ifeq ($(COMPILER),clang)
+compile_commands.json: $(GEN)/asm-offsets.h
+	$(Q)scripts/compile_commands.py $(O)/compile_commands.json '$(CC) $(KCFLAGS) $(KINCLUDE) -Wall -Wextra' $(KERNEL_C)
+else
+	$(Q)$(MAKE) --no-print-directory COMPILER=clang compile_commands.json
+endif
 
 clean: ## Remove what was built; keep libfdt's source
 	rm -rf $(filter-out $(O)/libfdt,$(wildcard $(O)/*))
