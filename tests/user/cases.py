@@ -1,0 +1,115 @@
+"""
+How each program of this folder is run, and what must come of it. A case's name is its program's, or says more:
+
+  program    the program, where it is not the case's name          args, stdin   what it is given
+  status     exit status, 128 + n for signal n (default 0)         harts         on how many it is run, each by itself
+  out        all it prints (default: it ends with "ok")            mem, limit    memory; seconds
+  append     boot arguments beside audit=on                        qemu          arguments for QEMU
+  seeded     gets a random seed as its first argument              files         puts broken executables in its arguments
+  emulation  why qemu-riscv64 cannot run it, where it cannot: with CORRAL_USER_ON=emulation all others run there
+"""
+FEW = (1, 4)
+SMP = (1, 2, 4, 8)
+U74 = "-cpu rv64,mvendorid=0x489,marchid=0x8000000000000007,mimpid=0x20181004"
+EVERY_BYTE = "".join(chr(c) for c in range(32, 127)) + "\n"
+
+NO_UNMAP_FAULT = "QEMU keeps the host's pages, so that some faults do not come"
+NO_EXEC = "execve reaches the host, which cannot run the program"
+ERRNO = "QEMU's own errno differs"
+FALLS_OVER = "QEMU itself falls over when memory goes from under it"
+SLOW = "QEMU takes minutes for 64 GiB"
+
+CASES = {
+    # What a program finds, and how it ends.
+    "args": {"args": ["one", "two words", '-x="q"', "last"]},
+    "stack_grow": {},
+    "identity": {},
+    "enosys": {},
+    "registers": {"harts": SMP},
+    "fp_switch": {"harts": SMP},
+    "clock": {"harts": SMP},
+    "affinity": {"harts": SMP},
+    "large_output": {"out": "".join(
+        ("child %04d\n" % i if i % 100 == 50 else "") + "line %04d abcdefghijklmnopqrstuvwxyz\n" % i
+        for i in range(300)) + "ok\n"},
+    "echo": {"stdin": "one line\n", "out": "one line\nok\n"},
+    "echo-nothing": {"program": "echo", "stdin": "", "out": "ok\n", "harts": (4,)},
+    "echo-much": {"program": "echo", "stdin": EVERY_BYTE * 300, "out": EVERY_BYTE * 300 + "ok\n", "harts": (4,)},
+    "die-return": {"program": "die", "args": ["return"], "status": 37, "harts": (1,)},
+    "die-exit-255": {"program": "die", "args": ["exit-255"], "status": 255, "harts": (1,)},
+    "die-exit-wraps": {"program": "die", "args": ["exit-wraps"], "status": 0x34, "harts": (1,)},
+    "die-segv": {"program": "die", "args": ["segv"], "status": 128 + 11},
+    "die-bus": {"program": "die", "args": ["bus"], "status": 128 + 7, "harts": (1,)},
+    "die-abort": {"program": "die", "args": ["abort"], "status": 128 + 6, "harts": (1,)},
+    "die-kill": {"program": "die", "args": ["kill"], "status": 128 + 9, "harts": (1,)},
+    "die-ill": {"program": "die", "args": ["ill"], "status": 128 + 4, "harts": (1,)},
+    "die-text": {"program": "die", "args": ["text"], "status": 128 + 11, "harts": (1,)},
+    "die-jump": {"program": "die", "args": ["jump"], "status": 128 + 11, "harts": (1,)},
+    "die-thread-exit": {"program": "die", "args": ["thread-exit"], "status": 41},
+    "die-thread-segv": {"program": "die", "args": ["thread-segv"], "status": 128 + 11},
+
+    # Copy-on-write.
+    "cow_fork": {"harts": SMP},
+    "cow_chain": {},
+    "cow_many": {},
+    "cow_readonly": {},
+    "cow_last_ref": {"harts": SMP},
+    "cow_threads": {"harts": SMP},
+    "cow_threads-rfence": {"program": "cow_threads", "append": "tlb=rfence", "harts": (4,)},
+    "cow_threads-u74": {"program": "cow_threads", "qemu": U74, "harts": (4,)},
+    "cow_racer": {"harts": SMP},
+    "cow_racer-rfence": {"program": "cow_racer", "append": "tlb=rfence", "harts": (4,)},
+    "cow_siblings": {"harts": SMP},
+    "dontneed_race": {"harts": SMP},
+    "pipe_snapshot": {},
+    "madvise_fork": {"harts": (1,), "emulation": "QEMU ignores this advice"},
+
+    # Mappings.
+    "zero_page": {"emulation": ERRNO},
+    "mprotect_split": {"emulation": ERRNO},
+    "munmap_split": {"emulation": NO_UNMAP_FAULT},
+    "mmap_errors": {"emulation": ERRNO},
+    "big_reserve": {"emulation": SLOW},
+    "brk": {"emulation": NO_UNMAP_FAULT},
+    "shared_anon": {"harts": SMP},
+    "fault_same_page": {"harts": SMP},
+    "exec_pages": {"harts": SMP},
+    "exec_pages-rfence": {"program": "exec_pages", "append": "tlb=rfence", "harts": (4,)},
+
+    # Shootdown.
+    "shootdown_mprotect": {"harts": SMP},
+    "shootdown_mprotect-rfence": {"program": "shootdown_mprotect", "append": "tlb=rfence", "harts": (2, 8)},
+    "shootdown_mprotect-u74": {"program": "shootdown_mprotect", "qemu": U74, "harts": (4,)},
+    "shootdown_munmap": {"harts": SMP},
+    "shootdown_munmap-rfence": {"program": "shootdown_munmap", "append": "tlb=rfence", "harts": (2, 8)},
+    "shootdown_munmap-u74": {"program": "shootdown_munmap", "qemu": U74, "harts": (4,)},
+    "stale_frame": {"harts": SMP},
+
+    # The kernel's access to user memory, and what programs may not do to it.
+    "user_copy": {"harts": SMP, "emulation": FALLS_OVER},
+    "bad_pointers": {"emulation": ERRNO},
+    "stack_lost": {},
+    "fuzz_calls": {"seeded": True, "harts": SMP, "emulation": FALLS_OVER},
+    "oom": {"args": ["200"], "mem": "128M", "limit": 120, "emulation": "it takes a small machine"},
+
+    # Processes and threads.
+    "wait": {},
+    "pipes": {"harts": SMP, "emulation": ERRNO},
+    "exec": {"files": True, "emulation": NO_EXEC},
+    "exec_storm": {"harts": SMP, "emulation": NO_EXEC},
+    "threads": {"harts": SMP},
+    "thread_exit": {"harts": SMP},
+    "futex": {"harts": SMP},
+    "fork8": {"harts": SMP},
+    "fork8-rfence": {"program": "fork8", "append": "tlb=rfence", "harts": (4,)},
+    "fork_storm": {"harts": SMP},
+    "storm": {"seeded": True, "harts": SMP, "limit": 120},
+    "storm-rfence": {"program": "storm", "seeded": True, "append": "tlb=rfence", "harts": (4,), "limit": 120},
+    "storm-u74": {"program": "storm", "seeded": True, "qemu": U74, "harts": (4,), "limit": 120},
+
+    # Signals.
+    "signal_fault": {},
+    "signal_stack": {},
+    "signal_send": {"harts": SMP},
+    "write_barrier": {"harts": SMP},
+}
