@@ -364,6 +364,7 @@ static void uart_start(const void *fdt, int node, const struct uart_ops *ops, vo
 
 void console_probe(const void *fdt, bool framed)
 {
+	static const char ready[] = { DLE, 'K', '\0' };
 	int node = dt_stdout(fdt);
 	const struct uart_ops *ops = driver_find(fdt, node);
 	volatile void *regs = ops == NULL ? NULL : dt_map(fdt, node);
@@ -382,4 +383,5 @@ void console_probe(const void *fdt, bool framed)
 	bool locked = console_lock();
 	interrupts_update_locked();
 	console_unlock(locked);
+	mark(ready);
 }
