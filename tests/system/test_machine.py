@@ -28,6 +28,8 @@ def complaint(outcome):
 @pytest.mark.parametrize("harts", HARTS)
 def test_matrix(corral, programs, harts, mem):
     done = corral(programs / "machine", harts=harts, mem=mem)
+    if "cannot set up guest memory" in done.err:
+        pytest.skip(f"this host cannot give a guest {mem}")
     assert done.status == 0, done
     match = re.fullmatch(r"harts (\d+) memory (\d+)\n", done.out)
     assert match and int(match[1]) == harts, done
