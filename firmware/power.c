@@ -67,7 +67,8 @@ void machine_power_off(unsigned status)
 		word_write(power.syscon, power.syscon_value);
 	sbi_reset(SBI_SHUTDOWN);
 	sbi_reset(SBI_COLD_REBOOT);
-	klog("cannot power off; stopped, status %u", status);
+	klog("stopped, status %u: there is no way to power off", status);
 	log_flush();
+	sbi_legacy_shutdown();
 	hart_park();
 }

@@ -121,9 +121,10 @@ int64_t sbi_hart_start(uint64_t id, uint64_t pa, uint64_t argument)
 
 int64_t sbi_reset(enum sbi_reset how)
 {
-	if (sbi.srst)
-		return sbi_call(EXT_SRST, 0, how == SBI_SHUTDOWN ? 0 : 1, 0, 0, 0, 0).error;
-	if (how == SBI_SHUTDOWN)
-		sbi_call(EXT_LEGACY_SHUTDOWN, 0, 0, 0, 0, 0, 0);
-	return SBI_ERR_NOT_SUPPORTED;
+	return sbi.srst ? sbi_call(EXT_SRST, 0, how == SBI_SHUTDOWN ? 0 : 1, 0, 0, 0, 0).error : SBI_ERR_NOT_SUPPORTED;
+}
+
+void sbi_legacy_shutdown(void)
+{
+	sbi_call(EXT_LEGACY_SHUTDOWN, 0, 0, 0, 0, 0, 0);
 }

@@ -46,5 +46,7 @@ int64_t sbi_hart_start(uint64_t id, uint64_t pa, uint64_t argument) MUST_CHECK;
 enum sbi_reset { SBI_SHUTDOWN, SBI_COLD_REBOOT };
 /* Returns only if it cannot. */
 int64_t sbi_reset(enum sbi_reset how);
+/* Old firmware's way, which may also just stop this hart. */
+void sbi_legacy_shutdown(void);
 
 #endif

@@ -130,14 +130,14 @@ lottery:
 	.balign 4096
 early_root:
 	.zero 256 * 8
-	.set gigabyte, 0
+	.set .Lgigabyte, 0
 	.rept 128
-	.if gigabyte == KERNEL_PHYSICAL >> 30
-	.dword (gigabyte << 28) | GIGAPAGE | EXECUTABLE
+	.if .Lgigabyte == KERNEL_PHYSICAL >> 30
+	.dword (.Lgigabyte << 28) | GIGAPAGE | EXECUTABLE
 	.else
-	.dword (gigabyte << 28) | GIGAPAGE
+	.dword (.Lgigabyte << 28) | GIGAPAGE
 	.endif
-	.set gigabyte, gigabyte + 1
+	.set .Lgigabyte, .Lgigabyte + 1
 	.endr
 	.zero 128 * 8
 
