@@ -1,4 +1,7 @@
-/* Errata by core. To add one: a line here, and where it needs new behaviour a field in struct errata (firmware/errata.h). */
+/*
+ * Errata by core. To add one: a line here, and where it needs new behaviour a field in struct errata
+ * (firmware/errata.h).
+ */
 #include "firmware/errata.h"
 
 #define SIFIVE	   0x489

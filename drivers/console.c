@@ -1,12 +1,12 @@
 /*
  * The console: rings between the harts and one UART, and the framing of console.h.
  *
- * Output goes into a ring as it shall be on the line, frame switches and all, and from there to the UART: at once as far
- * as it has room, then by its interrupt. Input comes by interrupt, is unframed and waits in a ring of its own; when that
- * is full, the receive interrupt is turned off and the bytes stay with the UART until there is room.
+ * Output goes into a ring as it shall be on the line, frame switches and all, and from there to the UART: at once as
+ * far as it has room, then by its interrupt. Input comes by interrupt, is unframed and waits in a ring of its own;
+ * when that is full, the receive interrupt is turned off and the bytes stay with the UART until there is room.
  *
- * lock (RANK_CONSOLE) guards all of `console` but `panicking`, and the UART; nothing is called while it is held but the
- * UART's driver. A panic takes no lock: the other harts are stopped, perhaps one of them while it holds it.
+ * lock (RANK_CONSOLE) guards all of `console` but `panicking`, and the UART; nothing is called while it is held but
+ * the UART's driver. A panic takes no lock: the other harts are stopped, perhaps one of them while it holds it.
  */
 #include "drivers/console.h"
 

@@ -2,11 +2,13 @@
  * The console: one UART, one byte stream each way, several channels in it.
  *
  * Plain (the default): everything is text for the person at the line; "\n" goes out as "\r\n".
- * Framed (boot argument console=mux, what scripts/corral asks for): bytes go out as they are, and DLE (0x10) announces a
- * control byte: DLE K, DLE O, DLE E: what follows is of the kernel, of standard output, of standard error (state at start:
- * K); DLE DLE: a literal 0x10; DLE P: the machine panicked; DLE X n: the first program ended: n is two hexadecimal digits of its exit status.
- * When the driver is ready to receive it sends DLE K, needed or not: the other side sends nothing before it.
- * Inward: DLE DLE is a literal 0x10, DLE Z is end of file, DLE W rrrr cccc (hexadecimal) the window's size.
+ *
+ * Framed (boot argument console=mux, what scripts/corral asks for): bytes go out as they are, and DLE (0x10) announces
+ * a control byte: DLE K, DLE O, DLE E: what follows is of the kernel, of standard output, of standard error (state at
+ * start: K); DLE DLE: a literal 0x10; DLE P: the machine panicked; DLE X n: the first program ended: n is two
+ * hexadecimal digits of its exit status. When the driver is ready to receive it sends DLE K, needed or not: the other
+ * side sends nothing before it. Inward: DLE DLE is a literal 0x10, DLE Z is end of file, DLE W rrrr cccc (hexadecimal)
+ * the window's size.
  */
 #ifndef DRIVERS_CONSOLE_H
 #define DRIVERS_CONSOLE_H
@@ -34,7 +36,9 @@ void console_flush(void);
 #define CONSOLE_EOF 1U
 size_t console_read(void *bytes, size_t n, unsigned *flags);
 
-/* kernel/ sets these: called from interrupt context, with no driver lock held, when input arrived or output has room. */
+/*
+ * kernel/ sets these: called from interrupt context, with no driver lock held, when input arrived or output has room.
+ */
 void console_set_callbacks(void (*readable)(void), void (*writable)(void));
 
 /* For programs at the line, framed only: the first program ended with this status. The panic's mark goes by itself. */

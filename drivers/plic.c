@@ -1,6 +1,6 @@
 /*
- * The PLIC. All sources go to the boot hart's context. Set up by the boot hart; the harts then only read what is here and
- * claim and complete in their own context's registers, so there is no lock.
+ * The PLIC. All sources go to the boot hart's context. Set up by the boot hart; the harts then only read what is here
+ * and claim and complete in their own context's registers, so there is no lock.
  */
 #include "drivers/plic.h"
 

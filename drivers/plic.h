@@ -1,4 +1,6 @@
-/* The platform-level interrupt controller (RISC-V PLIC specification 1.0): contexts and sources from the device tree. */
+/*
+ * The platform-level interrupt controller (RISC-V PLIC specification 1.0): contexts and sources from the device tree.
+ */
 #ifndef DRIVERS_PLIC_H
 #define DRIVERS_PLIC_H
 

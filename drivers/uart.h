@@ -1,6 +1,6 @@
 /*
- * A UART, as the console uses it. The console's lock is held for each call; none waits. The firmware has set the divisor
- * and the format, and drivers leave them alone.
+ * A UART, as the console uses it. The console's lock is held for each call; none waits. The firmware has set the
+ * divisor and the format, and drivers leave them alone.
  */
 #ifndef DRIVERS_UART_H
 #define DRIVERS_UART_H

@@ -14,8 +14,8 @@ struct word {
 
 static struct {
 	struct word *word;
-	unsigned count;	  /* of words before "--" */
-	char **program;	  /* the words behind it, NULL-terminated */
+	unsigned count; /* of words before "--" */
+	char **program; /* the words behind it, NULL-terminated */
 	unsigned program_count;
 	bool parsed;
 } args;

@@ -1,4 +1,7 @@
-/* What start.S and trap.S must know of C: compiled to assembly only; the build makes asm-offsets.h of the marked lines. */
+/*
+ * What start.S and trap.S must know of C: compiled to assembly only; the build makes asm-offsets.h of the marked
+ * lines.
+ */
 #include "firmware/hart.h"
 #include "firmware/trap.h"
 #include "lib/hw.h"

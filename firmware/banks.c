@@ -158,7 +158,10 @@ void banks_find(void)
 	banks.free = banks.whole = gap.best;
 	list_room(&banks.ram, nram);
 	list_room(&banks.holes, nreserved);
-	/* What early_alloc has used is two ranges more than there are coremap parts, which are no more than the banks. */
+	/*
+	 * What early_alloc has used is two ranges more than there are coremap parts, which are no more than the
+	 * banks.
+	 */
 	list_room(&banks.reserved, nreserved + nram + 2);
 	tree_each_ram(ram_put, &banks.ram);
 	tree_each_reserved(hole_put, &banks.holes);

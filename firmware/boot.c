@@ -1,6 +1,6 @@
 /*
- * The boot hart's way from start.S to kernel_main: what the firmware and the device tree say, memory, page tables, harts.
- * Each step needs the ones before it; whatever a user can mend ends in one line.
+ * The boot hart's way from start.S to kernel_main: what the firmware and the device tree say, memory, page tables,
+ * harts. Each step needs the ones before it; whatever a user can mend ends in one line.
  */
 #include "firmware/boot.h"
 
@@ -106,7 +106,10 @@ static void boot_hart_describe(const void *fdt, int node)
 
 void boot_main(uint64_t hart_id, uint64_t fdt_pa)
 {
-	/* boot_fail must work from the first line on: the SBI console, and the power device as soon as there is a tree. */
+	/*
+	 * boot_fail must work from the first line on: the SBI console, and the power device as soon as there is a
+	 * tree.
+	 */
 	sbi_init();
 	tree_open(fdt_pa);
 	const void *fdt = tree_fdt();

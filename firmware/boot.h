@@ -5,10 +5,11 @@
 #include "lib/types.h"
 
 struct boot_info {
-	const void *fdt;	       /* through the direct map, reserved */
-	const struct phys_range *ram;  /* sorted, page-aligned inward */
+	const void *fdt;	      /* through the direct map, reserved */
+	const struct phys_range *ram; /* sorted, page-aligned inward */
 	size_t ram_count;
-	const struct phys_range *reserved; /* sorted, page-aligned outward: firmware, kernel, tree, initrd, coremap, early */
+	/* Sorted, page-aligned outward: firmware, kernel, tree, initrd, coremap, early. */
+	const struct phys_range *reserved;
 	size_t reserved_count;
 	const void *initrd; /* through the direct map; NULL: none */
 	uint64_t initrd_bytes;
@@ -20,17 +21,19 @@ struct boot_info {
 
 const struct boot_info *boot_info(void);
 
-/* kernel/main.c. The boot hart comes here with the MMU on, the direct map and the coremap's backing in place, the console
- * and the log working (SBI console until the UART driver has been probed), interrupts off. */
+/*
+ * kernel/main.c. The boot hart comes here with the MMU on, the direct map and the coremap's backing in place, the
+ * console and the log working (SBI console until the UART driver has been probed), interrupts off.
+ */
 _Noreturn void kernel_main(const struct boot_info *info);
 
 /* One clear line on whatever console there is, then power off with status 125. For what a user can mend. */
 _Noreturn void boot_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * Boot arguments: words separated by blanks; "..." and '...' group, backslash takes the next byte literally. Everything
- * behind a lone "--" belongs to the first program. boot_arg returns the value of key=value ("" for a bare key), NULL where
- * it is absent; the last one counts. boot_args_init parses once; the strings live forever.
+ * Boot arguments: words separated by blanks; "..." and '...' group, backslash takes the next byte literally.
+ * Everything behind a lone "--" belongs to the first program. boot_arg returns the value of key=value ("" for a bare
+ * key), NULL where it is absent; the last one counts. boot_args_init parses once; the strings live forever.
  */
 void boot_args_init(const char *bootargs);
 const char *boot_arg(const char *key);

@@ -15,9 +15,9 @@ struct errata {
 struct errata_rule {
 	const char *name;
 	uint64_t mvendorid, marchid;
-	uint64_t mimpid_mask;		   /* what of mimpid is compared */
+	uint64_t mimpid_mask;		    /* what of mimpid is compared */
 	uint64_t mimpid_first, mimpid_last; /* inclusive, after masking */
-	uint64_t mimpid_fixed;		   /* a whole mimpid in between that is not affected; UINT64_MAX: none */
+	uint64_t mimpid_fixed;		    /* a whole mimpid in between that is not affected; UINT64_MAX: none */
 	struct errata effect;
 };
 

@@ -39,6 +39,7 @@ static struct {
 	struct hart *block;
 	unsigned count;
 	void (*entry)(void);
+	unsigned starter; /* the hart in harts_start */
 	void (*serve_ipi)(void);
 	_Atomic uint64_t online;
 } harts;
@@ -129,6 +130,8 @@ void hart_main(void)
 		hart_park();
 	}
 	hart_arrive();
+	/* harts_start sleeps until somebody comes. */
+	hw_send_ipi(UINT64_C(1) << harts.starter);
 	harts.entry();
 	hw_panic("hart %u: entry returned", hw_hart());
 }
@@ -142,19 +145,32 @@ static bool hart_start(struct hart *hart)
 	return error == SBI_SUCCESS;
 }
 
+/* Sleeps rather than spins: an emulator that runs the harts in turn would let a spinning one go on for long. */
+static void harts_await(uint64_t wanted)
+{
+	uint64_t limit = time_ticks() + ns_to_ticks(START_LIMIT_NS);
+
+	timer_set(limit);
+	while ((harts_online() & wanted) != wanted && time_ticks() < limit) {
+		hart_wait_for_interrupt();
+		if ((interrupts_pending() & IP_SOFTWARE) != 0)
+			hart_serve_ipi();
+	}
+	timer_set(UINT64_MAX);
+}
+
 void harts_start(void (*entry)(void))
 {
 	uint64_t wanted = UINT64_C(1) << hw_hart();
 
 	harts.entry = entry;
+	harts.starter = hw_hart();
 	/* The others read what was written so far with their caches cold: pairs with the firmware's own barriers. */
 	atomic_thread_fence(memory_order_seq_cst);
 	for (unsigned i = 0; i < harts.count; i++)
 		if (i != hw_hart() && hart_start(hart_get(i)))
 			wanted |= UINT64_C(1) << i;
-	uint64_t limit = time_ticks() + ns_to_ticks(START_LIMIT_NS);
-	while ((harts_online() & wanted) != wanted && time_ticks() < limit)
-		hw_relax();
+	harts_await(wanted);
 	for (uint64_t late = wanted & ~harts_online(); late != 0; late &= late - 1) {
 		unsigned i = (unsigned)__builtin_ctzl(late);
 		klog("hart %u (id %lu) was started and has not arrived: left out", i, hart_get(i)->id);

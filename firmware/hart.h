@@ -7,18 +7,18 @@
 struct thread;
 
 /*
- * What tp points to in the kernel, on every hart, always. In user mode sscratch holds it; in the kernel sscratch is 0, so
- * that trap entry can tell. trap.S knows the first fields by generated offsets.
+ * What tp points to in the kernel, on every hart, always. In user mode sscratch holds it; in the kernel sscratch is
+ * 0, so that trap entry can tell. trap.S knows the first fields by generated offsets.
  */
 struct hart {
-	uint64_t kernel_sp;   /* where the trap frame of the current thread ends: its kernel stack's top */
-	uint64_t scratch[2];  /* trap entry's */
+	uint64_t kernel_sp;    /* where the trap frame of the current thread ends: its kernel stack's top */
+	uint64_t scratch[2];   /* trap entry's */
 	struct thread *thread; /* kernel/'s current thread; NULL before the scheduler runs */
-	uint32_t index;	      /* 0 .. hw_harts() - 1 */
-	uint64_t id;	      /* what the SBI and the device tree call it */
+	uint32_t index;	       /* 0 .. hw_harts() - 1 */
+	uint64_t id;	       /* what the SBI and the device tree call it */
 	/* The rest is firmware/'s own. */
-	uint64_t emergency_sp;		/* stack for traps from the kernel */
-	uint64_t stop_fp;		/* frame pointer of a hart that a panic stopped, once stopped is set */
+	uint64_t emergency_sp; /* stack for traps from the kernel */
+	uint64_t stop_fp;      /* frame pointer of a hart that a panic stopped, once stopped is set */
 	_Atomic uint32_t stopped;
 } CACHE_ALIGNED;
 
@@ -44,14 +44,17 @@ uint64_t harts_online(void);
 void harts_start(void (*entry)(void));
 
 /*
- * Inter-hart interrupts: hw_send_ipi(harts) makes each run this handler: from the trap, from idle, or from hw_relax while
- * it waits for something. Registered once, before harts_start.
+ * Inter-hart interrupts: hw_send_ipi(harts) makes each run this handler: from the trap, from idle, or from hw_relax
+ * while it waits for something. Registered once, before harts_start.
  */
 void hart_set_ipi_handler(void (*serve)(void));
 /* Clears sip.SSIP, then runs the handler. For kernel/'s interrupt dispatch. */
 void hart_serve_ipi(void);
 
-/* Interrupts stay off in the kernel; an idle hart sleeps in wfi until one is pending and returns. See trap.h for which. */
+/*
+ * Interrupts stay off in the kernel; an idle hart sleeps in wfi until one is pending and returns. See trap.h for
+ * which.
+ */
 void hart_wait_for_interrupt(void);
 
 /* Ends the machine with an exit status for whoever started it: the test device, SRST, or what the board has. */

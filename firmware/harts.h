@@ -21,7 +21,10 @@ void hart_main(void);
 /* Does nothing more. */
 _Noreturn void hart_park(void);
 
-/* The device behind machine_power_off, if the tree has one. Before and after kmap_init: its registers are mapped then. */
+/*
+ * The device behind machine_power_off, if the tree has one. Before and after kmap_init: its registers are mapped
+ * then.
+ */
 void power_find(const void *fdt);
 void power_map(void);
 

@@ -1,4 +1,7 @@
-/* The kernel's log: lines for people, on the console's kernel channel. Never from a fault path. Any context, any hart. */
+/*
+ * The kernel's log: lines for people, on the console's kernel channel. Never from a fault path. Any context, any
+ * hart.
+ */
 #ifndef FIRMWARE_LOG_H
 #define FIRMWARE_LOG_H
 
@@ -8,9 +11,9 @@
 void klog(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * Where lines go: the SBI console until drivers/ sets another. write returns when the bytes are on the line or queued in
- * order, flush when they are all on the line; panic says that what follows is a panic's, and from then on write and flush
- * must wait for no lock: its holder may be stopped.
+ * Where lines go: the SBI console until drivers/ sets another. write returns when the bytes are on the line or queued
+ * in order, flush when they are all on the line; panic says that what follows is a panic's, and from then on write
+ * and flush must wait for no lock: its holder may be stopped.
  */
 struct log_sink {
 	void (*write)(const char *bytes, size_t n);

@@ -6,9 +6,10 @@
  * registers are added as drivers find them. The coremap's entries for RAM are backed by memory taken from the largest
  * free range. All of it is global, with A and D set, for harts that trap instead of setting them.
  *
- * A space's root copies entries 256-511 once, when it is made, so an entry of the root must not change after the first
- * copy: the tables behind the low 4 GiB, where boards have their devices, are made in advance, and kmap_device refuses
- * to make others. Written by the boot hart before the others start; later only by kmap_device, from kernel_main: no locks.
+ * A space's root copies entries 256-511 once, when it is made, so an entry of the root must not change after the
+ * first copy: the tables behind the low 4 GiB, where boards have their devices, are made in advance, and kmap_device
+ * refuses to make others. Written by the boot hart before the others start; later only by kmap_device, from
+ * kernel_main: no locks.
  */
 #include "firmware/memory.h"
 
@@ -16,13 +17,13 @@
 #include "lib/errno.h"
 #include "lib/hw.h"
 
-#define PTE_V 0x01UL
-#define PTE_R 0x02UL
-#define PTE_W 0x04UL
-#define PTE_X 0x08UL
-#define PTE_G 0x20UL
-#define PTE_A 0x40UL
-#define PTE_D 0x80UL
+#define PTE_V	  0x01UL
+#define PTE_R	  0x02UL
+#define PTE_W	  0x04UL
+#define PTE_X	  0x08UL
+#define PTE_G	  0x20UL
+#define PTE_A	  0x40UL
+#define PTE_D	  0x80UL
 #define KERNEL_R  (PTE_V | PTE_G | PTE_A | PTE_D | PTE_R)
 #define KERNEL_RW (KERNEL_R | PTE_W)
 #define KERNEL_RX (KERNEL_R | PTE_X)

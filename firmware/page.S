@@ -1,4 +1,6 @@
-/* hw_page_copy and hw_page_clear: a cache line or two a turn, two instructions a doubleword to copy and one to clear. */
+/*
+ * hw_page_copy and hw_page_clear: a cache line or two a turn, two instructions a doubleword to copy and one to clear.
+ */
 	.text
 
 	.macro copy_line at

@@ -81,8 +81,8 @@ static void backtrace(uint64_t fp, unsigned depth)
 
 static void print_registers(const struct trap_frame *frame)
 {
-	static const char *const names[] = { "",   "ra", "sp", "gp", "tp", "t0", "t1", "t2",  "s0",  "s1", "a0",
-					     "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2",  "s3",  "s4", "s5",
+	static const char *const names[] = { "",   "ra", "sp", "gp", "tp",  "t0",  "t1", "t2", "s0", "s1", "a0",
+					     "a1", "a2", "a3", "a4", "a5",  "a6",  "a7", "s2", "s3", "s4", "s5",
 					     "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6" };
 
 	log_raw("sepc %016lx sstatus %016lx scause %016lx stval %016lx\n", frame->sepc, frame->sstatus, frame->scause,
@@ -94,10 +94,22 @@ static void print_registers(const struct trap_frame *frame)
 static const char *cause_name(uint64_t cause)
 {
 	static const char *const names[] = {
-		"instruction misaligned", "instruction access fault", "illegal instruction",	"breakpoint",
-		"load misaligned",	  "load access fault",	      "store misaligned",	"store access fault",
-		"ecall from user mode",	  "ecall from S-mode",	      "cause 10",		"cause 11",
-		"instruction page fault", "load page fault",	      "cause 14",		"store page fault",
+		"instruction misaligned",
+		"instruction access fault",
+		"illegal instruction",
+		"breakpoint",
+		"load misaligned",
+		"load access fault",
+		"store misaligned",
+		"store access fault",
+		"ecall from user mode",
+		"ecall from S-mode",
+		"cause 10",
+		"cause 11",
+		"instruction page fault",
+		"load page fault",
+		"cause 14",
+		"store page fault",
 	};
 
 	if ((cause & CAUSE_INTERRUPT) != 0)

@@ -1,7 +1,7 @@
 /*
- * Ending the machine: SiFive's test device, which carries an exit status to whoever started an emulator; syscon-poweroff,
- * which carries none; the firmware's shutdown; a reboot, which ends an emulator that may not reboot. Found in the tree at
- * boot, then only read.
+ * Ending the machine: SiFive's test device, which carries an exit status to whoever started an emulator;
+ * syscon-poweroff, which carries none; the firmware's shutdown; a reboot, which ends an emulator that may not reboot.
+ * Found in the tree at boot, then only read.
  */
 #include "firmware/boot.h"
 #include "firmware/harts.h"
@@ -15,8 +15,8 @@
 #define TEST_FAIL 0x3333
 
 static struct {
-	paddr_t test;		  /* 0: none */
-	paddr_t syscon;		  /* the word to write, 0: none */
+	paddr_t test;	/* 0: none */
+	paddr_t syscon; /* the word to write, 0: none */
 	uint32_t syscon_value;
 } power;
 

@@ -1,4 +1,7 @@
-/* SBI calls. What the firmware has is probed once; where a 0.2 extension is missing, the legacy call of old firmware is used. */
+/*
+ * SBI calls. What the firmware has is probed once; where a 0.2 extension is missing, the legacy call of old firmware
+ * is used.
+ */
 #include "firmware/sbi.h"
 
 enum {
@@ -26,8 +29,8 @@ struct sbi_result {
 	uint64_t value;
 };
 
-static struct sbi_result sbi_call(uint64_t ext, uint64_t fid, uint64_t arg0, uint64_t arg1, uint64_t arg2, uint64_t arg3,
-				  uint64_t arg4)
+static struct sbi_result sbi_call(uint64_t ext, uint64_t fid, uint64_t arg0, uint64_t arg1, uint64_t arg2,
+				  uint64_t arg3, uint64_t arg4)
 {
 	register uint64_t a0 __asm__("a0") = arg0;
 	register uint64_t a1 __asm__("a1") = arg1;
@@ -72,8 +75,9 @@ const struct sbi_ids *sbi_ids(void)
 const char *sbi_error_name(int64_t error)
 {
 	static const char *const names[] = {
-		"success",	    "failed",	       "not supported",	  "invalid parameter", "denied",
-		"invalid address",  "already available", "already started", "already stopped",	 "no shared memory",
+		"success",	   "failed",	       "not supported",	    "invalid parameter",
+		"denied",	   "invalid address",  "already available", "already started",
+		"already stopped", "no shared memory",
 	};
 
 	return error <= 0 && error > -(int64_t)ARRAY_LEN(names) ? names[-error] : "unknown error";

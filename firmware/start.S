@@ -1,10 +1,11 @@
 /*
  * Entry. The Image header, the boot hart's way from the firmware into boot_main, and the other harts' into hart_main.
  *
- * Until the MMU is on, code runs at its physical address and reaches its own symbols relative to the program counter. To
- * turn it on, stvec is pointed at where to go on, at its virtual address, and satp is written: there is no identity
- * mapping, so the very next fetch faults to there. The boot hart uses early_root, which maps all of the direct map by
- * gigapages and only the kernel's own executable; memory.c makes the real one. The others use that from the start.
+ * Until the MMU is on, code runs at its physical address and reaches its own symbols relative to the program counter.
+ * To turn it on, stvec is pointed at where to go on, at its virtual address, and satp is written: there is no
+ * identity mapping, so the very next fetch faults to there. The boot hart uses early_root, which maps all of the
+ * direct map by gigapages and only the kernel's own executable; memory.c makes the real one. The others use that from
+ * the start.
  */
 #include "asm-offsets.h"
 

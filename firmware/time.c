@@ -13,9 +13,9 @@
 __extension__ typedef unsigned __int128 uint128_t;
 
 static struct {
-	uint64_t ns_per_tick;	/* 32.32 */
-	uint64_t ticks_per_ns;	/* 0.64, rounded up */
-	uint64_t whole_ticks;	/* ticks in a whole nanosecond, where there are any */
+	uint64_t ns_per_tick;  /* 32.32 */
+	uint64_t ticks_per_ns; /* 0.64, rounded up */
+	uint64_t whole_ticks;  /* ticks in a whole nanosecond, where there are any */
 	bool sstc;
 } timing;
 

@@ -173,7 +173,10 @@ context_start:
 
 /* fsd and fld by their encodings: the kernel's own instruction set has no D, and not every assembler can be told. */
 	.macro for_fp do:vararg
-	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	.insn \do, x\n, 8 * \n(a0)
+	.endr
+	.irp n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 	.insn \do, x\n, 8 * \n(a0)
 	.endr
 	.endm

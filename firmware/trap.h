@@ -20,9 +20,9 @@ struct trap_frame {
 };
 
 /*
- * Implemented by kernel/trap.c, called by trap.S for each trap from user mode, with interrupts off, on the thread's kernel
- * stack. When it returns, trap.S restores the frame and returns to user mode. Everything in it may have been changed.
- * Traps from kernel mode are bugs: they panic (firmware/panic.c).
+ * Implemented by kernel/trap.c, called by trap.S for each trap from user mode, with interrupts off, on the thread's
+ * kernel stack. When it returns, trap.S restores the frame and returns to user mode. Everything in it may have been
+ * changed. Traps from kernel mode are bugs: they panic (firmware/panic.c).
  */
 void trap_from_user(struct trap_frame *frame);
 
@@ -34,7 +34,10 @@ void context_switch(uint64_t *save_sp, uint64_t load_sp);
 /* What a new stack must hold for context_switch to start at entry(arg): pushes it and returns the sp to load. */
 uint64_t context_init(uint64_t stack_top, void (*entry)(void *), void *arg);
 
-/* FP state: sstatus.FS says whether a thread has used it. 32 registers and fcsr. Turns FS on for the kernel meanwhile. */
+/*
+ * FP state: sstatus.FS says whether a thread has used it. 32 registers and fcsr. Turns FS on for the kernel
+ * meanwhile.
+ */
 struct fp_state {
 	uint64_t f[32];
 	uint64_t fcsr;
@@ -43,27 +46,27 @@ void fp_save(struct fp_state *to);
 void fp_restore(const struct fp_state *from);
 
 /* scause */
-#define CAUSE_INTERRUPT		(UINT64_C(1) << 63)
-#define CAUSE_SOFTWARE		(CAUSE_INTERRUPT | 1)
-#define CAUSE_TIMER		(CAUSE_INTERRUPT | 5)
-#define CAUSE_EXTERNAL		(CAUSE_INTERRUPT | 9)
-#define CAUSE_FETCH_MISALIGNED	0
-#define CAUSE_FETCH_ACCESS	1
-#define CAUSE_ILLEGAL		2
-#define CAUSE_BREAKPOINT	3
-#define CAUSE_LOAD_MISALIGNED	4
-#define CAUSE_LOAD_ACCESS	5
-#define CAUSE_STORE_MISALIGNED	6
-#define CAUSE_STORE_ACCESS	7
-#define CAUSE_ECALL_U		8
-#define CAUSE_FETCH_PAGE_FAULT	12
-#define CAUSE_LOAD_PAGE_FAULT	13
-#define CAUSE_STORE_PAGE_FAULT	15
+#define CAUSE_INTERRUPT	       (UINT64_C(1) << 63)
+#define CAUSE_SOFTWARE	       (CAUSE_INTERRUPT | 1)
+#define CAUSE_TIMER	       (CAUSE_INTERRUPT | 5)
+#define CAUSE_EXTERNAL	       (CAUSE_INTERRUPT | 9)
+#define CAUSE_FETCH_MISALIGNED 0
+#define CAUSE_FETCH_ACCESS     1
+#define CAUSE_ILLEGAL	       2
+#define CAUSE_BREAKPOINT       3
+#define CAUSE_LOAD_MISALIGNED  4
+#define CAUSE_LOAD_ACCESS      5
+#define CAUSE_STORE_MISALIGNED 6
+#define CAUSE_STORE_ACCESS     7
+#define CAUSE_ECALL_U	       8
+#define CAUSE_FETCH_PAGE_FAULT 12
+#define CAUSE_LOAD_PAGE_FAULT  13
+#define CAUSE_STORE_PAGE_FAULT 15
 
 /* sstatus */
-#define SSTATUS_SPIE (UINT64_C(1) << 5)
-#define SSTATUS_SPP  (UINT64_C(1) << 8)
-#define SSTATUS_FS   (UINT64_C(3) << 13) /* 0 off, 1 initial, 2 clean, 3 dirty */
+#define SSTATUS_SPIE	   (UINT64_C(1) << 5)
+#define SSTATUS_SPP	   (UINT64_C(1) << 8)
+#define SSTATUS_FS	   (UINT64_C(3) << 13) /* 0 off, 1 initial, 2 clean, 3 dirty */
 #define SSTATUS_FS_INITIAL (UINT64_C(1) << 13)
 #define SSTATUS_FS_CLEAN   (UINT64_C(2) << 13)
 #define SSTATUS_FS_DIRTY   (UINT64_C(3) << 13)

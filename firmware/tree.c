@@ -74,7 +74,8 @@ static int translate_up(const void *fdt, int node, int parent, uint64_t *addr)
 		return -EINVAL;
 	if (bytes == 0)
 		return 0;
-	if (child_cells < 1 || child_cells > 2 || parent_cells < 1 || parent_cells > 2 || size_cells < 1 || size_cells > 2)
+	if (child_cells < 1 || child_cells > 2 || parent_cells < 1 || parent_cells > 2 || size_cells < 1 ||
+	    size_cells > 2)
 		return -EINVAL;
 	int entry = child_cells + parent_cells + size_cells;
 	for (; bytes >= entry * 4; bytes -= entry * 4, p += entry) {
@@ -139,7 +140,8 @@ static bool hart_usable(const void *fdt, int node)
 	const char *mmu = fdt_getprop(fdt, node, "mmu-type", NULL);
 
 	return type != NULL && strcmp(type, "cpu") == 0 && tree_okay(fdt, node) && mmu != NULL &&
-	       strncmp(mmu, "riscv,sv", 8) == 0 && strcmp(mmu, "riscv,sv32") != 0 && fdt_getprop(fdt, node, "reg", NULL);
+	       strncmp(mmu, "riscv,sv", 8) == 0 && strcmp(mmu, "riscv,sv32") != 0 &&
+	       fdt_getprop(fdt, node, "reg", NULL);
 }
 
 int tree_next_hart(const void *fdt, int node)

@@ -1,6 +1,6 @@
 /*
- * The inline part of lib/hw.h on the target (see there). The kernel is linked into the direct map: kernel virtual address =
- * physical address + KERNEL_OFFSET, for RAM, the kernel image and device registers alike.
+ * The inline part of lib/hw.h on the target (see there). The kernel is linked into the direct map: kernel virtual
+ * address = physical address + KERNEL_OFFSET, for RAM, the kernel image and device registers alike.
  */
 #ifndef HW_ARCH_H
 #define HW_ARCH_H
