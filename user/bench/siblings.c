@@ -1,5 +1,5 @@
 /*
- * Processes on different harts that break the same frames at the same time: the parent fills 512 pages, forks one child
+ * Processes on different harts that break the same frames at the same time: the parent fills 128 pages, forks one child
  * a hart, and each child writes all of them. They need no shared memory to start together: when all are there the
  * parent names a moment a little ahead, and they spin on the clock until then. A round for which a child was late is
  * made again with a later moment.
@@ -14,7 +14,7 @@
 #include "user/bench/machine.h"
 #include "user/bench/region.h"
 
-#define SIBLING_PAGES	   512
+#define SIBLING_PAGES	   128
 #define SIBLING_BYTES	   (SIBLING_PAGES * REGION_PAGE)
 #define SIBLINGS_MAX	   64
 #define SIBLING_FIRST_LEAD UINT64_C(200000)    /* ns from naming the moment to the moment */

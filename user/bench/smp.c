@@ -1,5 +1,5 @@
 /*
- * Harts that fault at the same time in one address space, each in 512 pages of its own that share no leaf table with
+ * Harts that fault at the same time in one address space, each in 128 pages of its own that share no leaf table with
  * another's: what is measured is whether the kernel lets them. For cow_disjoint a child made beforehand holds the
  * frames.
  */
@@ -11,7 +11,7 @@
 #include "user/bench/region.h"
 #include "user/bench/team.h"
 
-#define SMP_PAGES 512
+#define SMP_PAGES 128
 #define SMP_BYTES (SMP_PAGES * REGION_PAGE)
 
 static struct {
