@@ -20,6 +20,7 @@ struct node;
 
 #define PROCESS_PATH_BYTES 256
 #define RLIMITS		   16
+#define RLIMIT_NOFILE	   7
 
 struct rlimit {
 	uint64_t soft;
@@ -30,6 +31,7 @@ struct rlimit {
 struct process_usage {
 	uint64_t ticks;
 	uint64_t faults;
+	uint64_t resident_kib; /* filled in where it is asked for */
 };
 
 struct process {
@@ -39,6 +41,7 @@ struct process {
 
 	struct space *space;	/* [own]; NULL once it has ended */
 	struct fd_table *files; /* [own]; NULL once it has ended */
+	bool files_shared;	/* with another process (CLONE_FILES): execve makes a copy first [own] */
 	struct node *cwd;	/* the files' own; one reference [lock] */
 	uint32_t umask;		/* the files' own [lock] */
 	uint64_t brk_start;	/* [lock]; page-aligned */
@@ -61,6 +64,7 @@ struct process {
 	struct list children;	 /* sibling [tree lock] */
 	struct list sibling;	 /* [tree lock] */
 	struct list link;	 /* of all processes, oldest first [tree lock] */
+	struct list hash_link;	 /* in the table of pids [tree lock] */
 	uint32_t group, session; /* ids [tree lock] */
 	struct wait_queue child_wait;
 
@@ -109,8 +113,8 @@ void process_vfork_done(struct process *process);
 
 /* A process like parent (NULL: the first), without space, files or threads, not in the tree. 0 or -ENOMEM. */
 int process_create(struct process *parent, struct process **out) MUST_CHECK;
-/* Puts a process and its first thread into the tree and the tables of ids. 0 or -EAGAIN */
-void process_publish(struct process *process, struct thread *thread, struct process *parent);
+/* Puts a process and its first thread into the tree and the tables of ids; sibling: as a child of parent's parent. */
+void process_publish(struct process *process, struct thread *thread, struct process *parent, bool sibling);
 /* Adds a further thread: 0, or -EAGAIN when the process is ending. */
 int process_add_thread(struct process *process, struct thread *thread) MUST_CHECK;
 
@@ -123,8 +127,10 @@ void process_end_all(void);
 void tree_lock(void);
 void tree_unlock(void);
 
-/* tree lock held */
+/* [tree lock] */
 struct thread *thread_find_locked(uint32_t tid);
 struct list *process_list_locked(void);
+/* Takes a zombie out of the tree; the caller then puts the tree's reference, without the lock. */
+void process_forget_locked(struct process *process);
 
 #endif

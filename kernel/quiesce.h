@@ -6,11 +6,13 @@
 #ifndef KERNEL_QUIESCE_H
 #define KERNEL_QUIESCE_H
 
+#include "lib/types.h"
+
 void quiesce_begin(void);
 void quiesce_end(void);
 
 /* The other harts' side: stands still while somebody wants it. At return to user mode and in idle; no lock held. */
 void quiesce_stand(void);
-_Bool quiesce_wanted(void);
+bool quiesce_wanted(void);
 
 #endif

@@ -20,6 +20,8 @@ void sched_wake(struct thread *thread);
 /* Makes thread look at its work soon: interrupts it where it runs. The caller knows it to be alive. */
 void sched_notify(struct thread *thread);
 
+/* Consumes the calling thread's token: whether it had one. */
+bool sched_take_token(struct thread *thread);
 /* Blocks the calling thread until it has a token, or the deadline. */
 void sched_block(uint64_t deadline_ns);
 
@@ -36,11 +38,14 @@ void sched_work(uint32_t work);
 /* Ticks the thread has run. */
 uint64_t sched_ran(const struct thread *thread);
 
-/* Makes the calling thread's FP registers what thread->fp says, or thread->fp what the registers are. */
+/* The calling thread: FP registers become what thread->fp says; thread->fp becomes what the registers are. */
 void sched_fp_load(struct thread *thread);
 void sched_fp_store(struct thread *thread);
 
-/* Timer interrupt. */
+/* Ended threads and their stacks that have not been freed yet, with those that live. main waits for 0. */
+void sched_wait_all_gone(void);
+
+/* Timer interrupt at the end of a slice. */
 void sched_slice_over(void);
 
 /* Harts that sched knows to run: those that came up. */

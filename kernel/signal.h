@@ -114,6 +114,12 @@ void signal_fault(int signo, int code, uint64_t address);
 /* At the return to user mode: delivers, or ends the process. `call`: the trap was a system call. */
 void signal_deliver(struct trap_frame *frame, bool call);
 
+/* [process lock] A thread that could have taken signals in `set` no longer does: others are told of what is pending. */
+void signal_retarget_locked(struct process *process, uint64_t set);
+
+/* [tree lock] Tells parent; whether it does not want to wait for the child, who is then reaped at once. */
+bool signal_child_ended_locked(struct process *parent, struct process *child);
+
 /* Whether wait_block must not block. For the calling thread. */
 bool signal_waiting(const struct thread *thread);
 
@@ -124,11 +130,19 @@ void signal_exec(struct process *process);
 /* Puts `mask` in place until the call has returned and signals have been handled with it (ppoll, rt_sigsuspend). */
 void signal_swap_mask(uint64_t mask);
 
+/* For the calls: the calling thread's mask and pending signals, its process's actions (action NULL: only ask). */
+void signal_set_mask(uint64_t mask);
+uint64_t signal_pending_set(void);
+void signal_set_action(int signo, const struct sigaction_kernel *action, struct sigaction_kernel *old);
+/* Signals in set are told to the calling thread although it blocks them (rt_sigtimedwait); 0: no longer. */
+void signal_accept(uint64_t set);
+/* Takes a pending signal of the set; false: none. */
+bool signal_take(uint64_t set, struct siginfo *info);
+
 /* The page with the rt_sigreturn trampoline, mapped into every program. */
 int sigframe_init(void) MUST_CHECK;
 struct space;
 int sigframe_map(struct space *space) MUST_CHECK;
-uint64_t sigframe_return_address(const struct process *process);
 /* 0, or -EFAULT: the stack cannot take it. */
 int sigframe_push(struct trap_frame *frame, const struct siginfo *info, const struct sigaction_kernel *action,
 		  uint64_t mask) MUST_CHECK;

@@ -19,6 +19,9 @@ typedef int64_t syscall_fn(const uint64_t *a);
 #define SYSCALLS 512
 extern syscall_fn *const syscall_table[SYSCALLS];
 
+/* For every number that has no handler: -ENOSYS, and counts. */
+syscall_fn sys_unknown;
+
 /* Whether a call that a handler with SA_RESTART interrupted starts again. */
 bool syscall_restarts(uint64_t number);
 

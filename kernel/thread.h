@@ -45,7 +45,6 @@ struct thread {
 	_Atomic uint64_t affinity; /* harts it may run on */
 	_Atomic uint32_t hart;	   /* where it runs, waits to run, or ran last */
 	bool dead;		   /* never to run again; set by itself */
-	bool fp_loaded_once;
 	uint32_t fp_hart;	   /* whose FP registers hold fp, if that hart agrees (sched.c) */
 	struct list run_link;	   /* [the run queue's lock] */
 	uint64_t started;	   /* tick at which it was switched to */
@@ -64,6 +63,12 @@ struct thread {
 	uint64_t blocked;
 	uint64_t saved_blocked; /* what rt_sigsuspend and ppoll put back, while restore_blocked */
 	bool restore_blocked;
+	uint64_t sigwait; /* what rt_sigtimedwait waits for: accepted although blocked */
+	struct {
+		int signo; /* 0: none */
+		int code;
+		uint64_t addr;
+	} fault; /* the thread's own, not yet delivered */
 	struct sigpending pending;
 	struct sigaltstack altstack;
 
@@ -90,8 +95,5 @@ static inline struct trap_frame *thread_frame(const struct thread *thread)
 int thread_create(struct thread **out) MUST_CHECK;
 /* For one that never ran. */
 void thread_destroy(struct thread *thread);
-
-/* Threads with stacks of their own that have not been freed yet. */
-uint64_t threads_alive(void);
 
 #endif

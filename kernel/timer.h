@@ -28,10 +28,10 @@ void timer_arm(struct timer *timer, uint64_t deadline_ns, void (*fire)(struct ti
 /* When it returns, the timer is not armed and fire() does not run. Harmless on one that was never armed. */
 void timer_cancel(struct timer *timer);
 
-/* This hart: fires what is due and arms the hart's interrupt for the next, or for slice_end if that is earlier. */
-void timers_serve(void);
+/* This hart: fires what is due and arms the hart's interrupt anew. Whether a time slice has ended. */
+bool timers_serve(void);
 
-/* This hart: also interrupt at this tick (UINT64_MAX: not): the end of the time slice. */
+/* This hart: a time slice begins and ends that many ticks from now, unless one is under way. */
 void timer_slice(uint64_t ticks);
 
 #endif

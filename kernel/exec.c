@@ -1,0 +1,382 @@
+/*
+ * execve: a new program in an old process.
+ *
+ * Everything is made in a new space: image, stack, arguments. Only when all of it is there do the other threads end and
+ * the spaces change places, so every error before that finds the old program as it was; after that nothing can fail but
+ * by being killed.
+ */
+#include "kernel/exec.h"
+
+#include <string.h>
+
+#include "firmware/trap.h"
+#include "kernel/elf.h"
+#include "kernel/file.h"
+#include "kernel/layout.h"
+#include "kernel/process.h"
+#include "kernel/random.h"
+#include "kernel/sched.h"
+#include "kernel/signal.h"
+#include "kernel/sys.h"
+#include "lib/errno.h"
+#include "mm/object.h"
+#include "mm/slab.h"
+#include "mm/space.h"
+
+#define ARGUMENTS_MAX (UINT64_C(2) << 20) /* a quarter of the stack, as on Linux */
+#define STRING_MAX    (UINT64_C(128) << 10)
+
+enum {
+	AT_NULL = 0, AT_PHDR = 3, AT_PHENT = 4, AT_PHNUM = 5, AT_PAGESZ = 6, AT_BASE = 7, AT_FLAGS = 8, AT_ENTRY = 9,
+	AT_UID = 11, AT_EUID = 12, AT_GID = 13, AT_EGID = 14, AT_HWCAP = 16, AT_CLKTCK = 17, AT_SECURE = 23,
+	AT_RANDOM = 25, AT_EXECFN = 31
+};
+
+/* What user mode starts with: interrupts on, 64-bit. */
+#define SSTATUS_USER (SSTATUS_SPIE | UINT64_C(2) << 32)
+
+static uint64_t hwcap;
+
+void exec_init(const char *isa)
+{
+	/* rv64imafdc_...: single letters up to the first underscore */
+	if (strncmp(isa, "rv64", 4) != 0)
+		return;
+	for (const char *p = isa + 4; *p >= 'a' && *p <= 'z'; p++) {
+		if (*p == 'g')
+			hwcap |= 1U << ('i' - 'a') | 1U << ('m' - 'a') | 1U << 0 | 1U << ('f' - 'a') | 1U << ('d' - 'a');
+		else if (strchr("imafdcv", *p) != NULL)
+			hwcap |= 1U << (*p - 'a');
+	}
+}
+
+/* Where arguments come from: a program's memory, or, for the first program, the kernel's. */
+struct arguments {
+	struct space *space; /* NULL: kernel addresses */
+	uint64_t argv, envp;
+	const char *path; /* in the kernel */
+	uint64_t argc, envc;
+};
+
+/* The stack while it is being filled, downward. */
+struct stack {
+	struct space *space;
+	uint64_t sp;
+	uint64_t left;	   /* of what arguments may take */
+	char *buffer;	   /* of STRING_MAX */
+	uint64_t *strings; /* their addresses: arguments, then environment */
+};
+
+static int fetch_pointer(const struct arguments *from, uint64_t array, uint64_t index, uint64_t *out)
+{
+	uint64_t address = array + index * sizeof(uint64_t);
+
+	if (from->space != NULL)
+		return user_read(from->space, out, VADDR(address), sizeof(*out));
+	memcpy(out, (const void *)address, sizeof(*out));
+	return 0;
+}
+
+static int count_pointers(const struct arguments *from, uint64_t array, uint64_t *count)
+{
+	uint64_t pointer;
+
+	for (*count = 0; array != 0; (*count)++) {
+		int error = fetch_pointer(from, array, *count, &pointer);
+
+		if (error != 0)
+			return error;
+		if (pointer == 0)
+			break;
+		if (*count > ARGUMENTS_MAX / (sizeof(uint64_t) + 1))
+			return -E2BIG;
+	}
+	return 0;
+}
+
+/* Pushes bytes; their address is stack->sp then. */
+static int push_bytes(struct stack *stack, const void *bytes, uint64_t n)
+{
+	if (n > stack->left)
+		return -E2BIG;
+	stack->left -= n;
+	stack->sp -= n;
+	return user_write(stack->space, VADDR(stack->sp), bytes, n);
+}
+
+static int push_string(struct stack *stack, const struct arguments *from, uint64_t address)
+{
+	const char *string = (const char *)address;
+	int64_t length;
+
+	if (from->space == NULL)
+		return push_bytes(stack, string, strlen(string) + 1);
+	length = user_read_string(from->space, stack->buffer, VADDR(address), STRING_MAX);
+	if (length < 0)
+		return length == -ENAMETOOLONG ? -E2BIG : (int)length;
+	return push_bytes(stack, stack->buffer, (uint64_t)length + 1);
+}
+
+/* Last first, so that they lie in order. */
+static int push_strings(struct stack *stack, const struct arguments *from, uint64_t array, uint64_t count, uint64_t *out)
+{
+	for (uint64_t i = count; i-- > 0;) {
+		uint64_t pointer;
+		int error = fetch_pointer(from, array, i, &pointer);
+
+		if (error == 0)
+			error = push_string(stack, from, pointer);
+		if (error != 0)
+			return error;
+		out[i] = stack->sp;
+	}
+	return 0;
+}
+
+/* argc, argv, NULL, envp, NULL, auxv: from the 16-byte aligned stack pointer up. */
+static int push_vectors(struct stack *stack, const struct arguments *from, const struct elf_image *image, uint64_t random,
+			uint64_t path)
+{
+	const uint64_t aux[] = {
+		AT_PHDR, image->headers, AT_PHENT, ELF_HEADER_BYTES, AT_PHNUM, image->header_count, AT_PAGESZ, PAGE_SIZE,
+		AT_BASE, 0, AT_FLAGS, 0, AT_ENTRY, image->entry, AT_UID, 0, AT_EUID, 0, AT_GID, 0, AT_EGID, 0,
+		AT_HWCAP, hwcap, AT_CLKTCK, 100, AT_SECURE, 0, AT_RANDOM, random, AT_EXECFN, path, AT_NULL, 0,
+	};
+	uint64_t words = 1 + from->argc + 1 + from->envc + 1;
+	uint64_t zero = 0;
+	uint64_t at;
+	int error;
+
+	stack->sp = (stack->sp - words * sizeof(uint64_t) - sizeof(aux)) & ~UINT64_C(15);
+	at = stack->sp;
+	error = user_write(stack->space, VADDR(at), &from->argc, sizeof(uint64_t));
+	at += sizeof(uint64_t);
+	if (error == 0 && from->argc != 0)
+		error = user_write(stack->space, VADDR(at), stack->strings, from->argc * sizeof(uint64_t));
+	at += from->argc * sizeof(uint64_t);
+	if (error == 0)
+		error = user_write(stack->space, VADDR(at), &zero, sizeof(zero));
+	at += sizeof(uint64_t);
+	if (error == 0 && from->envc != 0)
+		error = user_write(stack->space, VADDR(at), stack->strings + from->argc, from->envc * sizeof(uint64_t));
+	at += from->envc * sizeof(uint64_t);
+	if (error == 0)
+		error = user_write(stack->space, VADDR(at), &zero, sizeof(zero));
+	at += sizeof(uint64_t);
+	return error != 0 ? error : user_write(stack->space, VADDR(at), aux, sizeof(aux));
+}
+
+static int fill_stack(struct stack *stack, const struct arguments *from, const struct elf_image *image)
+{
+	uint64_t seed[2];
+	uint64_t random, path;
+	int error;
+
+	random_bytes(seed, sizeof(seed));
+	error = push_bytes(stack, from->path, strlen(from->path) + 1);
+	path = stack->sp;
+	if (error == 0)
+		error = push_strings(stack, from, from->envp, from->envc, stack->strings + from->argc);
+	if (error == 0)
+		error = push_strings(stack, from, from->argv, from->argc, stack->strings);
+	stack->sp &= ~UINT64_C(15);
+	if (error == 0)
+		error = push_bytes(stack, seed, sizeof(seed));
+	random = stack->sp;
+	return error != 0 ? error : push_vectors(stack, from, image, random, path);
+}
+
+static int make_stack(struct space *space, struct arguments *from, const struct elf_image *image, uint64_t *sp)
+{
+	struct stack stack = { .space = space, .sp = STACK_TOP, .left = ARGUMENTS_MAX };
+	vaddr_t at = VADDR(STACK_TOP - STACK_BYTES);
+	int error = count_pointers(from, from->argv, &from->argc);
+
+	if (error == 0)
+		error = count_pointers(from, from->envp, &from->envc);
+	if (error == 0)
+		error = space_map(space, PLACE_FIXED, &at, STACK_BYTES, PERM_R | PERM_W, mapping_anon(MAPPING_FORK_COPY));
+	if (error != 0)
+		return error;
+	stack.strings = kalloc((from->argc + from->envc + 1) * sizeof(uint64_t));
+	stack.buffer = from->space == NULL ? NULL : kalloc(STRING_MAX);
+	if (stack.strings == NULL || (from->space != NULL && stack.buffer == NULL))
+		error = -ENOMEM;
+	else
+		error = fill_stack(&stack, from, image);
+	kfree(stack.buffer);
+	kfree(stack.strings);
+	*sp = stack.sp;
+	return error;
+}
+
+struct program {
+	struct space *space;
+	struct elf_image image;
+	uint64_t sp;
+};
+
+static int build(const char *path, struct arguments *from, struct program *out)
+{
+	struct object *object;
+	int error = file_open_exec(path, &object, NULL);
+
+	if (error != 0)
+		return error;
+	error = space_create(&out->space);
+	if (error != 0) {
+		object_put(object);
+		return error;
+	}
+	error = elf_load(out->space, object, &out->image);
+	if (error == 0)
+		error = sigframe_map(out->space);
+	if (error == 0)
+		error = make_stack(out->space, from, &out->image, &out->sp);
+	object_put(object);
+	if (error != 0)
+		space_put(out->space);
+	return error;
+}
+
+static void set_names(struct process *process, struct thread *thread, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	strncpy(thread->name, slash == NULL ? path : slash + 1, sizeof(thread->name) - 1);
+	thread->name[sizeof(thread->name) - 1] = 0;
+	spin_lock(&process->lock, RANK_PROCESS);
+	strncpy(process->path, path, sizeof(process->path) - 1);
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+static void set_registers(struct thread *thread, const struct program *program)
+{
+	struct trap_frame *frame = thread_frame(thread);
+
+	memset(frame, 0, sizeof(*frame));
+	frame->sepc = program->image.entry;
+	frame->sp = program->sp;
+	frame->sstatus = SSTATUS_USER | SSTATUS_FS_CLEAN;
+	memset(&thread->fp, 0, sizeof(thread->fp));
+}
+
+static void set_space(struct process *process, const struct program *program)
+{
+	spin_lock(&process->lock, RANK_PROCESS);
+	process->space = program->space;
+	process->brk_start = program->image.end;
+	process->brk = program->image.end;
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+/* Past the point of no return: what the old program was goes. */
+static void become(struct process *process, struct thread *thread, const struct program *program, const char *path)
+{
+	struct space *old = process->space;
+
+	thread->robust_list = 0;
+	thread->clear_child_tid = 0;
+	thread->restart_deadline = 0;
+	memset(&thread->altstack, 0, sizeof(thread->altstack));
+	signal_exec(process);
+	fdtable_exec(process->files);
+	set_space(process, program);
+	set_names(process, thread, path);
+	space_switch(program->space);
+	process_vfork_done(process);
+	space_put(old);
+	set_registers(thread, program);
+	sched_fp_load(thread);
+}
+
+/* A descriptor table that another process shares is left to it. */
+static int unshare_files(struct process *process)
+{
+	struct fd_table *copy;
+	int error;
+
+	if (!process->files_shared)
+		return 0;
+	error = fdtable_clone(process->files, &copy);
+	if (error != 0)
+		return error;
+	fdtable_put(process->files);
+	process->files = copy;
+	process->files_shared = false;
+	return 0;
+}
+
+static int64_t exec(const char *path, const uint64_t *a)
+{
+	struct process *process = current_process();
+	struct arguments from = { .space = process->space, .argv = a[1], .envp = a[2], .path = path };
+	struct program program;
+	int error = build(path, &from, &program);
+
+	if (error != 0)
+		return error;
+	error = process_single_thread();
+	if (error == 0)
+		error = unshare_files(process);
+	if (error != 0) {
+		space_put(program.space);
+		return error;
+	}
+	become(process, current_thread(), &program, path);
+	return 0;
+}
+
+int64_t sys_execve(const uint64_t *a)
+{
+	char *path = kalloc(PAGE_SIZE);
+	int64_t result;
+
+	if (path == NULL)
+		return -ENOMEM;
+	result = user_read_string(current_space(), path, VADDR(a[0]), PAGE_SIZE);
+	if (result == 0)
+		result = -ENOENT;
+	if (result > 0)
+		result = exec(path, a);
+	kfree(path);
+	return result;
+}
+
+/* ---- The first program. */
+
+static int first_files(struct process *process)
+{
+	process->files = fdtable_create();
+	if (process->files == NULL)
+		return -ENOMEM;
+	process->cwd = node_root();
+	return fdtable_open_console(process->files);
+}
+
+int exec_first(const char *path, char *const *argv, char *const *envp, const char **why)
+{
+	struct arguments from = { .argv = (uint64_t)argv, .envp = (uint64_t)envp, .path = path };
+	struct program program = { .image = { .why = NULL } };
+	struct process *process;
+	struct thread *thread;
+	int error = build(path, &from, &program);
+
+	*why = program.image.why;
+	if (error != 0)
+		return error;
+	error = process_create(NULL, &process);
+	if (error == 0)
+		error = thread_create(&thread);
+	if (error == 0)
+		error = first_files(process);
+	/* The machine does not go on after this, so nothing is given back. */
+	if (error != 0)
+		return error;
+	set_space(process, &program);
+	set_names(process, thread, path);
+	set_registers(thread, &program);
+	process_publish(process, thread, NULL, false);
+	sched_start(thread);
+	return 0;
+}

@@ -1,0 +1,260 @@
+/*
+ * clone and clone3: new processes and threads.
+ *
+ * Everything that can fail is made first; the child is published, and can be found, only when nothing can fail any more.
+ * What CLONE_FS and CLONE_SIGHAND share between threads of a process is part of struct process; between processes both are
+ * copied instead (documented in docs/abi.md). Namespaces, pidfds and tracing are refused.
+ */
+#include <string.h>
+
+#include "firmware/trap.h"
+#include "kernel/file.h"
+#include "kernel/process.h"
+#include "kernel/sched.h"
+#include "kernel/sys.h"
+#include "kernel/syscall.h"
+#include "lib/errno.h"
+#include "mm/space.h"
+
+#define CLONE_VM	     0x100U
+#define CLONE_FS	     0x200U
+#define CLONE_FILES	     0x400U
+#define CLONE_SIGHAND	     0x800U
+#define CLONE_VFORK	     0x4000U
+#define CLONE_PARENT	     0x8000U
+#define CLONE_THREAD	     0x10000U
+#define CLONE_SYSVSEM	     0x40000U
+#define CLONE_SETTLS	     0x80000U
+#define CLONE_PARENT_SETTID  0x100000U
+#define CLONE_CHILD_CLEARTID 0x200000U
+#define CLONE_DETACHED	     0x400000U
+#define CLONE_UNTRACED	     0x800000U
+#define CLONE_CHILD_SETTID   0x1000000U
+#define CLONE_IO	     0x80000000U
+#define CLONE_CLEAR_SIGHAND  (UINT64_C(1) << 32)
+
+#define CLONE_KNOWN                                                                                                    \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT | CLONE_THREAD | CLONE_SYSVSEM | \
+	 CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_UNTRACED |                   \
+	 CLONE_CHILD_SETTID | CLONE_IO | CLONE_CLEAR_SIGHAND)
+
+struct request {
+	uint64_t flags;
+	uint64_t exit_signal;
+	uint64_t stack; /* 0: the caller's */
+	uint64_t parent_tid, child_tid, tls;
+};
+
+static int check_flags(const struct request *request)
+{
+	uint64_t flags = request->flags;
+
+	if ((flags & ~(uint64_t)CLONE_KNOWN) != 0 || request->exit_signal > NSIG)
+		return -EINVAL;
+	if ((flags & CLONE_THREAD) != 0 && (flags & CLONE_SIGHAND) == 0)
+		return -EINVAL;
+	if ((flags & CLONE_SIGHAND) != 0 && (flags & (CLONE_VM | CLONE_CLEAR_SIGHAND)) != CLONE_VM)
+		return -EINVAL;
+	return 0;
+}
+
+/* The child starts where the call returns, with 0. */
+static int make_thread(const struct request *request, struct thread **out)
+{
+	struct thread *parent = current_thread();
+	struct trap_frame *frame;
+	struct thread *thread;
+	int error = thread_create(&thread);
+
+	if (error != 0)
+		return error;
+	sched_fp_store(parent);
+	frame = thread_frame(thread);
+	*frame = *thread_frame(parent);
+	frame->a0 = 0;
+	if (request->stack != 0)
+		frame->sp = request->stack;
+	if ((request->flags & CLONE_SETTLS) != 0)
+		frame->tp = request->tls;
+	thread->fp = parent->fp;
+	thread->blocked = parent->blocked;
+	if ((request->flags & CLONE_VM) == 0 || (request->flags & CLONE_VFORK) != 0)
+		thread->altstack = parent->altstack;
+	if ((request->flags & CLONE_CHILD_CLEARTID) != 0)
+		thread->clear_child_tid = request->child_tid;
+	/* relaxed: a hint that the child then owns */
+	atomic_init(&thread->affinity, atomic_load_explicit(&parent->affinity, memory_order_relaxed));
+	memcpy(thread->name, parent->name, sizeof(thread->name));
+	*out = thread;
+	return 0;
+}
+
+/* Memory and files: what can fail. */
+static int share_or_copy(const struct request *request, struct process *parent, struct process *child)
+{
+	int error;
+
+	if ((request->flags & CLONE_FILES) != 0) {
+		fdtable_get(parent->files);
+		child->files = parent->files;
+		child->files_shared = parent->files_shared = true;
+	} else {
+		error = fdtable_clone(parent->files, &child->files);
+		if (error != 0)
+			return error;
+	}
+	if ((request->flags & CLONE_VM) != 0) {
+		space_get(parent->space);
+		child->space = parent->space;
+		return 0;
+	}
+	error = space_fork(parent->space, &child->space);
+	if (error != 0)
+		fdtable_put(child->files);
+	return error;
+}
+
+static int make_process(const struct request *request, struct process **out)
+{
+	struct process *parent = current_process();
+	struct process *child;
+	int error = process_create(parent, &child);
+
+	if (error != 0)
+		return error;
+	error = share_or_copy(request, parent, child);
+	if (error != 0) {
+		process_put(child);
+		return error;
+	}
+	spin_lock(&parent->lock, RANK_PROCESS);
+	child->cwd = parent->cwd;
+	node_get(child->cwd);
+	spin_unlock(&parent->lock, RANK_PROCESS);
+	signal_fork(child, parent);
+	if ((request->flags & CLONE_CLEAR_SIGHAND) != 0)
+		signal_exec(child);
+	child->exit_signal = (uint32_t)request->exit_signal;
+	child->vforked = (request->flags & CLONE_VFORK) != 0;
+	*out = child;
+	return 0;
+}
+
+/* As on Linux a bad address is no error: the child exists by then. */
+static void store_tids(const struct request *request, struct space *child_space, uint32_t tid)
+{
+	if ((request->flags & CLONE_PARENT_SETTID) != 0 &&
+	    user_write(current_space(), VADDR(request->parent_tid), &tid, sizeof(tid)) != 0)
+		return;
+	if ((request->flags & CLONE_CHILD_SETTID) != 0 &&
+	    user_write(child_space, VADDR(request->child_tid), &tid, sizeof(tid)) != 0)
+		return;
+}
+
+static void wait_vfork(struct process *child)
+{
+	struct waiter waiter = { 0 };
+
+	for (;;) {
+		bool waits;
+
+		wait_prepare(&child->vfork_done, &waiter);
+		spin_lock(&child->lock, RANK_PROCESS);
+		waits = child->vforked;
+		spin_unlock(&child->lock, RANK_PROCESS);
+		if (!waits || wait_block_killable(WAIT_FOREVER) != 0)
+			break;
+	}
+	wait_finish(&child->vfork_done, &waiter);
+}
+
+static int64_t clone_process(const struct request *request, struct thread *thread)
+{
+	struct process *child;
+	uint32_t pid;
+	int error = make_process(request, &child);
+
+	if (error != 0)
+		return error;
+	process_get(child);
+	process_publish(child, thread, current_process(), (request->flags & CLONE_PARENT) != 0);
+	pid = child->pid;
+	store_tids(request, child->space, pid);
+	sched_start(thread);
+	if ((request->flags & CLONE_VFORK) != 0)
+		wait_vfork(child);
+	process_put(child);
+	return pid;
+}
+
+static int64_t clone_thread(const struct request *request, struct thread *thread)
+{
+	uint32_t tid;
+	int error = process_add_thread(current_process(), thread);
+
+	if (error != 0)
+		return error;
+	/* Before it runs: it may end, and be freed, at once. */
+	tid = thread->tid;
+	store_tids(request, current_space(), tid);
+	sched_start(thread);
+	return tid;
+}
+
+static int64_t do_clone(const struct request *request)
+{
+	struct thread *thread;
+	int64_t result = check_flags(request);
+
+	if (result != 0)
+		return result;
+	result = make_thread(request, &thread);
+	if (result != 0)
+		return result;
+	if ((request->flags & CLONE_THREAD) != 0)
+		result = clone_thread(request, thread);
+	else
+		result = clone_process(request, thread);
+	if (result < 0)
+		thread_destroy(thread);
+	return result;
+}
+
+int64_t sys_clone(const uint64_t *a)
+{
+	struct request request = {
+		.flags = a[0] & UINT32_MAX & ~UINT64_C(0xff), .exit_signal = a[0] & 0xff, .stack = a[1], .parent_tid = a[2],
+		.tls = a[3], .child_tid = a[4],
+	};
+
+	return do_clone(&request);
+}
+
+struct clone_args {
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+	uint64_t set_tid, set_tid_size, cgroup;
+};
+
+int64_t sys_clone3(const uint64_t *a)
+{
+	struct clone_args args = { 0 };
+	struct request request;
+
+	if (a[1] < 64)
+		return -EINVAL;
+	if (a[1] > sizeof(args))
+		return -E2BIG;
+	if (user_read(current_space(), &args, VADDR(a[0]), a[1]) != 0)
+		return -EFAULT;
+	if (args.set_tid != 0 || args.set_tid_size != 0 || args.cgroup != 0 || (args.flags & 0xff) != 0)
+		return -EINVAL;
+	if ((args.stack == 0) != (args.stack_size == 0) || args.stack + args.stack_size < args.stack)
+		return -EINVAL;
+	if ((args.flags & (CLONE_THREAD | CLONE_PARENT)) != 0 && args.exit_signal != 0)
+		return -EINVAL;
+	request = (struct request){
+		.flags = args.flags, .exit_signal = args.exit_signal, .stack = args.stack + args.stack_size,
+		.parent_tid = args.parent_tid, .child_tid = args.child_tid, .tls = args.tls,
+	};
+	return do_clone(&request);
+}

@@ -1,0 +1,251 @@
+/*
+ * From a machine with memory and a console to its first program, and from that program's end to power-off.
+ *
+ * The boot hart runs kernel_main as the scheduler's thread "main", which sleeps while programs run. What a user can mend
+ * (arguments, the initramfs, the first program) ends the machine with one line and status 125.
+ */
+#include <libfdt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "drivers/console.h"
+#include "drivers/plic.h"
+#include "firmware/boot.h"
+#include "firmware/hart.h"
+#include "firmware/log.h"
+#include "kernel/exec.h"
+#include "kernel/file.h"
+#include "kernel/futex.h"
+#include "kernel/process.h"
+#include "kernel/quiesce.h"
+#include "kernel/random.h"
+#include "kernel/sched.h"
+#include "kernel/signal.h"
+#include "kernel/syscall.h"
+#include "lib/errno.h"
+#include "mm/coremap.h"
+#include "mm/slab.h"
+#include "mm/space.h"
+
+#define STATUS_MACHINE_FAILED 125U
+#define DEFAULT_INIT	      "/init"
+
+struct options {
+	const char *init;
+	bool tlb_ipi;
+	bool framed;
+	bool log_enosys;
+	bool audit;
+};
+
+/* The first program's environment: a few defaults, then unknown NAME=value boot arguments, as on Linux. */
+static struct {
+	char **words;
+	unsigned count;
+} environment;
+
+/* ---- Boot arguments. */
+
+/* Which of two words a boot argument is; absent: the first. */
+static bool either(const char *key, const char *first, const char *second)
+{
+	const char *value = boot_arg(key);
+
+	if (value == NULL || strcmp(value, first) == 0)
+		return false;
+	if (strcmp(value, second) != 0)
+		boot_fail("boot argument %s=%s: must be %s or %s", key, value, first, second);
+	return true;
+}
+
+static struct options read_options(void)
+{
+	struct options options = { .init = boot_arg("init") };
+	const char *debug = boot_arg("debug");
+
+	if (options.init == NULL)
+		options.init = DEFAULT_INIT;
+	else if (options.init[0] != '/')
+		boot_fail("boot argument init=%s: must be an absolute path", options.init);
+	options.tlb_ipi = !either("tlb", "ipi", "rfence");
+	options.framed = either("console", "plain", "mux");
+	options.audit = either("audit", "off", "on");
+	if (debug != NULL && strcmp(debug, "enosys") != 0)
+		boot_fail("boot argument debug=%s: must be enosys", debug);
+	options.log_enosys = debug != NULL;
+	return options;
+}
+
+static void count_word(const char *word)
+{
+	(void)word;
+	environment.count++;
+}
+
+static void take_unknown(const char *word)
+{
+	if (strchr(word, '=') != NULL)
+		environment.words[environment.count++] = (char *)(uintptr_t)word;
+	else
+		klog("unknown boot argument %s: ignored", word);
+}
+
+/* After every known argument was asked for. */
+static void make_environment(void)
+{
+	static const char *const defaults[] = { "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", "TERM=linux" };
+
+	boot_args_unknown(count_word);
+	environment.words = kalloc((environment.count + ARRAY_LEN(defaults) + 1) * sizeof(char *));
+	CHECK(environment.words != NULL);
+	environment.count = 0;
+	for (unsigned i = 0; i < ARRAY_LEN(defaults); i++)
+		environment.words[environment.count++] = (char *)(uintptr_t)defaults[i];
+	boot_args_unknown(take_unknown);
+}
+
+/* ---- Starting. */
+
+static void start_random(const void *fdt)
+{
+	int chosen = fdt_path_offset(fdt, "/chosen");
+	int bytes = 0;
+	const void *seed = chosen < 0 ? NULL : fdt_getprop(fdt, chosen, "rng-seed", &bytes);
+
+	random_init(seed, seed == NULL ? 0 : (uint64_t)bytes);
+}
+
+static void start_files(const struct boot_info *info)
+{
+	int error = files_init(info->initrd, info->initrd_bytes);
+
+	if (error == -ENOMEM)
+		boot_fail("initramfs: not enough memory for it");
+	if (error != 0)
+		boot_fail("initramfs: cannot be used");
+}
+
+static const char *reason(int error, const char *why)
+{
+	if (why != NULL)
+		return why;
+	switch (error) {
+	case -ENOENT:
+		return "no such file in the initramfs";
+	case -EACCES:
+		return "not an executable file";
+	case -ENOTDIR:
+		return "a part of its path is not a directory";
+	case -ELOOP:
+		return "too many symbolic links";
+	case -E2BIG:
+		return "its arguments are too long";
+	case -ENOMEM:
+		return "not enough memory";
+	default:
+		return "cannot be started";
+	}
+}
+
+static char **first_arguments(const char *init)
+{
+	unsigned count;
+	char **rest = boot_program_args(&count);
+	char **argv = kalloc((count + 2) * sizeof(char *));
+
+	CHECK(argv != NULL);
+	argv[0] = (char *)(uintptr_t)init;
+	for (unsigned i = 0; i < count; i++)
+		argv[i + 1] = rest[i];
+	return argv;
+}
+
+static void start_first(const struct boot_info *info, const char *init)
+{
+	const char *why;
+	int error;
+
+	if (info->initrd == NULL)
+		boot_fail("no initramfs: there is no program to run (QEMU: -initrd)");
+	error = exec_first(init, first_arguments(init), environment.words, &why);
+	if (error != 0)
+		boot_fail("cannot run %s: %s (error %d)", init, reason(error, why), -error);
+}
+
+/* ---- Ending. */
+
+static void say(const char *line)
+{
+	klog("audit: %s", line);
+}
+
+static uint64_t settled_free_frames(void)
+{
+	files_trim();
+	slab_drain();
+	coremap_drain();
+	return frames_free();
+}
+
+/* Whether all is as it was before the first program. */
+static bool audit(uint64_t free_before)
+{
+	uint64_t free_after;
+	unsigned violations;
+
+	quiesce_begin();
+	free_after = settled_free_frames();
+	violations = mm_audit(say);
+	quiesce_end();
+	if (free_after != free_before)
+		klog("audit: %ld frames were not given back (%lu free before the first program, %lu now)",
+		     (long)(free_before - free_after), (unsigned long)free_before, (unsigned long)free_after);
+	if (violations != 0)
+		klog("audit: %u violations", violations);
+	if (violations != 0 || free_after != free_before)
+		return false;
+	klog("audit: ok, %lu frames free as before the first program", (unsigned long)free_after);
+	return true;
+}
+
+static unsigned exit_status(int status)
+{
+	unsigned signo = (unsigned)status & 0x7f;
+
+	return signo != 0 ? 128 + signo : (unsigned)status >> 8 & 0xff;
+}
+
+void kernel_main(const struct boot_info *info)
+{
+	struct options options;
+	uint64_t free_before;
+	unsigned status;
+
+	boot_args_init(info->bootargs);
+	options = read_options();
+	coremap_init(info->ram, info->ram_count, info->reserved, info->reserved_count);
+	mm_init(options.tlb_ipi);
+	sched_init();
+	process_init();
+	futex_init();
+	syscall_init(options.log_enosys);
+	start_random(info->fdt);
+	exec_init(info->isa);
+	plic_probe(info->fdt);
+	plic_init_hart();
+	console_probe(info->fdt, options.framed);
+	start_files(info);
+	if (sigframe_init() != 0)
+		boot_fail("not enough memory to start");
+	make_environment();
+	harts_start(sched_hart_main);
+	free_before = settled_free_frames();
+	start_first(info, options.init);
+	status = exit_status(process_wait_first());
+	process_end_all();
+	if (options.audit && !audit(free_before))
+		status = STATUS_MACHINE_FAILED;
+	console_mark_exit(status);
+	console_flush();
+	machine_power_off(status);
+}

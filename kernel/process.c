@@ -1,0 +1,595 @@
+/*
+ * Processes: the tree, the tables of ids, how processes and threads end.
+ *
+ * Invariants
+ * - A process is in the tree from process_publish until its parent, or main for those of the kernel, has reaped it. The tree
+ *   holds one reference; nothing follows process pointers without the tree lock or a reference.
+ * - A thread is in its process and in the table of tids from publish or add_thread until thread_exit. The last thread to
+ *   leave takes the process's memory and files down, and only then makes it a zombie, so whoever reaps finds it all given
+ *   back.
+ * - Every thread has left its space (space_switch(NULL)) before it leaves its process, so no hart is in the space when the
+ *   last one puts it.
+ *
+ * Races, and where they are prevented
+ * - Ending against new threads and processes: process_add_thread looks at ending under the process's lock, which
+ *   process_end_locked holds while it marks all threads; a child that is published while the machine ends is marked by
+ *   process_publish itself.
+ * - A vfork parent that is killed while the child still runs: vfork_done is in the child, and the parent holds a reference.
+ *
+ * Locks: tree, then process; both are let go of before memory, files or directories are.
+ */
+#include "kernel/process.h"
+
+#include <string.h>
+
+#include "kernel/file.h"
+#include "kernel/futex.h"
+#include "kernel/sched.h"
+#include "lib/errno.h"
+#include "mm/coremap.h"
+#include "mm/slab.h"
+
+#define ID_LIMIT 4194304U
+
+static struct {
+	struct spinlock lock;	/* RANK_PROCESS_TREE */
+	struct list all;	/* process.link, oldest first */
+	struct list *processes; /* by pid */
+	struct list *threads;	/* by tid */
+	uint32_t hash_mask;
+	uint32_t last_id;
+	struct process *first; /* who inherits orphans; NULL: the kernel */
+	bool shutdown;
+	struct wait_queue ended; /* for main */
+} tree;
+
+static const struct rlimit default_limits[RLIMITS] = {
+	{ UINT64_MAX, UINT64_MAX },		     /* CPU */
+	{ UINT64_MAX, UINT64_MAX },		     /* FSIZE */
+	{ UINT64_MAX, UINT64_MAX },		     /* DATA */
+	{ UINT64_C(8) << 20, UINT64_MAX },	     /* STACK */
+	{ 0, UINT64_MAX },			     /* CORE */
+	{ UINT64_MAX, UINT64_MAX },		     /* RSS */
+	{ UINT64_MAX, UINT64_MAX },		     /* NPROC */
+	{ FD_LIMIT_DEFAULT, FD_LIMIT_MAX },	     /* NOFILE */
+	{ UINT64_C(8) << 20, UINT64_C(8) << 20 },    /* MEMLOCK */
+	{ UINT64_MAX, UINT64_MAX },		     /* AS */
+	{ UINT64_MAX, UINT64_MAX },		     /* LOCKS */
+	{ UINT64_MAX, UINT64_MAX },		     /* SIGPENDING */
+	{ UINT64_C(819200), UINT64_C(819200) },	     /* MSGQUEUE */
+	{ 0, 0 },				     /* NICE */
+	{ 0, 0 },				     /* RTPRIO */
+	{ UINT64_MAX, UINT64_MAX },		     /* RTTIME */
+};
+
+void tree_lock(void)
+{
+	spin_lock(&tree.lock, RANK_PROCESS_TREE);
+}
+
+void tree_unlock(void)
+{
+	spin_unlock(&tree.lock, RANK_PROCESS_TREE);
+}
+
+struct list *process_list_locked(void)
+{
+	return &tree.all;
+}
+
+void process_init(void)
+{
+	uint64_t want = frames_total() / 64;
+	uint32_t buckets = 64;
+
+	while (buckets < want && buckets < 16384)
+		buckets *= 2;
+	tree.hash_mask = buckets - 1;
+	tree.processes = kalloc(buckets * sizeof(struct list));
+	tree.threads = kalloc(buckets * sizeof(struct list));
+	CHECK(tree.processes != NULL && tree.threads != NULL);
+	for (uint32_t i = 0; i < buckets; i++) {
+		list_init(&tree.processes[i]);
+		list_init(&tree.threads[i]);
+	}
+	spin_init(&tree.lock);
+	list_init(&tree.all);
+	wait_queue_init(&tree.ended);
+}
+
+/* ---- Ids. */
+
+static struct process *find_process_locked(uint32_t pid)
+{
+	struct list *bucket = &tree.processes[pid & tree.hash_mask];
+
+	list_for_each(pos, bucket) {
+		struct process *process = list_entry(pos, struct process, hash_link);
+
+		if (process->pid == pid)
+			return process;
+	}
+	return NULL;
+}
+
+struct thread *thread_find_locked(uint32_t tid)
+{
+	struct list *bucket = &tree.threads[tid & tree.hash_mask];
+
+	list_for_each(pos, bucket) {
+		struct thread *thread = list_entry(pos, struct thread, hash_link);
+
+		if (thread->tid == tid)
+			return thread;
+	}
+	return NULL;
+}
+
+static bool group_exists_locked(uint32_t id)
+{
+	list_for_each(pos, &tree.all) {
+		struct process *process = list_entry(pos, struct process, link);
+
+		if (process->group == id || process->session == id)
+			return true;
+	}
+	return false;
+}
+
+static uint32_t new_id_locked(void)
+{
+	static bool wrapped;
+
+	for (;;) {
+		tree.last_id++;
+		if (tree.last_id >= ID_LIMIT) {
+			tree.last_id = 2;
+			wrapped = true;
+		}
+		if (!wrapped)
+			return tree.last_id;
+		if (find_process_locked(tree.last_id) == NULL && thread_find_locked(tree.last_id) == NULL &&
+		    !group_exists_locked(tree.last_id))
+			return tree.last_id;
+	}
+}
+
+static void hash_thread_locked(struct thread *thread)
+{
+	list_add(&tree.threads[thread->tid & tree.hash_mask], &thread->hash_link);
+}
+
+struct process *process_find(uint32_t pid)
+{
+	struct process *process;
+
+	tree_lock();
+	process = find_process_locked(pid);
+	if (process != NULL)
+		process_get(process);
+	tree_unlock();
+	return process;
+}
+
+void process_visit(void (*visit)(void *ctx, struct process *process), void *ctx)
+{
+	uint32_t last = 0;
+
+	/* By age, and going on from the last pid seen: whatever ends meanwhile does not disturb. */
+	for (;;) {
+		struct process *found = NULL;
+
+		tree_lock();
+		list_for_each(pos, &tree.all) {
+			struct process *process = list_entry(pos, struct process, link);
+
+			if (process->pid > last && (found == NULL || process->pid < found->pid))
+				found = process;
+		}
+		if (found != NULL)
+			process_get(found);
+		tree_unlock();
+		if (found == NULL)
+			return;
+		last = found->pid;
+		visit(ctx, found);
+		process_put(found);
+	}
+}
+
+/* ---- References. */
+
+void process_get(struct process *process)
+{
+	/* relaxed: the caller holds a reference or the tree lock */
+	atomic_fetch_add_explicit(&process->refs, 1, memory_order_relaxed);
+}
+
+void process_put(struct process *process)
+{
+	/* acq_rel: what others did with it is done before it is freed */
+	if (atomic_fetch_sub_explicit(&process->refs, 1, memory_order_acq_rel) == 1)
+		kfree(process);
+}
+
+struct space *process_space(struct process *process)
+{
+	struct space *space;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	space = process->space;
+	if (space != NULL)
+		space_get(space);
+	spin_unlock(&process->lock, RANK_PROCESS);
+	return space;
+}
+
+/* ---- Beginning. */
+
+static void copy_from_parent(struct process *process, struct process *parent)
+{
+	spin_lock(&parent->lock, RANK_PROCESS);
+	memcpy(process->limits, parent->limits, sizeof(process->limits));
+	memcpy(process->path, parent->path, sizeof(process->path));
+	process->umask = parent->umask;
+	process->brk_start = parent->brk_start;
+	process->brk = parent->brk;
+	spin_unlock(&parent->lock, RANK_PROCESS);
+}
+
+int process_create(struct process *parent, struct process **out)
+{
+	struct process *process = kalloc(sizeof(*process));
+
+	if (process == NULL)
+		return -ENOMEM;
+	spin_init(&process->lock);
+	atomic_init(&process->refs, 1);
+	list_init(&process->threads);
+	list_init(&process->children);
+	list_init(&process->sibling);
+	list_init(&process->link);
+	list_init(&process->hash_link);
+	wait_queue_init(&process->threads_gone);
+	wait_queue_init(&process->vfork_done);
+	wait_queue_init(&process->child_wait);
+	sigpending_init(&process->pending);
+	process->exit_signal = SIGCHLD;
+	process->started_ns = time_ns();
+	if (parent != NULL) {
+		copy_from_parent(process, parent);
+	} else {
+		process->umask = 022;
+		memcpy(process->limits, default_limits, sizeof(process->limits));
+	}
+	*out = process;
+	return 0;
+}
+
+void process_publish(struct process *process, struct thread *thread, struct process *parent, bool sibling)
+{
+	tree_lock();
+	if (sibling && parent->parent != NULL)
+		parent = parent->parent;
+	process->pid = new_id_locked();
+	thread->tid = process->pid;
+	thread->process = process;
+	process->parent = parent;
+	process->group = parent == NULL ? process->pid : parent->group;
+	process->session = parent == NULL ? process->pid : parent->session;
+	list_add_tail(&tree.all, &process->link);
+	list_add(&tree.processes[process->pid & tree.hash_mask], &process->hash_link);
+	hash_thread_locked(thread);
+	if (parent != NULL)
+		list_add_tail(&parent->children, &process->sibling);
+	else
+		tree.first = process;
+	spin_lock(&process->lock, RANK_PROCESS);
+	list_add_tail(&process->threads, &thread->link);
+	process->thread_count = 1;
+	if (tree.shutdown)
+		process_end_locked(process, SIGKILL);
+	spin_unlock(&process->lock, RANK_PROCESS);
+	tree_unlock();
+}
+
+int process_add_thread(struct process *process, struct thread *thread)
+{
+	int error = 0;
+
+	tree_lock();
+	spin_lock(&process->lock, RANK_PROCESS);
+	if (process->ending || process->execing != NULL) {
+		error = -EAGAIN;
+	} else {
+		thread->tid = new_id_locked();
+		thread->process = process;
+		list_add_tail(&process->threads, &thread->link);
+		process->thread_count++;
+		hash_thread_locked(thread);
+	}
+	spin_unlock(&process->lock, RANK_PROCESS);
+	tree_unlock();
+	return error;
+}
+
+/* ---- Ending. */
+
+static void kill_thread_locked(struct thread *thread)
+{
+	/* release: pairs with the acquire in trap_work and wait.c */
+	atomic_fetch_or_explicit(&thread->work, WORK_KILL, memory_order_release);
+	sched_wake(thread);
+	sched_notify(thread);
+}
+
+void process_end_locked(struct process *process, int status)
+{
+	if (process->zombie || process->ending)
+		return;
+	process->ending = true;
+	process->status = status;
+	list_for_each(pos, &process->threads)
+		kill_thread_locked(list_entry(pos, struct thread, link));
+}
+
+void process_exit(int status)
+{
+	struct process *process = current_process();
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	process_end_locked(process, status);
+	spin_unlock(&process->lock, RANK_PROCESS);
+	thread_exit();
+}
+
+/* The thread is the only one, and becomes the first: it has the process's id from now on. */
+static void become_leader(struct process *process, struct thread *thread)
+{
+	tree_lock();
+	list_del(&thread->hash_link);
+	thread->tid = process->pid;
+	hash_thread_locked(thread);
+	tree_unlock();
+}
+
+static bool is_single(struct process *process)
+{
+	bool single;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	single = process->thread_count == 1;
+	spin_unlock(&process->lock, RANK_PROCESS);
+	return single;
+}
+
+int process_single_thread(void)
+{
+	struct thread *self = current_thread();
+	struct process *process = self->process;
+	struct waiter waiter = { 0 };
+	int error = 0;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	if (process->ending || process->execing != NULL)
+		error = -EINTR;
+	else
+		process->execing = self;
+	list_for_each(pos, &process->threads) {
+		struct thread *thread = list_entry(pos, struct thread, link);
+
+		if (error == 0 && thread != self)
+			kill_thread_locked(thread);
+	}
+	spin_unlock(&process->lock, RANK_PROCESS);
+	while (error == 0) {
+		wait_prepare(&process->threads_gone, &waiter);
+		if (is_single(process))
+			break;
+		error = wait_block_killable(WAIT_FOREVER);
+	}
+	wait_finish(&process->threads_gone, &waiter);
+	spin_lock(&process->lock, RANK_PROCESS);
+	if (process->execing == self)
+		process->execing = NULL;
+	spin_unlock(&process->lock, RANK_PROCESS);
+	if (error == 0 && self->tid != process->pid)
+		become_leader(process, self);
+	return error;
+}
+
+void process_vfork_done(struct process *process)
+{
+	bool waited;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	waited = process->vforked;
+	process->vforked = false;
+	spin_unlock(&process->lock, RANK_PROCESS);
+	if (waited)
+		wake_all(&process->vfork_done);
+}
+
+/* Takes the calling thread out of its process. Whether it was the last one. */
+static bool leave_process(struct process *process, struct thread *thread)
+{
+	bool last;
+
+	tree_lock();
+	spin_lock(&process->lock, RANK_PROCESS);
+	list_del(&thread->hash_link);
+	list_del(&thread->link);
+	process->thread_count--;
+	process->usage.ticks += sched_ran(thread);
+	process->usage.faults += thread->faults;
+	signal_retarget_locked(process, ~thread->blocked);
+	last = process->thread_count == 0;
+	if (process->execing != NULL && process->thread_count == 1)
+		wake_all(&process->threads_gone);
+	if (!last)
+		thread->process = NULL;
+	spin_unlock(&process->lock, RANK_PROCESS);
+	tree_unlock();
+	return last;
+}
+
+static void release_resources(struct process *process)
+{
+	struct space *space;
+	struct fd_table *files;
+	struct node *cwd;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	space = process->space;
+	files = process->files;
+	cwd = process->cwd;
+	process->space = NULL;
+	process->files = NULL;
+	process->cwd = NULL;
+	process->ending = true;
+	spin_unlock(&process->lock, RANK_PROCESS);
+	space_put(space);
+	fdtable_put(files);
+	node_put(cwd);
+	sigpending_clear(&process->pending);
+}
+
+/* [tree lock] */
+static void reparent_children(struct process *process)
+{
+	struct process *heir = tree.first == process ? NULL : tree.first;
+
+	if (tree.first == process)
+		tree.first = NULL;
+	list_for_each_safe(pos, next, &process->children) {
+		struct process *child = list_entry(pos, struct process, sibling);
+
+		list_del(&child->sibling);
+		child->parent = heir;
+		child->exit_signal = SIGCHLD;
+		if (heir != NULL)
+			list_add_tail(&heir->children, &child->sibling);
+	}
+	if (heir != NULL)
+		wake_all(&heir->child_wait);
+}
+
+void process_forget_locked(struct process *process)
+{
+	list_del(&process->sibling);
+	list_del(&process->link);
+	list_del(&process->hash_link);
+}
+
+/* The tree's last word on a process whose last thread has left it. */
+static void become_zombie(struct process *process)
+{
+	struct process *parent;
+	bool reap = false;
+
+	tree_lock();
+	reparent_children(process);
+	parent = process->parent;
+	process->zombie = true;
+	if (parent != NULL) {
+		reap = signal_child_ended_locked(parent, process);
+		wake_all(&parent->child_wait);
+	}
+	if (reap)
+		process_forget_locked(process);
+	/* Under the lock: main frees nothing of this, but it ends the machine. */
+	if (parent == NULL || tree.shutdown)
+		wake_all(&tree.ended);
+	tree_unlock();
+	if (reap)
+		process_put(process);
+}
+
+void thread_exit(void)
+{
+	struct thread *thread = current_thread();
+	struct process *process = thread->process;
+
+	futex_thread_exit(thread);
+	space_switch(NULL);
+	sigpending_clear(&thread->pending);
+	if (leave_process(process, thread)) {
+		release_resources(process);
+		process_vfork_done(process);
+		thread->process = NULL;
+		become_zombie(process);
+	}
+	sched_exit();
+}
+
+/* ---- main's part. */
+
+static struct process *reap_for_kernel_locked(void)
+{
+	list_for_each(pos, &tree.all) {
+		struct process *process = list_entry(pos, struct process, link);
+
+		if (process->zombie && process->parent == NULL) {
+			process_forget_locked(process);
+			return process;
+		}
+	}
+	return NULL;
+}
+
+int process_wait_first(void)
+{
+	struct waiter waiter = { 0 };
+	struct process *first = NULL;
+	int status;
+
+	for (;;) {
+		wait_prepare(&tree.ended, &waiter);
+		tree_lock();
+		if (tree.first == NULL)
+			first = reap_for_kernel_locked();
+		tree_unlock();
+		if (first != NULL || wait_block_killable(WAIT_FOREVER) != 0)
+			break;
+	}
+	wait_finish(&tree.ended, &waiter);
+	CHECK(first != NULL);
+	status = first->status;
+	process_put(first);
+	return status;
+}
+
+static void kill_all_locked(void)
+{
+	list_for_each(pos, &tree.all) {
+		struct process *process = list_entry(pos, struct process, link);
+
+		spin_lock(&process->lock, RANK_PROCESS);
+		process_end_locked(process, SIGKILL);
+		spin_unlock(&process->lock, RANK_PROCESS);
+	}
+}
+
+void process_end_all(void)
+{
+	struct waiter waiter = { 0 };
+
+	for (;;) {
+		struct process *dead;
+		bool empty;
+
+		wait_prepare(&tree.ended, &waiter);
+		tree_lock();
+		tree.shutdown = true;
+		kill_all_locked();
+		dead = reap_for_kernel_locked();
+		empty = list_empty(&tree.all);
+		tree_unlock();
+		if (dead != NULL)
+			process_put(dead);
+		else if (empty || wait_block_killable(WAIT_FOREVER) != 0)
+			break;
+	}
+	wait_finish(&tree.ended, &waiter);
+	sched_wait_all_gone();
+}

@@ -1,0 +1,64 @@
+/*
+ * Standing still. One hart at a time owns the quiesce (state.owner); while it does, every other hart stands in
+ * quiesce_stand as soon as it would return to user mode, or from idle; a hart stands nowhere else, so none is in mm/ and
+ * none holds a lock.
+ *
+ * Nobody waits for ever: the owner and whoever waits to become it count as standing; standing harts serve IPIs
+ * (hw_relax). A hart that switches threads meanwhile carries WORK_QUIESCE over (switch_to in sched.c).
+ *
+ * Memory order: the owner's store to wanted (seq_cst, then an IPI) pairs with the looks of quiesce_wanted. A hart's
+ * increment of standing (release) pairs with the owner's acquire: what the hart did in mm/ is visible to the audit. The
+ * owner's store of wanted = 0 (release) pairs with the acquire of those who stand.
+ */
+#include "kernel/quiesce.h"
+
+#include <stdatomic.h>
+
+#include "firmware/hart.h"
+#include "kernel/sched.h"
+#include "lib/hw.h"
+
+static struct {
+	_Atomic uint32_t owned;
+	_Atomic uint32_t wanted;
+	_Atomic uint32_t standing;
+} state;
+
+bool quiesce_wanted(void)
+{
+	return atomic_load_explicit(&state.wanted, memory_order_relaxed) != 0;
+}
+
+void quiesce_stand(void)
+{
+	if (atomic_load_explicit(&state.wanted, memory_order_acquire) == 0)
+		return;
+	atomic_fetch_add_explicit(&state.standing, 1, memory_order_release);
+	while (atomic_load_explicit(&state.wanted, memory_order_acquire) != 0)
+		hw_relax();
+	/* release: the next owner waits for 0 before it begins, so nobody is counted for two of them */
+	atomic_fetch_sub_explicit(&state.standing, 1, memory_order_release);
+}
+
+void quiesce_begin(void)
+{
+	uint64_t others = sched_harts() & ~(UINT64_C(1) << hw_hart());
+	unsigned count = (unsigned)__builtin_popcountll(others);
+
+	/* acquire: pairs with the release in quiesce_end */
+	while (atomic_exchange_explicit(&state.owned, 1, memory_order_acquire) != 0)
+		quiesce_stand();
+	while (atomic_load_explicit(&state.standing, memory_order_acquire) != 0)
+		hw_relax();
+	atomic_store_explicit(&state.wanted, 1, memory_order_seq_cst);
+	if (others != 0)
+		hw_send_ipi(others);
+	while (atomic_load_explicit(&state.standing, memory_order_acquire) != count)
+		hw_relax();
+}
+
+void quiesce_end(void)
+{
+	atomic_store_explicit(&state.wanted, 0, memory_order_release);
+	atomic_store_explicit(&state.owned, 0, memory_order_release);
+}

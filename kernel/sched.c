@@ -1,0 +1,605 @@
+/*
+ * The scheduler: which thread runs on which hart, and the switch between them.
+ *
+ * Invariants
+ * - A thread on a ready list is not on a hart (thread->on_hart is 0): its registers are saved and its stack is free to be
+ *   switched to. So picking never waits, and two harts never wait for each other's threads. Whoever makes a thread ready
+ *   sees to it: sched_wake waits until the blocking thread's hart has left its stack; a thread that gives way is put on
+ *   a list by the one that runs after it (finish_switch).
+ * - thread->park is PARK_RUNS, PARK_TOKEN or PARK_BLOCKED. Only the thread makes it BLOCKED, by compare-and-swap from
+ *   RUNS; whoever changes BLOCKED to TOKEN owns the thread and makes it ready, exactly once.
+ * - A dead thread is freed by the one that runs after it on the same hart, never by itself.
+ *
+ * Races, and where they are prevented
+ * - A hart goes idle while a thread is put on a busy hart's list: the hart first sets its bit in idle, then looks at all
+ *   counts; the other first raises the count, then looks at idle. Both seq_cst, so one sees the other.
+ * - Two wakers choose the same idle hart: it belongs to the one whose atomic and cleared its bit.
+ * - A signal's bit in thread->work is set while the thread is being switched to: finish_switch fences between on_hart = 1
+ *   and the look at work on the way to user mode, sched_notify between setting the bit and looking at on_hart.
+ * - work set between the last look at it and sret: the setter sends an IPI afterwards, which traps at once in user mode.
+ *
+ * Locks: one per run queue (RANK_RUNQUEUE), never two at once. There is no lock for all harts.
+ */
+#include "kernel/sched.h"
+
+#include "drivers/plic.h"
+#include "kernel/process.h"
+#include "kernel/quiesce.h"
+#include "kernel/trap.h"
+#include "kernel/wait.h"
+#include "lib/errno.h"
+#include "lib/lock.h"
+#include "mm/coremap.h"
+#include "mm/slab.h"
+#include "mm/space.h"
+
+#define SLICE_NS UINT64_C(5000000)
+
+enum { PARK_RUNS, PARK_TOKEN, PARK_BLOCKED };
+
+struct runqueue {
+	struct spinlock lock;	/* RANK_RUNQUEUE */
+	bool slicing;		/* the running thread's slice is timed, or it has been told to [lock] */
+	_Atomic uint32_t count; /* ready threads; written under the lock */
+	struct list ready;	/* thread.run_link, oldest first [lock] */
+	struct thread *current; /* [lock] */
+	/* This hart only. */
+	struct thread *previous; /* who ran before, until finish_switch has dealt with it */
+	struct thread *giving_way;
+	struct thread *fp_owner; /* whose FP state the registers hold; compare with thread->fp_hart too */
+	struct thread idle;
+} CACHE_ALIGNED;
+
+static struct {
+	struct runqueue *queues; /* hw_harts() of them */
+	uint64_t slice_ticks;
+	struct thread main;
+	_Atomic uint64_t idle CACHE_ALIGNED; /* harts with nothing to run */
+	_Atomic uint64_t alive CACHE_ALIGNED; /* threads with a stack of their own */
+	struct wait_queue all_gone;
+} sched;
+
+static struct runqueue *my_queue(void)
+{
+	return &sched.queues[hw_hart()];
+}
+
+/* ---- Ready lists. */
+
+static void push(unsigned hart, struct thread *thread)
+{
+	struct runqueue *queue = &sched.queues[hart];
+	bool tell;
+
+	spin_lock(&queue->lock, RANK_RUNQUEUE);
+	atomic_store_explicit(&thread->hart, hart, memory_order_relaxed);
+	list_add_tail(&queue->ready, &thread->run_link);
+	/* seq_cst: pairs with the look at counts of a hart that goes idle */
+	atomic_fetch_add_explicit(&queue->count, 1, memory_order_seq_cst);
+	tell = !queue->slicing || queue->current == &queue->idle;
+	queue->slicing = true;
+	/* relaxed: the lock keeps current alive; it looks at work when it is interrupted, after the IPI's order */
+	if (tell)
+		atomic_fetch_or_explicit(&queue->current->work, WORK_SLICE, memory_order_relaxed);
+	spin_unlock(&queue->lock, RANK_RUNQUEUE);
+	if (tell && hart != hw_hart())
+		hw_send_ipi(UINT64_C(1) << hart);
+}
+
+/* The oldest thread of a queue that may run on this hart. */
+static struct thread *take(struct runqueue *queue, uint64_t me)
+{
+	struct thread *found = NULL;
+
+	/* seq_cst: pairs with push, see the top */
+	if (atomic_load_explicit(&queue->count, memory_order_seq_cst) == 0)
+		return NULL;
+	spin_lock(&queue->lock, RANK_RUNQUEUE);
+	list_for_each(pos, &queue->ready) {
+		struct thread *thread = list_entry(pos, struct thread, run_link);
+
+		/* relaxed: a thread that just lost this hart finds that out before it reaches user mode */
+		if ((atomic_load_explicit(&thread->affinity, memory_order_relaxed) & me) != 0) {
+			found = thread;
+			break;
+		}
+	}
+	if (found != NULL) {
+		list_del(&found->run_link);
+		atomic_fetch_sub_explicit(&queue->count, 1, memory_order_relaxed);
+	}
+	spin_unlock(&queue->lock, RANK_RUNQUEUE);
+	return found;
+}
+
+static struct thread *steal(unsigned me)
+{
+	for (unsigned i = 1; i < hw_harts(); i++) {
+		unsigned hart = (me + i) % hw_harts();
+		struct thread *thread = take(&sched.queues[hart], UINT64_C(1) << me);
+
+		if (thread != NULL)
+			return thread;
+	}
+	return NULL;
+}
+
+static struct thread *pick(unsigned me)
+{
+	struct thread *thread = take(&sched.queues[me], UINT64_C(1) << me);
+
+	return thread != NULL ? thread : steal(me);
+}
+
+/* ---- Placement. */
+
+static bool claim_idle(unsigned hart)
+{
+	uint64_t bit = UINT64_C(1) << hart;
+
+	/* acq_rel: whoever clears the bit owns the right to fill the hart */
+	return (atomic_fetch_and_explicit(&sched.idle, ~bit, memory_order_acq_rel) & bit) != 0;
+}
+
+static unsigned shortest_queue(uint64_t allowed, unsigned favourite)
+{
+	unsigned best = favourite;
+	uint32_t best_count = UINT32_MAX;
+
+	if ((allowed >> favourite & 1) != 0)
+		best_count = atomic_load_explicit(&sched.queues[favourite].count, memory_order_relaxed);
+	for (uint64_t left = allowed; left != 0; left &= left - 1) {
+		unsigned hart = (unsigned)__builtin_ctzll(left);
+		uint32_t count = atomic_load_explicit(&sched.queues[hart].count, memory_order_relaxed);
+
+		if (best_count == UINT32_MAX || count + 1 < best_count) {
+			best = hart;
+			best_count = count;
+		}
+	}
+	return best;
+}
+
+/* A thread that is on no hart and no list becomes ready: on an idle hart, its last one if that is idle, or where it ran. */
+static void make_ready(struct thread *thread)
+{
+	uint64_t allowed = atomic_load_explicit(&thread->affinity, memory_order_relaxed) & sched_harts();
+	unsigned last = atomic_load_explicit(&thread->hart, memory_order_relaxed);
+	uint64_t idle = atomic_load_explicit(&sched.idle, memory_order_relaxed) & allowed;
+	unsigned hart;
+
+	if (allowed == 0)
+		allowed = sched_harts();
+	while (idle != 0) {
+		hart = (idle >> last & 1) != 0 ? last : (unsigned)__builtin_ctzll(idle);
+		if (claim_idle(hart)) {
+			push(hart, thread);
+			return;
+		}
+		idle &= ~(UINT64_C(1) << hart);
+	}
+	hart = shortest_queue(allowed, last);
+	push(hart, thread);
+	/* seq_cst: a hart may have gone idle after we looked and before it could see the count: it must look again */
+	idle = atomic_load_explicit(&sched.idle, memory_order_seq_cst) & allowed;
+	if (idle != 0 && (idle >> hart & 1) == 0)
+		hw_send_ipi(idle & -idle);
+}
+
+/* ---- The switch. */
+
+static void free_thread(struct thread *thread)
+{
+	frame_put(thread->stack);
+	kfree(thread);
+	/* acq_rel: main's look at 0 comes after all frees */
+	if (atomic_fetch_sub_explicit(&sched.alive, 1, memory_order_acq_rel) == 1)
+		wake_all(&sched.all_gone);
+}
+
+/* The first thing a thread does when it has been switched to, on its own stack: nobody uses the previous one any more. */
+static void finish_switch(void)
+{
+	struct runqueue *queue = my_queue();
+	struct thread *previous = queue->previous;
+	struct thread *giving_way = queue->giving_way;
+
+	queue->previous = NULL;
+	queue->giving_way = NULL;
+	if (previous->dead) {
+		free_thread(previous);
+		return;
+	}
+	/* release: pairs with the acquire in sched_wake and switch_to: the registers are saved */
+	atomic_store_explicit(&previous->on_hart, 0, memory_order_release);
+	if (giving_way != NULL)
+		make_ready(giving_way);
+}
+
+static void fp_leave(struct runqueue *queue, struct thread *thread)
+{
+	if (thread->process == NULL || (thread_frame(thread)->sstatus & SSTATUS_FS) != SSTATUS_FS_DIRTY)
+		return;
+	sched_fp_store(thread);
+	queue->fp_owner = thread;
+	thread->fp_hart = hw_hart();
+}
+
+static void fp_enter(struct runqueue *queue, struct thread *thread)
+{
+	if (thread->process == NULL || (thread_frame(thread)->sstatus & SSTATUS_FS) == 0)
+		return;
+	if (queue->fp_owner == thread && thread->fp_hart == hw_hart())
+		return;
+	fp_restore(&thread->fp);
+	queue->fp_owner = thread;
+	thread->fp_hart = hw_hart();
+}
+
+static void switch_to(struct runqueue *queue, struct thread *next)
+{
+	struct thread *previous = queue->current;
+	struct hart *hart = this_hart();
+	uint64_t now = time_ticks();
+
+	previous->ran += now - previous->started;
+	next->started = now;
+	fp_leave(queue, previous);
+	spin_lock(&queue->lock, RANK_RUNQUEUE);
+	queue->current = next;
+	queue->slicing = next != &queue->idle && atomic_load_explicit(&queue->count, memory_order_relaxed) != 0;
+	if (queue->slicing)
+		atomic_fetch_or_explicit(&next->work, WORK_SLICE, memory_order_relaxed);
+	spin_unlock(&queue->lock, RANK_RUNQUEUE);
+	queue->previous = previous;
+	atomic_store_explicit(&next->hart, hart->index, memory_order_relaxed);
+	/* relaxed, then a full fence: pairs with the fence in sched_notify, see the top */
+	atomic_store_explicit(&next->on_hart, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (quiesce_wanted())
+		atomic_fetch_or_explicit(&next->work, WORK_QUIESCE, memory_order_relaxed);
+	space_switch(next->process == NULL ? NULL : next->process->space);
+	fp_enter(queue, next);
+	hart->thread = next;
+	hart->kernel_sp = next->stack_top;
+	context_switch(&previous->saved_sp, next->saved_sp);
+	finish_switch();
+}
+
+/* Leaves the calling thread, which is blocked, dead or giving way. */
+static void switch_away(void)
+{
+	struct runqueue *queue = my_queue();
+	struct thread *next = pick(hw_hart());
+
+	switch_to(queue, next != NULL ? next : &queue->idle);
+}
+
+static void give_way(void)
+{
+	struct runqueue *queue = my_queue();
+
+	queue->giving_way = queue->current;
+	switch_away();
+}
+
+/* ---- Blocking and waking. */
+
+bool sched_take_token(struct thread *thread)
+{
+	uint32_t token = PARK_TOKEN;
+
+	/* acquire: pairs with the release in sched_wake: the waker's change is seen by the look that follows */
+	return atomic_load_explicit(&thread->park, memory_order_relaxed) == PARK_TOKEN &&
+	       atomic_compare_exchange_strong_explicit(&thread->park, &token, PARK_RUNS, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+static void timer_wakes(struct timer *timer)
+{
+	sched_wake(container_of(timer, struct thread, timer));
+}
+
+void sched_block(uint64_t deadline_ns)
+{
+	struct thread *thread = current_thread();
+	uint32_t expected = PARK_RUNS;
+
+	if (deadline_ns != WAIT_FOREVER)
+		timer_arm(&thread->timer, deadline_ns, timer_wakes);
+	/* acq_rel: pairs with the exchange in sched_wake, both ways */
+	if (atomic_compare_exchange_strong_explicit(&thread->park, &expected, PARK_BLOCKED, memory_order_acq_rel,
+						    memory_order_relaxed))
+		switch_away();
+	if (deadline_ns != WAIT_FOREVER)
+		timer_cancel(&thread->timer);
+	/* acquire: as in sched_take_token; also takes what the timer has left meanwhile */
+	(void)atomic_exchange_explicit(&thread->park, PARK_RUNS, memory_order_acquire);
+}
+
+void sched_wake(struct thread *thread)
+{
+	/* acq_rel: release what the caller changed; acquire the blocking thread's state when we own it */
+	if (atomic_exchange_explicit(&thread->park, PARK_TOKEN, memory_order_acq_rel) != PARK_BLOCKED)
+		return;
+	/* acquire: pairs with the release in finish_switch. Its hart is in switch_away, which needs no lock of ours. */
+	while (atomic_load_explicit(&thread->on_hart, memory_order_acquire) != 0)
+		hw_relax();
+	make_ready(thread);
+}
+
+void sched_notify(struct thread *thread)
+{
+	unsigned hart;
+
+	/* pairs with the fence in switch_to */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&thread->on_hart, memory_order_relaxed) == 0)
+		return;
+	hart = atomic_load_explicit(&thread->hart, memory_order_relaxed);
+	if (hart != hw_hart())
+		hw_send_ipi(UINT64_C(1) << hart);
+}
+
+void sched_start(struct thread *thread)
+{
+	make_ready(thread);
+}
+
+void sched_yield(void)
+{
+	if (atomic_load_explicit(&my_queue()->count, memory_order_relaxed) != 0)
+		give_way();
+}
+
+void sched_exit(void)
+{
+	current_thread()->dead = true;
+	switch_away();
+	__builtin_unreachable();
+}
+
+/* Whether somebody waits for this hart; if not, the next who comes has to say so again. */
+static bool contended(struct runqueue *queue)
+{
+	bool waiting;
+
+	if (LIKELY(atomic_load_explicit(&queue->count, memory_order_relaxed) != 0))
+		return true;
+	spin_lock(&queue->lock, RANK_RUNQUEUE);
+	waiting = !list_empty(&queue->ready);
+	if (!waiting)
+		queue->slicing = false;
+	spin_unlock(&queue->lock, RANK_RUNQUEUE);
+	return waiting;
+}
+
+void sched_slice_over(void)
+{
+	struct runqueue *queue = my_queue();
+
+	if (contended(queue))
+		atomic_fetch_or_explicit(&queue->current->work, WORK_RESCHED, memory_order_relaxed);
+}
+
+static bool misplaced(const struct thread *thread)
+{
+	uint64_t allowed = atomic_load_explicit(&thread->affinity, memory_order_relaxed);
+
+	return (allowed >> hw_hart() & 1) == 0;
+}
+
+void sched_work(uint32_t work)
+{
+	struct thread *thread = current_thread();
+
+	if ((work & WORK_RESCHED) != 0) {
+		if (misplaced(thread))
+			give_way();
+		else
+			sched_yield();
+	}
+	if (contended(my_queue()))
+		timer_slice(sched.slice_ticks);
+}
+
+void sched_set_affinity(struct thread *thread, uint64_t harts)
+{
+	atomic_store_explicit(&thread->affinity, harts, memory_order_relaxed);
+	/* It looks when it next goes to user mode, wherever it is now. */
+	atomic_fetch_or_explicit(&thread->work, WORK_RESCHED, memory_order_relaxed);
+	sched_notify(thread);
+}
+
+uint64_t sched_ran(const struct thread *thread)
+{
+	uint64_t ran = thread->ran;
+
+	if (thread == current_thread())
+		ran += time_ticks() - thread->started;
+	return ran;
+}
+
+void sched_fp_store(struct thread *thread)
+{
+	struct trap_frame *frame = thread_frame(thread);
+
+	if ((frame->sstatus & SSTATUS_FS) != SSTATUS_FS_DIRTY)
+		return;
+	fp_save(&thread->fp);
+	frame->sstatus = (frame->sstatus & ~SSTATUS_FS) | SSTATUS_FS_CLEAN;
+}
+
+void sched_fp_load(struct thread *thread)
+{
+	struct trap_frame *frame = thread_frame(thread);
+	struct runqueue *queue = my_queue();
+
+	fp_restore(&thread->fp);
+	queue->fp_owner = thread;
+	thread->fp_hart = hw_hart();
+	frame->sstatus = (frame->sstatus & ~SSTATUS_FS) | SSTATUS_FS_CLEAN;
+}
+
+uint64_t sched_harts(void)
+{
+	return harts_online();
+}
+
+void sched_wait_all_gone(void)
+{
+	struct waiter waiter = { 0 };
+
+	for (;;) {
+		wait_prepare(&sched.all_gone, &waiter);
+		/* acquire: pairs with free_thread */
+		if (atomic_load_explicit(&sched.alive, memory_order_acquire) == 0)
+			break;
+		if (wait_block_killable(WAIT_FOREVER) != 0)
+			break;
+	}
+	wait_finish(&sched.all_gone, &waiter);
+}
+
+/* ---- Threads. */
+
+/* Where a new thread starts, in the kernel. */
+static void thread_entry(void *unused)
+{
+	(void)unused;
+	finish_switch();
+	trap_enter_user();
+}
+
+static void thread_init(struct thread *thread)
+{
+	list_init(&thread->run_link);
+	list_init(&thread->link);
+	list_init(&thread->hash_link);
+	sigpending_init(&thread->pending);
+	atomic_init(&thread->affinity, UINT64_MAX);
+	atomic_init(&thread->hart, hw_hart());
+	thread->fp_hart = UINT32_MAX;
+}
+
+int thread_create(struct thread **out)
+{
+	struct thread *thread = kalloc(sizeof(*thread));
+
+	if (thread == NULL)
+		return -ENOMEM;
+	if (frame_alloc_block(FRAME_KERNEL, THREAD_STACK_ORDER, &thread->stack) != 0) {
+		kfree(thread);
+		return -ENOMEM;
+	}
+	thread_init(thread);
+	thread->stack_top = (uint64_t)frame_data(thread->stack) + THREAD_STACK_BYTES;
+	thread->saved_sp = context_init((uint64_t)thread_frame(thread), thread_entry, NULL);
+	/* relaxed: only the last decrement has to be seen */
+	atomic_fetch_add_explicit(&sched.alive, 1, memory_order_relaxed);
+	*out = thread;
+	return 0;
+}
+
+void thread_destroy(struct thread *thread)
+{
+	free_thread(thread);
+}
+
+/* ---- Idle. */
+
+static void serve_pending(void)
+{
+	uint64_t pending = interrupts_pending();
+
+	if ((pending & IP_SOFTWARE) != 0)
+		hart_serve_ipi();
+	if ((pending & IP_TIMER) != 0)
+		(void)timers_serve();
+	if ((pending & IP_EXTERNAL) != 0)
+		plic_serve();
+}
+
+static _Noreturn void idle_loop(void)
+{
+	uint64_t bit = UINT64_C(1) << hw_hart();
+	struct runqueue *queue = my_queue();
+
+	for (;;) {
+		struct thread *next;
+
+		/* seq_cst: before the look at the counts, see the top */
+		atomic_fetch_or_explicit(&sched.idle, bit, memory_order_seq_cst);
+		next = pick(hw_hart());
+		if (next == NULL) {
+			hart_wait_for_interrupt();
+			serve_pending();
+			if (quiesce_wanted())
+				quiesce_stand();
+			continue;
+		}
+		atomic_fetch_and_explicit(&sched.idle, ~bit, memory_order_relaxed);
+		switch_to(queue, next);
+	}
+}
+
+static void idle_entry(void *unused)
+{
+	(void)unused;
+	finish_switch();
+	idle_loop();
+}
+
+static void adopt(struct runqueue *queue, struct thread *thread)
+{
+	atomic_init(&thread->on_hart, 1);
+	thread->started = time_ticks();
+	queue->current = thread;
+	this_hart()->thread = thread;
+}
+
+void sched_hart_main(void)
+{
+	struct runqueue *queue = my_queue();
+
+	plic_init_hart();
+	timer_set(UINT64_MAX);
+	adopt(queue, &queue->idle);
+	idle_loop();
+}
+
+/* From the trap, idle, or hw_relax with locks held: takes no lock and wakes nobody. */
+static void ipi_serve(void)
+{
+	struct thread *thread = this_hart()->thread;
+
+	tlb_serve();
+	if (thread != NULL && quiesce_wanted())
+		atomic_fetch_or_explicit(&thread->work, WORK_QUIESCE, memory_order_relaxed);
+}
+
+void sched_init(void)
+{
+	struct runqueue *mine;
+	pfn_t stack;
+
+	timers_init();
+	wait_queue_init(&sched.all_gone);
+	sched.slice_ticks = ns_to_ticks(SLICE_NS);
+	sched.queues = kalloc(sizeof(struct runqueue) * hw_harts());
+	CHECK(sched.queues != NULL);
+	for (unsigned i = 0; i < hw_harts(); i++) {
+		spin_init(&sched.queues[i].lock);
+		list_init(&sched.queues[i].ready);
+		thread_init(&sched.queues[i].idle);
+		atomic_init(&sched.queues[i].idle.hart, i);
+		sched.queues[i].current = &sched.queues[i].idle;
+	}
+	mine = my_queue();
+	CHECK(frame_alloc_block(FRAME_KERNEL, THREAD_STACK_ORDER, &stack) == 0);
+	mine->idle.stack_top = (uint64_t)frame_data(stack) + THREAD_STACK_BYTES;
+	mine->idle.saved_sp = context_init(mine->idle.stack_top, idle_entry, NULL);
+	thread_init(&sched.main);
+	adopt(mine, &sched.main);
+	hart_set_ipi_handler(ipi_serve);
+}

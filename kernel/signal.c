@@ -1,0 +1,462 @@
+/*
+ * Signals: sending, choosing the thread, default actions, masks, restarts. Frames: sigframe.c; the calls: sys_signal.c.
+ *
+ * Invariants
+ * - pending.set has the signals that are pending; pending.queue notes who sent them, at most one entry for each of 1..31,
+ *   any number for real-time ones. Where no memory was left the bit stands alone and the program sees SI_USER from 0.
+ * - thread->work has WORK_SIGNAL whenever a signal is pending that the thread does not block; only the thread clears it,
+ *   under the lock, when it finds none. So a signal sent at any moment is seen before the thread is in user mode again.
+ * - A signal for the process is told to one thread that does not block it. When that thread comes to block it, or ends,
+ *   signal_retarget_locked tells another.
+ * - SIGKILL is never pending: it ends the process where it is sent. Stopping is not implemented: the stop signals' default
+ *   action is to do nothing.
+ *
+ * Locks: process->lock guards everything here; nothing but the slab's, wait and run queues' locks is taken inside.
+ */
+#include "kernel/signal.h"
+
+#include <string.h>
+
+#include "kernel/process.h"
+#include "kernel/sched.h"
+#include "kernel/syscall.h"
+#include "lib/errno.h"
+#include "mm/slab.h"
+
+#define SIG_DFL 0
+#define SIG_IGN 1
+
+#define SA_NOCLDWAIT 2U
+#define SA_RESTART   0x10000000U
+#define SA_NODEFER   0x40000000U
+#define SA_RESETHAND 0x80000000U
+
+#define SIGNALS_UNBLOCKABLE (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
+/* Default action: nothing. The stop signals belong here until stopping exists. */
+#define SIGNALS_IGNORED                                                                                                \
+	(SIG_BIT(SIGCHLD) | SIG_BIT(SIGCONT) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH) | SIG_BIT(SIGSTOP) | SIG_BIT(SIGTSTP) | \
+	 SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU))
+
+struct sigqueue {
+	struct list link;
+	struct siginfo info;
+};
+
+void sigpending_init(struct sigpending *pending)
+{
+	pending->set = 0;
+	list_init(&pending->queue);
+}
+
+void sigpending_clear(struct sigpending *pending)
+{
+	pending->set = 0;
+	while (!list_empty(&pending->queue)) {
+		struct sigqueue *entry = list_first(&pending->queue, struct sigqueue, link);
+
+		list_del(&entry->link);
+		kfree(entry);
+	}
+}
+
+/* ---- Sending. */
+
+static bool ignores(const struct process *process, int signo)
+{
+	uint64_t handler = process->action[signo - 1].handler;
+
+	return handler == SIG_IGN || (handler == SIG_DFL && (SIG_BIT(signo) & SIGNALS_IGNORED) != 0);
+}
+
+static bool accepts(const struct thread *thread, int signo)
+{
+	return (thread->blocked & ~thread->sigwait & SIG_BIT(signo)) == 0;
+}
+
+static void tell(struct thread *thread)
+{
+	/* release: pairs with the acquire in trap_work and wait.c */
+	atomic_fetch_or_explicit(&thread->work, WORK_SIGNAL, memory_order_release);
+	sched_wake(thread);
+	sched_notify(thread);
+}
+
+static void add_pending(struct sigpending *pending, const struct siginfo *info)
+{
+	struct sigqueue *entry;
+
+	if (info->signo < 32 && (pending->set & SIG_BIT(info->signo)) != 0)
+		return;
+	pending->set |= SIG_BIT(info->signo);
+	entry = kalloc(sizeof(*entry));
+	if (entry == NULL)
+		return;
+	entry->info = *info;
+	list_add_tail(&pending->queue, &entry->link);
+}
+
+/* The thread that is to take a signal of its process: the caller itself, or the oldest that accepts it. */
+static struct thread *choose_locked(struct process *process, int signo)
+{
+	struct thread *self = current_thread();
+
+	if (self->process == process && accepts(self, signo) && !list_empty(&self->link))
+		return self;
+	list_for_each(pos, &process->threads) {
+		struct thread *thread = list_entry(pos, struct thread, link);
+
+		if (accepts(thread, signo))
+			return thread;
+	}
+	return NULL;
+}
+
+static void send_locked(struct process *process, struct thread *thread, const struct siginfo *info)
+{
+	struct thread *taker = thread;
+
+	if (process->zombie || process->ending)
+		return;
+	if (info->signo == SIGKILL) {
+		process_end_locked(process, SIGKILL);
+		return;
+	}
+	if (taker == NULL)
+		taker = choose_locked(process, info->signo);
+	else if (!accepts(taker, info->signo))
+		taker = NULL;
+	/* Ignored ones are dropped, unless they are blocked: the action may change before they no longer are. */
+	if (taker != NULL && ignores(process, info->signo) && (taker->sigwait & SIG_BIT(info->signo)) == 0)
+		return;
+	add_pending(thread != NULL ? &thread->pending : &process->pending, info);
+	if (taker != NULL)
+		tell(taker);
+}
+
+void signal_process(struct process *process, const struct siginfo *info)
+{
+	spin_lock(&process->lock, RANK_PROCESS);
+	send_locked(process, NULL, info);
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+void signal_thread(struct thread *thread, const struct siginfo *info)
+{
+	struct process *process = thread->process;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	send_locked(process, thread, info);
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+void signal_self(int signo)
+{
+	struct siginfo info = { .signo = signo, .code = SI_KERNEL };
+
+	signal_thread(current_thread(), &info);
+}
+
+void signal_fault(int signo, int code, uint64_t address)
+{
+	struct thread *thread = current_thread();
+	struct process *process = thread->process;
+	struct sigaction_kernel *action = &process->action[signo - 1];
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	/* A fault cannot wait: blocked or ignored, it ends the process. */
+	if ((thread->blocked & SIG_BIT(signo)) != 0 || action->handler == SIG_IGN) {
+		thread->blocked &= ~SIG_BIT(signo);
+		action->handler = SIG_DFL;
+	}
+	thread->fault.signo = signo;
+	thread->fault.code = code;
+	thread->fault.addr = address;
+	thread->pending.set |= SIG_BIT(signo);
+	atomic_fetch_or_explicit(&thread->work, WORK_SIGNAL, memory_order_relaxed);
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+bool signal_child_ended_locked(struct process *parent, struct process *child)
+{
+	int core = child->status & 0x7f;
+	struct siginfo info = {
+		.signo = (int)child->exit_signal,
+		.code = core != 0 ? CLD_KILLED : CLD_EXITED,
+		.sent = { .pid = (int32_t)child->pid, .status = core != 0 ? core : child->status >> 8 & 0xff },
+	};
+	bool reap = false;
+
+	if (child->exit_signal == 0)
+		return false;
+	spin_lock(&parent->lock, RANK_PROCESS);
+	if (child->exit_signal == SIGCHLD)
+		reap = parent->action[SIGCHLD - 1].handler == SIG_IGN ||
+		       (parent->action[SIGCHLD - 1].flags & SA_NOCLDWAIT) != 0;
+	send_locked(parent, NULL, &info);
+	spin_unlock(&parent->lock, RANK_PROCESS);
+	return reap;
+}
+
+void signal_retarget_locked(struct process *process, uint64_t set)
+{
+	uint64_t pending = process->pending.set & set;
+
+	while (pending != 0) {
+		int signo = __builtin_ctzll(pending) + 1;
+		struct thread *taker = choose_locked(process, signo);
+
+		if (taker != NULL)
+			tell(taker);
+		pending &= pending - 1;
+	}
+}
+
+bool signal_waiting(const struct thread *thread)
+{
+	/* Without the lock: whoever adds one afterwards also leaves a token, so a thread that blocks on this is woken. */
+	return ((thread->pending.set | thread->process->pending.set) & ~(thread->blocked & ~thread->sigwait)) != 0;
+}
+
+/* ---- Masks and actions: the calling thread's. */
+
+void signal_set_mask(uint64_t mask)
+{
+	struct thread *thread = current_thread();
+	struct process *process = thread->process;
+	uint64_t newly;
+
+	mask &= ~SIGNALS_UNBLOCKABLE;
+	spin_lock(&process->lock, RANK_PROCESS);
+	newly = mask & ~thread->blocked;
+	thread->blocked = mask;
+	if (newly != 0)
+		signal_retarget_locked(process, newly);
+	if (((thread->pending.set | process->pending.set) & ~mask) != 0)
+		atomic_fetch_or_explicit(&thread->work, WORK_SIGNAL, memory_order_relaxed);
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+void signal_swap_mask(uint64_t mask)
+{
+	struct thread *thread = current_thread();
+
+	thread->saved_blocked = thread->blocked;
+	thread->restore_blocked = true;
+	signal_set_mask(mask);
+	/* Makes the return to user mode put the mask back, also when no signal came. */
+	atomic_fetch_or_explicit(&thread->work, WORK_SIGNAL, memory_order_relaxed);
+}
+
+static void discard(struct sigpending *pending, int signo)
+{
+	pending->set &= ~SIG_BIT(signo);
+	list_for_each_safe(pos, next, &pending->queue) {
+		struct sigqueue *entry = list_entry(pos, struct sigqueue, link);
+
+		if (entry->info.signo != signo)
+			continue;
+		list_del(pos);
+		kfree(entry);
+	}
+}
+
+void signal_set_action(int signo, const struct sigaction_kernel *action, struct sigaction_kernel *old)
+{
+	struct process *process = current_process();
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	*old = process->action[signo - 1];
+	if (action != NULL) {
+		process->action[signo - 1] = *action;
+		process->action[signo - 1].mask &= ~SIGNALS_UNBLOCKABLE;
+		if (ignores(process, signo)) {
+			discard(&process->pending, signo);
+			list_for_each(pos, &process->threads)
+				discard(&list_entry(pos, struct thread, link)->pending, signo);
+		}
+	}
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+void signal_fork(struct process *child, struct process *parent)
+{
+	spin_lock(&parent->lock, RANK_PROCESS);
+	memcpy(child->action, parent->action, sizeof(child->action));
+	spin_unlock(&parent->lock, RANK_PROCESS);
+}
+
+void signal_exec(struct process *process)
+{
+	spin_lock(&process->lock, RANK_PROCESS);
+	for (int i = 0; i < NSIG; i++) {
+		if (process->action[i].handler != SIG_IGN)
+			process->action[i].handler = SIG_DFL;
+		process->action[i].flags = 0;
+		process->action[i].mask = 0;
+	}
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+/* ---- Taking. */
+
+static bool take_from(struct sigpending *pending, uint64_t set, struct siginfo *info)
+{
+	bool found = false, more = false;
+	int signo;
+
+	set &= pending->set;
+	if (set == 0)
+		return false;
+	signo = __builtin_ctzll(set) + 1;
+	*info = (struct siginfo){ .signo = signo, .code = SI_USER };
+	list_for_each_safe(pos, next, &pending->queue) {
+		struct sigqueue *entry = list_entry(pos, struct sigqueue, link);
+
+		if (entry->info.signo != signo)
+			continue;
+		more = found;
+		if (found)
+			break;
+		found = true;
+		*info = entry->info;
+		list_del(pos);
+		kfree(entry);
+	}
+	if (!more)
+		pending->set &= ~SIG_BIT(signo);
+	return true;
+}
+
+/* The thread's own fault comes first, then its own signals, then the process's. */
+static bool take_locked(struct thread *thread, uint64_t set, struct siginfo *info)
+{
+	if (thread->fault.signo != 0 && (set & SIG_BIT(thread->fault.signo)) != 0) {
+		*info = (struct siginfo){
+			.signo = thread->fault.signo, .code = thread->fault.code, .addr = thread->fault.addr
+		};
+		thread->fault.signo = 0;
+		discard(&thread->pending, info->signo);
+		return true;
+	}
+	return take_from(&thread->pending, set, info) || take_from(&thread->process->pending, set, info);
+}
+
+bool signal_take(uint64_t set, struct siginfo *info)
+{
+	struct process *process = current_process();
+	bool taken;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	taken = take_locked(current_thread(), set, info);
+	spin_unlock(&process->lock, RANK_PROCESS);
+	return taken;
+}
+
+void signal_accept(uint64_t set)
+{
+	struct thread *thread = current_thread();
+	struct process *process = thread->process;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	thread->sigwait = set;
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+uint64_t signal_pending_set(void)
+{
+	struct thread *thread = current_thread();
+	struct process *process = thread->process;
+	uint64_t set;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	set = (thread->pending.set | process->pending.set) & thread->blocked;
+	spin_unlock(&process->lock, RANK_PROCESS);
+	return set;
+}
+
+/* ---- Delivery. */
+
+static void restart_call(struct trap_frame *frame)
+{
+	frame->a0 = frame->orig_a0;
+	frame->sepc -= 4;
+}
+
+/* No handler ran: the mask goes back, an interrupted call starts again with the deadline it had. */
+static void nothing_to_handle(struct thread *thread, struct trap_frame *frame, bool call)
+{
+	if (thread->restore_blocked) {
+		thread->restore_blocked = false;
+		signal_set_mask(thread->saved_blocked);
+	}
+	if (call && (int64_t)frame->a0 == -EINTR) {
+		restart_call(frame);
+		thread->restarting = thread->restart_deadline != 0;
+	}
+}
+
+static void run_handler(struct thread *thread, struct trap_frame *frame, const struct siginfo *info,
+			const struct sigaction_kernel *action, bool call)
+{
+	uint64_t mask = thread->blocked | action->mask;
+	uint64_t put_back = thread->restore_blocked ? thread->saved_blocked : thread->blocked;
+
+	thread->restore_blocked = false;
+	thread->restarting = false;
+	thread->restart_deadline = 0;
+	if ((action->flags & SA_NODEFER) == 0)
+		mask |= SIG_BIT(info->signo);
+	if (call && (int64_t)frame->a0 == -EINTR && (action->flags & SA_RESTART) != 0 && syscall_restarts(frame->a7))
+		restart_call(frame);
+	/* What comes next is no longer about this call. */
+	frame->scause = UINT64_MAX;
+	if (sigframe_push(frame, info, action, put_back) != 0) {
+		process_exit(SIGSEGV);
+	}
+	signal_set_mask(mask);
+}
+
+enum verdict { VERDICT_NONE, VERDICT_HANDLER, VERDICT_END };
+
+/* Takes signals until one needs something done. */
+static enum verdict next_signal(struct thread *thread, struct siginfo *info, struct sigaction_kernel *action)
+{
+	struct process *process = thread->process;
+	enum verdict verdict = VERDICT_NONE;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	while (verdict == VERDICT_NONE) {
+		if (!take_locked(thread, ~thread->blocked, info)) {
+			atomic_fetch_and_explicit(&thread->work, ~WORK_SIGNAL, memory_order_relaxed);
+			break;
+		}
+		*action = process->action[info->signo - 1];
+		if (ignores(process, info->signo))
+			continue;
+		verdict = action->handler == SIG_DFL ? VERDICT_END : VERDICT_HANDLER;
+		if (verdict == VERDICT_HANDLER && (action->flags & SA_RESETHAND) != 0)
+			process->action[info->signo - 1].handler = SIG_DFL;
+		if (verdict == VERDICT_END)
+			process_end_locked(process, info->signo);
+	}
+	spin_unlock(&process->lock, RANK_PROCESS);
+	return verdict;
+}
+
+void signal_deliver(struct trap_frame *frame, bool call)
+{
+	struct thread *thread = current_thread();
+	struct sigaction_kernel action;
+	struct siginfo info;
+
+	switch (next_signal(thread, &info, &action)) {
+	case VERDICT_NONE:
+		nothing_to_handle(thread, frame, call);
+		break;
+	case VERDICT_HANDLER:
+		run_handler(thread, frame, &info, &action, call);
+		break;
+	case VERDICT_END:
+		break;
+	}
+}

@@ -1,0 +1,43 @@
+/* The system calls that are not about files (those: sys_file.h), by the file that has them. */
+#ifndef KERNEL_SYS_H
+#define KERNEL_SYS_H
+
+#include "kernel/syscall.h"
+
+/* fork.c, exec.c, futex.c, sigframe.c */
+syscall_fn sys_clone, sys_clone3, sys_execve, sys_futex, sys_sigaltstack, sys_rt_sigreturn;
+
+/* sys_process.c */
+syscall_fn sys_exit, sys_exit_group, sys_wait4, sys_waitid, sys_getpid, sys_gettid, sys_getppid, sys_set_tid_address;
+syscall_fn sys_set_robust_list, sys_get_robust_list, sys_setpgid, sys_getpgid, sys_getsid, sys_setsid;
+
+/* sys_signal.c */
+syscall_fn sys_kill, sys_tkill, sys_tgkill, sys_rt_sigaction, sys_rt_sigprocmask, sys_rt_sigpending, sys_rt_sigsuspend;
+syscall_fn sys_rt_sigtimedwait, sys_rt_sigqueueinfo, sys_rt_tgsigqueueinfo;
+
+/* sys_memory.c */
+syscall_fn sys_mmap, sys_munmap, sys_mprotect, sys_brk, sys_madvise, sys_mremap, sys_riscv_flush_icache;
+syscall_fn sys_membarrier;
+
+/* sys_time.c */
+syscall_fn sys_clock_gettime, sys_clock_getres, sys_clock_nanosleep, sys_nanosleep, sys_gettimeofday, sys_times;
+
+/* sys_sched.c */
+syscall_fn sys_sched_yield, sys_sched_setaffinity, sys_sched_getaffinity, sys_getcpu, sys_getpriority, sys_setpriority;
+syscall_fn sys_sched_getscheduler, sys_sched_setscheduler, sys_sched_getparam, sys_sched_setparam;
+syscall_fn sys_sched_get_priority_max, sys_sched_get_priority_min;
+
+/* sys_info.c */
+syscall_fn sys_uname, sys_getid, sys_getresid, sys_setid, sys_getgroups, sys_prlimit64, sys_getrlimit, sys_setrlimit;
+syscall_fn sys_getrusage, sys_sysinfo, sys_prctl, sys_getrandom, sys_personality;
+
+/* Nanoseconds of CLOCK_REALTIME as nanoseconds since the start, at least 0. */
+uint64_t time_from_realtime(uint64_t ns);
+uint64_t time_realtime_ns(void);
+uint64_t ticks_to_ns(uint64_t ticks);
+struct rusage;
+struct process_usage;
+/* Writes a struct rusage for the program. 0 or -EFAULT. */
+int user_put_rusage(uint64_t address, const struct process_usage *usage) MUST_CHECK;
+
+#endif

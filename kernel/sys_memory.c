@@ -1,0 +1,360 @@
+/*
+ * Memory calls: Linux's arguments and errno values on one side, mm/space.h on the other.
+ *
+ * Locks: the process's, around brk alone, so that two threads growing the heap do not both see the old end. Everything else
+ * is locked inside mm/.
+ */
+#include "firmware/trap.h"
+#include "kernel/file.h"
+#include "kernel/process.h"
+#include "kernel/sched.h"
+#include "kernel/sys.h"
+#include "lib/errno.h"
+#include "mm/object.h"
+#include "mm/space.h"
+
+#define PROT_READ  1U
+#define PROT_WRITE 2U
+#define PROT_EXEC  4U
+#define PROT_GROWSDOWN 0x01000000U
+#define PROT_GROWSUP   0x02000000U
+
+#define MAP_SHARED	    0x01U
+#define MAP_PRIVATE	    0x02U
+#define MAP_SHARED_VALIDATE 0x03U
+#define MAP_TYPE	    0x0fU
+#define MAP_FIXED	    0x10U
+#define MAP_ANONYMOUS	    0x20U
+#define MAP_GROWSDOWN	    0x100U
+#define MAP_LOCKED	    0x2000U
+#define MAP_POPULATE	    0x8000U
+#define MAP_HUGETLB	    0x40000U
+#define MAP_FIXED_NOREPLACE 0x100000U
+
+#define MADV_NORMAL	0
+#define MADV_RANDOM	1
+#define MADV_SEQUENTIAL 2
+#define MADV_WILLNEED	3
+#define MADV_DONTNEED	4
+#define MADV_DONTFORK	10
+#define MADV_DOFORK	11
+#define MADV_HUGEPAGE	14
+#define MADV_NOHUGEPAGE 15
+#define MADV_DONTDUMP	16
+#define MADV_DODUMP	17
+#define MADV_WIPEONFORK 18
+#define MADV_KEEPONFORK 19
+#define MADV_COLD	20
+#define MADV_PAGEOUT	21
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+
+/* Lowest address that a program may map. */
+#define MMAP_MIN PAGE_SIZE
+
+static uint64_t permissions(uint64_t prot)
+{
+	uint64_t perm = 0;
+
+	if ((prot & PROT_READ) != 0)
+		perm |= PERM_R;
+	if ((prot & PROT_WRITE) != 0)
+		perm |= PERM_R | PERM_W;
+	if ((prot & PROT_EXEC) != 0)
+		perm |= PERM_X;
+	return perm;
+}
+
+static bool page_aligned(uint64_t x)
+{
+	return (x & PAGE_MASK) == 0;
+}
+
+/* Rounds bytes up to pages; false: too many for user space. */
+static bool round_up(uint64_t *bytes)
+{
+	if (*bytes > USER_END)
+		return false;
+	*bytes = ALIGN_UP(*bytes, PAGE_SIZE);
+	return true;
+}
+
+/* Touches what can be touched, as a hint: no error reaches the program. */
+static int populate(struct space *space, uint64_t start, uint64_t bytes, enum access access)
+{
+	for (uint64_t va = start; va < start + bytes; va += PAGE_SIZE) {
+		enum fault fault = space_fault(space, VADDR(va), access);
+
+		/* acquire: as in trap_work; a thread that is to end does not go on touching */
+		if ((atomic_load_explicit(&current_thread()->work, memory_order_acquire) & WORK_KILL) != 0)
+			return -EINTR;
+		if (fault == FAULT_MAPERR)
+			return -ENOMEM;
+		if (fault != FAULT_OK)
+			return fault == FAULT_OOM ? -ENOMEM : -EFAULT;
+	}
+	return 0;
+}
+
+/* ---- mmap. */
+
+struct mmap_request {
+	uint64_t address, bytes, prot, flags, offset;
+	int fd;
+	enum space_place place;
+	bool shared;
+};
+
+static int check_mmap(struct mmap_request *request)
+{
+	uint64_t type = request->flags & MAP_TYPE;
+
+	if (request->bytes == 0 || !page_aligned(request->offset))
+		return -EINVAL;
+	if (!round_up(&request->bytes))
+		return -ENOMEM;
+	if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE)
+		return -EINVAL;
+	if ((request->flags & MAP_HUGETLB) != 0)
+		return -ENOMEM;
+	request->shared = type != MAP_PRIVATE;
+	request->place = PLACE_HINT;
+	if ((request->flags & MAP_FIXED_NOREPLACE) != 0)
+		request->place = PLACE_NO_REPLACE;
+	else if ((request->flags & MAP_FIXED) != 0)
+		request->place = PLACE_FIXED;
+	if (request->place == PLACE_HINT) {
+		request->address &= ~PAGE_MASK;
+		if (request->address < MMAP_MIN || request->address > USER_END - request->bytes)
+			request->address = 0;
+		return 0;
+	}
+	if (!page_aligned(request->address))
+		return -EINVAL;
+	if (request->address > USER_END - request->bytes)
+		return -ENOMEM;
+	return request->address < MMAP_MIN ? -EPERM : 0;
+}
+
+static int map_file(struct space *space, const struct mmap_request *request, vaddr_t *at)
+{
+	uint64_t max_perm = PERM_RWX;
+	struct object *object;
+	struct file *file;
+	int error = file_get(request->fd, &file);
+
+	if (error != 0)
+		return error;
+	if (!file_may_read(file))
+		error = -EACCES;
+	else if (request->shared && !file_may_write(file))
+		max_perm &= ~PERM_W;
+	if (error == 0 && (permissions(request->prot) & ~max_perm) != 0)
+		error = -EACCES;
+	if (error == 0 && request->offset + request->bytes < request->offset)
+		error = -EOVERFLOW;
+	if (error == 0)
+		error = file_object(file, &object);
+	file_put(file);
+	if (error != 0)
+		return error;
+	error = space_map_object(space, request->place, at, request->bytes, permissions(request->prot), max_perm, object,
+				 request->offset, request->shared);
+	object_put(object);
+	return error;
+}
+
+static int map_shared_memory(struct space *space, const struct mmap_request *request, vaddr_t *at)
+{
+	struct object *object;
+	int error = object_create(request->bytes, NULL, 0, &object);
+
+	if (error != 0)
+		return error;
+	error = space_map_object(space, request->place, at, request->bytes, permissions(request->prot), PERM_RWX, object, 0,
+				 true);
+	object_put(object);
+	return error;
+}
+
+int64_t sys_mmap(const uint64_t *a)
+{
+	struct mmap_request request = {
+		.address = a[0], .bytes = a[1], .prot = a[2], .flags = a[3], .fd = (int)a[4], .offset = a[5],
+	};
+	struct space *space = current_space();
+	int error = check_mmap(&request);
+	vaddr_t at = VADDR(request.address);
+
+	if (error != 0)
+		return error;
+	if ((request.flags & MAP_ANONYMOUS) == 0)
+		error = map_file(space, &request, &at);
+	else if (request.shared)
+		error = map_shared_memory(space, &request, &at);
+	else
+		error = space_map(space, request.place, &at, request.bytes, permissions(request.prot),
+				  mapping_anon(MAPPING_FORK_COPY));
+	if (error != 0)
+		return error;
+	if ((request.flags & (MAP_POPULATE | MAP_LOCKED)) != 0)
+		(void)populate(space, at.v, request.bytes,
+			       (request.prot & PROT_WRITE) != 0 && !request.shared ? ACCESS_WRITE : ACCESS_READ);
+	return (int64_t)at.v;
+}
+
+/* ---- Ranges. */
+
+/* Linux's checks of (address, length) that munmap, mprotect and madvise share; *bytes is rounded up. */
+static int check_range(uint64_t address, uint64_t *bytes, int too_far)
+{
+	if (!page_aligned(address))
+		return -EINVAL;
+	if (!round_up(bytes) || address > USER_END - *bytes)
+		return too_far;
+	return 0;
+}
+
+int64_t sys_munmap(const uint64_t *a)
+{
+	uint64_t bytes = a[1];
+	int error = check_range(a[0], &bytes, -EINVAL);
+
+	if (error != 0)
+		return error;
+	return bytes == 0 ? -EINVAL : space_unmap(current_space(), VADDR(a[0]), bytes);
+}
+
+int64_t sys_mprotect(const uint64_t *a)
+{
+	uint64_t bytes = a[1];
+	int error;
+
+	if ((a[2] & ~(uint64_t)(PROT_READ | PROT_WRITE | PROT_EXEC)) != 0)
+		return -EINVAL;
+	error = check_range(a[0], &bytes, -ENOMEM);
+	if (error != 0 || bytes == 0)
+		return error;
+	return space_protect(current_space(), VADDR(a[0]), bytes, permissions(a[2]));
+}
+
+/* -ENOMEM where a part of the range is not mapped, for hints that change nothing. */
+static int64_t check_mapped(struct space *space, uint64_t start, uint64_t bytes)
+{
+	uint64_t at = start;
+
+	while (at < start + bytes) {
+		struct space_region region;
+
+		if (!space_next_region(space, VADDR(at), &region) || region.start.v > at)
+			return -ENOMEM;
+		at = region.end.v;
+	}
+	return 0;
+}
+
+static int64_t set_fork(uint64_t start, uint64_t bytes, enum mapping_fork fork)
+{
+	return space_set_fork(current_space(), VADDR(start), bytes, fork);
+}
+
+static int64_t advise(struct space *space, uint64_t start, uint64_t bytes, int advice)
+{
+	switch (advice) {
+	case MADV_DONTNEED:
+		return space_discard(space, VADDR(start), bytes);
+	case MADV_DONTFORK:
+		return set_fork(start, bytes, MAPPING_FORK_DROP);
+	case MADV_WIPEONFORK:
+		return set_fork(start, bytes, MAPPING_FORK_WIPE);
+	case MADV_DOFORK:
+	case MADV_KEEPONFORK:
+		return set_fork(start, bytes, MAPPING_FORK_COPY);
+	case MADV_POPULATE_READ:
+		return populate(space, start, bytes, ACCESS_READ);
+	case MADV_POPULATE_WRITE:
+		return populate(space, start, bytes, ACCESS_WRITE);
+	default:
+		return check_mapped(space, start, bytes);
+	}
+}
+
+static bool known_advice(int advice)
+{
+	return (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || advice == MADV_DONTFORK || advice == MADV_DOFORK ||
+	       (advice >= MADV_HUGEPAGE && advice <= MADV_POPULATE_WRITE);
+}
+
+int64_t sys_madvise(const uint64_t *a)
+{
+	uint64_t bytes = a[1];
+	int advice = (int)a[2];
+	int error;
+
+	if (!known_advice(advice))
+		return -EINVAL;
+	if (!page_aligned(a[0]) || !round_up(&bytes) || a[0] + bytes < a[0])
+		return -EINVAL;
+	error = check_range(a[0], &bytes, -ENOMEM);
+	if (error != 0 || bytes == 0)
+		return error;
+	return advise(current_space(), a[0], bytes, advice);
+}
+
+/* Not offered: realloc falls back to a copy. Linux's answer to a move that has no room. */
+int64_t sys_mremap(const uint64_t *a)
+{
+	(void)a;
+	return -ENOMEM;
+}
+
+/* ---- brk. */
+
+/* [process lock] 0, or an error: then the break stays. */
+static int move_break(struct process *process, uint64_t to)
+{
+	uint64_t old_end = ALIGN_UP(process->brk, PAGE_SIZE);
+	uint64_t new_end = ALIGN_UP(to, PAGE_SIZE);
+	vaddr_t at = VADDR(old_end);
+
+	if (new_end < old_end)
+		return space_unmap(process->space, VADDR(new_end), old_end - new_end);
+	if (new_end == old_end)
+		return 0;
+	return space_map(process->space, PLACE_NO_REPLACE, &at, new_end - old_end, PERM_R | PERM_W,
+			 mapping_anon(MAPPING_FORK_COPY));
+}
+
+int64_t sys_brk(const uint64_t *a)
+{
+	struct process *process = current_process();
+	uint64_t result;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	if (a[0] >= process->brk_start && a[0] <= process->space->mmap_top.v && move_break(process, a[0]) == 0)
+		process->brk = a[0];
+	result = process->brk;
+	spin_unlock(&process->lock, RANK_PROCESS);
+	return (int64_t)result;
+}
+
+/* ---- Instruction and memory barriers. */
+
+int64_t sys_riscv_flush_icache(const uint64_t *a)
+{
+	uint64_t others = sched_harts() & ~(UINT64_C(1) << hw_hart());
+
+	if ((a[2] & ~UINT64_C(1)) != 0)
+		return -EINVAL;
+	hw_fence_i();
+	/* SYS_RISCV_FLUSH_ICACHE_LOCAL: only for the calling thread; which may be moved, so everywhere all the same. */
+	if (others != 0)
+		hw_remote_fence_i(others);
+	return 0;
+}
+
+/* No command is offered: MEMBARRIER_CMD_QUERY says so with 0. */
+int64_t sys_membarrier(const uint64_t *a)
+{
+	return a[0] == 0 ? 0 : -EINVAL;
+}

@@ -1,0 +1,352 @@
+/* Processes as programs see them: ending, waiting for children, ids. */
+#include "kernel/process.h"
+#include "kernel/sched.h"
+#include "kernel/sys.h"
+#include "lib/errno.h"
+
+#define WNOHANG	   1U
+#define WSTOPPED   2U
+#define WEXITED	   4U
+#define WCONTINUED 8U
+#define WNOWAIT	   0x01000000U
+#define W_NOTHREAD 0x20000000U
+#define W_ALL	   0x40000000U
+#define W_CLONE	   0x80000000U
+
+#define P_ALL  0
+#define P_PID  1
+#define P_PGID 2
+
+int64_t sys_exit(const uint64_t *a)
+{
+	struct thread *thread = current_thread();
+	struct process *process = thread->process;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	/* The first thread's word counts, unless the process is being ended. */
+	if (thread->tid == process->pid && !process->ending)
+		process->status = (int)(a[0] & 0xff) << 8;
+	spin_unlock(&process->lock, RANK_PROCESS);
+	thread_exit();
+}
+
+int64_t sys_exit_group(const uint64_t *a)
+{
+	process_exit((int)(a[0] & 0xff) << 8);
+}
+
+/* ---- Waiting. */
+
+struct wait_for {
+	int64_t pid;   /* > 0: that one; 0: of group */
+	uint32_t group; /* 0: any */
+	uint64_t options;
+};
+
+struct waited {
+	uint32_t pid;
+	int status;
+	struct process_usage usage;
+};
+
+static bool matches(const struct wait_for *want, const struct process *child)
+{
+	bool is_clone = child->exit_signal != SIGCHLD;
+
+	if (want->pid > 0 && child->pid != (uint64_t)want->pid)
+		return false;
+	if (want->group != 0 && child->group != want->group)
+		return false;
+	return (want->options & W_ALL) != 0 || is_clone == ((want->options & W_CLONE) != 0);
+}
+
+/* [tree lock] A zombie that matches; *any: whether any child does. */
+static struct process *find_zombie(struct process *parent, const struct wait_for *want, bool *any)
+{
+	*any = false;
+	list_for_each(pos, &parent->children) {
+		struct process *child = list_entry(pos, struct process, sibling);
+
+		if (!matches(want, child))
+			continue;
+		*any = true;
+		if (child->zombie)
+			return child;
+	}
+	return NULL;
+}
+
+static void note(struct process *parent, const struct process *child, bool keep, struct waited *out)
+{
+	out->pid = child->pid;
+	out->status = child->status;
+	out->usage.ticks = child->usage.ticks + child->children_usage.ticks;
+	out->usage.faults = child->usage.faults + child->children_usage.faults;
+	if (keep)
+		return;
+	spin_lock(&parent->lock, RANK_PROCESS);
+	parent->children_usage.ticks += out->usage.ticks;
+	parent->children_usage.faults += out->usage.faults;
+	spin_unlock(&parent->lock, RANK_PROCESS);
+}
+
+/* 1: *out is filled; 0: none yet; -ECHILD. */
+static int try_wait(struct process *parent, const struct wait_for *want, struct waited *out)
+{
+	bool keep = (want->options & WNOWAIT) != 0;
+	struct process *zombie;
+	bool any;
+
+	tree_lock();
+	zombie = find_zombie(parent, want, &any);
+	if (zombie != NULL) {
+		note(parent, zombie, keep, out);
+		if (!keep)
+			process_forget_locked(zombie);
+	}
+	tree_unlock();
+	if (zombie != NULL && !keep)
+		process_put(zombie);
+	if (zombie != NULL)
+		return 1;
+	return any ? 0 : -ECHILD;
+}
+
+static int wait_for_child(const struct wait_for *want, struct waited *out)
+{
+	struct process *parent = current_process();
+	struct waiter waiter = { 0 };
+	int result = try_wait(parent, want, out);
+
+	while (result == 0 && (want->options & WNOHANG) == 0) {
+		wait_prepare(&parent->child_wait, &waiter);
+		result = try_wait(parent, want, out);
+		if (result == 0)
+			result = wait_block(WAIT_FOREVER);
+	}
+	wait_finish(&parent->child_wait, &waiter);
+	return result;
+}
+
+static uint32_t own_group(void)
+{
+	uint32_t group;
+
+	tree_lock();
+	group = current_process()->group;
+	tree_unlock();
+	return group;
+}
+
+int64_t sys_wait4(const uint64_t *a)
+{
+	int32_t pid = (int32_t)a[0];
+	struct wait_for want = { .pid = pid > 0 ? pid : 0, .options = a[2] & UINT32_MAX };
+	struct waited got;
+	int result;
+
+	if ((want.options & ~(uint64_t)(WNOHANG | WSTOPPED | WCONTINUED | W_NOTHREAD | W_ALL | W_CLONE)) != 0)
+		return -EINVAL;
+	if (pid == INT32_MIN)
+		return -ESRCH;
+	if (pid == 0)
+		want.group = own_group();
+	else if (pid < -1)
+		want.group = (uint32_t)-pid;
+	result = wait_for_child(&want, &got);
+	if (result <= 0)
+		return result;
+	if (a[1] != 0 && user_write(current_space(), VADDR(a[1]), &got.status, sizeof(got.status)) != 0)
+		return -EFAULT;
+	if (a[3] != 0 && user_put_rusage(a[3], &got.usage) != 0)
+		return -EFAULT;
+	return got.pid;
+}
+
+int64_t sys_waitid(const uint64_t *a)
+{
+	struct wait_for want = { .options = a[3] & UINT32_MAX };
+	struct siginfo info = { 0 };
+	struct waited got;
+	int result;
+
+	if ((want.options & ~(uint64_t)(WNOHANG | WSTOPPED | WEXITED | WCONTINUED | WNOWAIT | W_NOTHREAD | W_ALL | W_CLONE)) != 0 ||
+	    (want.options & (WEXITED | WSTOPPED | WCONTINUED)) == 0)
+		return -EINVAL;
+	if (a[0] > P_PGID || (a[0] == P_PID && (int32_t)a[1] <= 0) || (a[0] == P_PGID && (int32_t)a[1] < 0))
+		return -EINVAL;
+	if (a[0] == P_PID)
+		want.pid = (int32_t)a[1];
+	else if (a[0] == P_PGID)
+		want.group = a[1] == 0 ? own_group() : (uint32_t)a[1];
+	result = wait_for_child(&want, &got);
+	if (result < 0)
+		return result;
+	if (result > 0) {
+		int signo = got.status & 0x7f;
+
+		info.signo = SIGCHLD;
+		info.code = signo != 0 ? CLD_KILLED : CLD_EXITED;
+		info.sent.pid = (int32_t)got.pid;
+		info.sent.status = signo != 0 ? signo : got.status >> 8 & 0xff;
+	}
+	if (a[2] != 0 && user_write(current_space(), VADDR(a[2]), &info, sizeof(info)) != 0)
+		return -EFAULT;
+	if (result > 0 && a[4] != 0 && user_put_rusage(a[4], &got.usage) != 0)
+		return -EFAULT;
+	return 0;
+}
+
+/* ---- Ids. */
+
+int64_t sys_getpid(const uint64_t *a)
+{
+	(void)a;
+	return current_process()->pid;
+}
+
+int64_t sys_gettid(const uint64_t *a)
+{
+	(void)a;
+	return current_thread()->tid;
+}
+
+int64_t sys_getppid(const uint64_t *a)
+{
+	struct process *process = current_process();
+	struct process *parent;
+	int64_t pid;
+
+	(void)a;
+	tree_lock();
+	parent = process->parent;
+	pid = parent == NULL ? 0 : parent->pid;
+	tree_unlock();
+	return pid;
+}
+
+int64_t sys_set_tid_address(const uint64_t *a)
+{
+	struct thread *thread = current_thread();
+
+	thread->clear_child_tid = a[0];
+	return thread->tid;
+}
+
+int64_t sys_set_robust_list(const uint64_t *a)
+{
+	if (a[1] != 24)
+		return -EINVAL;
+	current_thread()->robust_list = a[0];
+	return 0;
+}
+
+int64_t sys_get_robust_list(const uint64_t *a)
+{
+	uint64_t size = 24;
+
+	if (a[0] != 0 && a[0] != current_thread()->tid)
+		return -EPERM;
+	if (user_write(current_space(), VADDR(a[1]), &current_thread()->robust_list, sizeof(uint64_t)) != 0 ||
+	    user_write(current_space(), VADDR(a[2]), &size, sizeof(size)) != 0)
+		return -EFAULT;
+	return 0;
+}
+
+/* [tree lock] */
+static struct process *by_pid(int32_t pid)
+{
+	if (pid == 0)
+		return current_process();
+	list_for_each(pos, process_list_locked()) {
+		struct process *process = list_entry(pos, struct process, link);
+
+		if (process->pid == (uint32_t)pid)
+			return process;
+	}
+	return NULL;
+}
+
+/* [tree lock] */
+static bool group_in_session(uint32_t group, uint32_t session)
+{
+	list_for_each(pos, process_list_locked()) {
+		struct process *process = list_entry(pos, struct process, link);
+
+		if (process->group == group && process->session == session)
+			return true;
+	}
+	return false;
+}
+
+/* [tree lock] */
+static int64_t set_group(int32_t pid, int32_t wanted)
+{
+	struct process *self = current_process();
+	struct process *process = by_pid(pid);
+	uint32_t group;
+
+	if (process == NULL || (process != self && process->parent != self))
+		return -ESRCH;
+	group = wanted == 0 ? process->pid : (uint32_t)wanted;
+	if (process->session != self->session || process->session == process->pid)
+		return -EPERM;
+	if (group != process->pid && !group_in_session(group, self->session))
+		return -EPERM;
+	process->group = group;
+	return 0;
+}
+
+int64_t sys_setpgid(const uint64_t *a)
+{
+	int64_t result;
+
+	if ((int32_t)a[0] < 0 || (int32_t)a[1] < 0)
+		return -EINVAL;
+	tree_lock();
+	result = set_group((int32_t)a[0], (int32_t)a[1]);
+	tree_unlock();
+	return result;
+}
+
+int64_t sys_getpgid(const uint64_t *a)
+{
+	struct process *process;
+	int64_t result = -ESRCH;
+
+	tree_lock();
+	process = by_pid((int32_t)a[0]);
+	if (process != NULL)
+		result = process->group;
+	tree_unlock();
+	return result;
+}
+
+int64_t sys_getsid(const uint64_t *a)
+{
+	struct process *process;
+	int64_t result = -ESRCH;
+
+	tree_lock();
+	process = by_pid((int32_t)a[0]);
+	if (process != NULL)
+		result = process->session;
+	tree_unlock();
+	return result;
+}
+
+int64_t sys_setsid(const uint64_t *a)
+{
+	struct process *self = current_process();
+	int64_t result = -EPERM;
+
+	(void)a;
+	tree_lock();
+	if (self->group != self->pid) {
+		self->group = self->pid;
+		self->session = self->pid;
+		result = self->pid;
+	}
+	tree_unlock();
+	return result;
+}

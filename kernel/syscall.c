@@ -1,0 +1,204 @@
+/*
+ * The table of system calls, by Linux/riscv64 number, and what is true of all of them. What is missing here is counted, one
+ * counter a hart, and with debug=enosys named in the log.
+ */
+#include "kernel/syscall.h"
+
+#include "firmware/log.h"
+#include "firmware/trap.h"
+#include "kernel/process.h"
+#include "kernel/sys.h"
+#include "kernel/sys_file.h"
+#include "mm/slab.h"
+
+syscall_fn *const syscall_table[SYSCALLS] = {
+	[17] = sys_getcwd,
+	[23] = sys_dup,
+	[24] = sys_dup3,
+	[25] = sys_fcntl,
+	[29] = sys_ioctl,
+	[33] = sys_mknodat,
+	[34] = sys_mkdirat,
+	[35] = sys_unlinkat,
+	[36] = sys_symlinkat,
+	[37] = sys_linkat,
+	[43] = sys_statfs,
+	[44] = sys_fstatfs,
+	[45] = sys_truncate,
+	[46] = sys_ftruncate,
+	[47] = sys_fallocate,
+	[48] = sys_faccessat,
+	[49] = sys_chdir,
+	[50] = sys_fchdir,
+	[52] = sys_fchmod,
+	[53] = sys_fchmodat,
+	[54] = sys_fchownat,
+	[55] = sys_fchown,
+	[56] = sys_openat,
+	[57] = sys_close,
+	[59] = sys_pipe2,
+	[61] = sys_getdents64,
+	[62] = sys_lseek,
+	[63] = sys_read,
+	[64] = sys_write,
+	[65] = sys_readv,
+	[66] = sys_writev,
+	[67] = sys_pread64,
+	[68] = sys_pwrite64,
+	[69] = sys_preadv,
+	[70] = sys_pwritev,
+	[71] = sys_sendfile,
+	[72] = sys_pselect6,
+	[73] = sys_ppoll,
+	[78] = sys_readlinkat,
+	[79] = sys_newfstatat,
+	[80] = sys_fstat,
+	[81] = sys_sync,
+	[82] = sys_fsync,
+	[83] = sys_fdatasync,
+	[88] = sys_utimensat,
+	[92] = sys_personality,
+	[93] = sys_exit,
+	[94] = sys_exit_group,
+	[95] = sys_waitid,
+	[96] = sys_set_tid_address,
+	[98] = sys_futex,
+	[99] = sys_set_robust_list,
+	[100] = sys_get_robust_list,
+	[101] = sys_nanosleep,
+	[113] = sys_clock_gettime,
+	[114] = sys_clock_getres,
+	[115] = sys_clock_nanosleep,
+	[118] = sys_sched_setparam,
+	[119] = sys_sched_setscheduler,
+	[120] = sys_sched_getscheduler,
+	[121] = sys_sched_getparam,
+	[122] = sys_sched_setaffinity,
+	[123] = sys_sched_getaffinity,
+	[124] = sys_sched_yield,
+	[125] = sys_sched_get_priority_max,
+	[126] = sys_sched_get_priority_min,
+	[129] = sys_kill,
+	[130] = sys_tkill,
+	[131] = sys_tgkill,
+	[132] = sys_sigaltstack,
+	[133] = sys_rt_sigsuspend,
+	[134] = sys_rt_sigaction,
+	[135] = sys_rt_sigprocmask,
+	[136] = sys_rt_sigpending,
+	[137] = sys_rt_sigtimedwait,
+	[138] = sys_rt_sigqueueinfo,
+	[139] = sys_rt_sigreturn,
+	[140] = sys_setpriority,
+	[141] = sys_getpriority,
+	[144] = sys_setid,
+	[146] = sys_setid,
+	[148] = sys_getresid,
+	[150] = sys_getresid,
+	[153] = sys_times,
+	[154] = sys_setpgid,
+	[155] = sys_getpgid,
+	[156] = sys_getsid,
+	[157] = sys_setsid,
+	[158] = sys_getgroups,
+	[160] = sys_uname,
+	[163] = sys_getrlimit,
+	[164] = sys_setrlimit,
+	[165] = sys_getrusage,
+	[166] = sys_umask,
+	[167] = sys_prctl,
+	[168] = sys_getcpu,
+	[169] = sys_gettimeofday,
+	[172] = sys_getpid,
+	[173] = sys_getppid,
+	[174] = sys_getid,
+	[175] = sys_getid,
+	[176] = sys_getid,
+	[177] = sys_getid,
+	[178] = sys_gettid,
+	[179] = sys_sysinfo,
+	[214] = sys_brk,
+	[215] = sys_munmap,
+	[216] = sys_mremap,
+	[220] = sys_clone,
+	[221] = sys_execve,
+	[222] = sys_mmap,
+	[226] = sys_mprotect,
+	[233] = sys_madvise,
+	[240] = sys_rt_tgsigqueueinfo,
+	[259] = sys_riscv_flush_icache,
+	[260] = sys_wait4,
+	[261] = sys_prlimit64,
+	[276] = sys_renameat2,
+	[278] = sys_getrandom,
+	[279] = sys_memfd_create,
+	[283] = sys_membarrier,
+	[291] = sys_statx,
+	[435] = sys_clone3,
+	[436] = sys_close_range,
+	[439] = sys_faccessat2,
+};
+
+struct counter {
+	uint64_t calls; /* written by its hart, with interrupts off */
+} CACHE_ALIGNED;
+
+static struct {
+	struct counter *unknown; /* hw_harts() of them */
+	bool log;
+} state;
+
+void syscall_init(bool log_unknown)
+{
+	state.unknown = kalloc(sizeof(struct counter) * hw_harts());
+	CHECK(state.unknown != NULL);
+	state.log = log_unknown;
+}
+
+int64_t sys_unknown(const uint64_t *a)
+{
+	const struct thread *thread = current_thread();
+
+	(void)a;
+	state.unknown[hw_hart()].calls++;
+	if (state.log)
+		klog("enosys: %s (process %u) calls %lu", thread->name, thread->process->pid,
+		     (unsigned long)thread_frame(thread)->a7);
+	return -ENOSYS;
+}
+
+uint64_t syscalls_unknown(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < hw_harts(); i++)
+		sum += state.unknown[i].calls;
+	return sum;
+}
+
+/* read, write and their kind, wait and futex: signal(7), "Interruption of system calls". */
+bool syscall_restarts(uint64_t number)
+{
+	switch (number) {
+	case 25: /* fcntl */
+	case 29: /* ioctl */
+	case 56: /* openat */
+	case 63: /* read */
+	case 64: /* write */
+	case 65: /* readv */
+	case 66: /* writev */
+	case 67: /* pread64 */
+	case 68: /* pwrite64 */
+	case 69: /* preadv */
+	case 70: /* pwritev */
+	case 71: /* sendfile */
+	case 95: /* waitid */
+	case 260: /* wait4 */
+	case 278: /* getrandom */
+		return true;
+	case 98: /* futex: without a time-out */
+		return thread_frame(current_thread())->a3 == 0;
+	default:
+		return false;
+	}
+}

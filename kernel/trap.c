@@ -1,0 +1,156 @@
+/*
+ * Traps from user mode. The two fast paths, a system call and a page fault, take no lock and write no shared line here: the
+ * cause is looked at, the handler called, one word of the thread (work) checked, and that is all.
+ *
+ * Everything that keeps a thread from simply going on (signals, being killed, the end of its time slice, a quiesce) is a
+ * bit in thread->work and is dealt with in trap_work, on the way back to user mode and nowhere else.
+ */
+#include "kernel/trap.h"
+
+#include "drivers/plic.h"
+#include "firmware/log.h"
+#include "firmware/trap.h"
+#include "kernel/process.h"
+#include "kernel/quiesce.h"
+#include "kernel/sched.h"
+#include "kernel/signal.h"
+#include "kernel/syscall.h"
+#include "kernel/timer.h"
+#include "mm/space.h"
+
+static void clear_work(struct thread *thread, uint32_t bits)
+{
+	/* acquire: pairs with the release of whoever set it */
+	atomic_fetch_and_explicit(&thread->work, ~bits, memory_order_acquire);
+}
+
+static __attribute__((noinline)) void trap_work(struct trap_frame *frame)
+{
+	struct thread *thread = current_thread();
+	uint32_t work;
+
+	/* acquire: pairs with the release of whoever set a bit */
+	while ((work = atomic_load_explicit(&thread->work, memory_order_acquire)) != 0) {
+		if ((work & WORK_KILL) != 0)
+			thread_exit();
+		if ((work & WORK_QUIESCE) != 0) {
+			clear_work(thread, WORK_QUIESCE);
+			quiesce_stand();
+		}
+		if ((work & (WORK_RESCHED | WORK_SLICE)) != 0) {
+			clear_work(thread, WORK_RESCHED | WORK_SLICE);
+			sched_work(work);
+		}
+		if ((work & WORK_SIGNAL) != 0)
+			signal_deliver(frame, frame->scause == CAUSE_ECALL_U);
+	}
+}
+
+static void out_of_memory(struct thread *thread, uint64_t address)
+{
+	struct process *process = thread->process;
+
+	klog("out of memory: %s (process %u) wanted the page at %#lx and is killed", thread->name, process->pid,
+	     (unsigned long)address);
+	spin_lock(&process->lock, RANK_PROCESS);
+	process_end_locked(process, SIGKILL);
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+static void bad_access(struct thread *thread, enum fault fault, uint64_t address)
+{
+	switch (fault) {
+	case FAULT_MAPERR:
+		signal_fault(SIGSEGV, SEGV_MAPERR, address);
+		break;
+	case FAULT_ACCERR:
+		signal_fault(SIGSEGV, SEGV_ACCERR, address);
+		break;
+	case FAULT_BUS:
+		signal_fault(SIGBUS, BUS_ADRERR, address);
+		break;
+	case FAULT_OOM:
+		out_of_memory(thread, address);
+		break;
+	case FAULT_OK:
+		break;
+	}
+}
+
+static void page_fault(struct thread *thread, struct trap_frame *frame, enum access access)
+{
+	enum fault fault;
+
+	thread->faults++;
+	fault = space_fault(thread->process->space, VADDR(frame->stval), access);
+	if (UNLIKELY(fault != FAULT_OK))
+		bad_access(thread, fault, frame->stval);
+}
+
+/* Interrupts, and exceptions that are not page faults. */
+static __attribute__((noinline)) void trap_other(struct trap_frame *frame)
+{
+	switch (frame->scause) {
+	case CAUSE_SOFTWARE:
+		hart_serve_ipi();
+		break;
+	case CAUSE_TIMER:
+		if (timers_serve())
+			sched_slice_over();
+		break;
+	case CAUSE_EXTERNAL:
+		plic_serve();
+		break;
+	case CAUSE_BREAKPOINT:
+		signal_fault(SIGTRAP, TRAP_BRKPT, frame->sepc);
+		break;
+	case CAUSE_FETCH_MISALIGNED:
+	case CAUSE_LOAD_MISALIGNED:
+	case CAUSE_STORE_MISALIGNED:
+		signal_fault(SIGBUS, BUS_ADRALN, frame->stval);
+		break;
+	case CAUSE_FETCH_ACCESS:
+	case CAUSE_LOAD_ACCESS:
+	case CAUSE_STORE_ACCESS:
+		signal_fault(SIGSEGV, SEGV_ACCERR, frame->stval);
+		break;
+	default:
+		signal_fault(SIGILL, ILL_ILLOPC, frame->sepc);
+		break;
+	}
+}
+
+void trap_from_user(struct trap_frame *frame)
+{
+	struct thread *thread = current_thread();
+	uint64_t cause = frame->scause;
+
+	if (LIKELY(cause == CAUSE_ECALL_U)) {
+		uint64_t number = frame->a7;
+		syscall_fn *handler;
+
+		frame->orig_a0 = frame->a0;
+		frame->sepc += 4;
+		handler = LIKELY(number < SYSCALLS) ? syscall_table[number] : NULL;
+		frame->a0 = (uint64_t)(LIKELY(handler != NULL) ? handler(&frame->a0) : sys_unknown(&frame->a0));
+	} else if (cause == CAUSE_STORE_PAGE_FAULT) {
+		page_fault(thread, frame, ACCESS_WRITE);
+	} else if (cause == CAUSE_LOAD_PAGE_FAULT) {
+		page_fault(thread, frame, ACCESS_READ);
+	} else if (cause == CAUSE_FETCH_PAGE_FAULT) {
+		page_fault(thread, frame, ACCESS_EXEC);
+	} else {
+		trap_other(frame);
+	}
+	/* relaxed: trap_work reads it again; an IPI follows what is set after this look */
+	if (UNLIKELY(atomic_load_explicit(&thread->work, memory_order_relaxed) != 0))
+		trap_work(frame);
+}
+
+void trap_enter_user(void)
+{
+	struct trap_frame *frame = thread_frame(current_thread());
+
+	trap_work(frame);
+	trap_return(frame);
+}
