@@ -82,6 +82,7 @@ struct file_stat {
 	uint64_t inode;
 	uint32_t mode; /* S_IF* and permission bits */
 	uint32_t links;
+	uint32_t uid, gid;
 	uint64_t rdev;
 	uint64_t bytes;
 	uint64_t blocks; /* of 512 bytes */
@@ -186,7 +187,14 @@ int files_init(const void *initrd, uint64_t bytes) MUST_CHECK;
  * node is not NULL) is the file in the tree, with a count: keep it as the process's exe. -ENOENT, -EACCES, -ELOOP, ... */
 int file_open_exec(const char *path, struct object **out, struct node **node) MUST_CHECK;
 
+/* For the machine's end, when no process is left: gives the pages of files back that only cache the initramfs, so that the
+ * free count can be what it was before the first process. */
+void files_trim(void);
+
 struct node *node_root(void); /* with a count: init's cwd */
+/* The current process's cwd, with a count: for fork. chdir swaps process->cwd under the process's lock, so another thread may
+ * change it at any time. The root for a thread of the kernel's own. */
+struct node *node_cwd(void);
 void node_get(struct node *node);
 void node_put(struct node *node); /* NULL is allowed */
 

@@ -1,0 +1,118 @@
+/*
+ * /dev: null, zero, full, random, urandom, tty, console. Stateless but for the terminal, which is tty.c's.
+ *
+ * Device nodes are known by their Linux numbers, so those of an initramfs work too.
+ */
+#include "kernel/random.h"
+#include "kernel/tree.h"
+#include "kernel/tty.h"
+#include "lib/errno.h"
+#include "mm/object.h"
+
+#define ZERO_BYTES   (UINT64_C(1) << 38) /* all that a program can map */
+#define RANDOM_CHUNK 256U
+
+static int64_t dev_swallow(struct file *file, struct io *io, const uint64_t *at)
+{
+	(void)file;
+	(void)at;
+	return (int64_t)io->left;
+}
+
+static int64_t null_read(struct file *file, struct io *io, const uint64_t *at)
+{
+	(void)file;
+	(void)io;
+	(void)at;
+	return 0;
+}
+
+static int64_t zero_read(struct file *file, struct io *io, const uint64_t *at)
+{
+	(void)file;
+	(void)at;
+	return io_result(io, io_clear(io, io->left));
+}
+
+static int64_t full_write(struct file *file, struct io *io, const uint64_t *at)
+{
+	(void)file;
+	(void)at;
+	return io->left == 0 ? 0 : -ENOSPC;
+}
+
+static int64_t random_read(struct file *file, struct io *io, const uint64_t *at)
+{
+	uint8_t chunk[RANDOM_CHUNK];
+	uint64_t done = 0;
+	uint64_t put;
+
+	(void)file;
+	(void)at;
+	do {
+		random_bytes(chunk, sizeof(chunk));
+		put = io_put(io, chunk, sizeof(chunk));
+		done += put;
+	} while (put == sizeof(chunk) && io->left != 0);
+	return io_result(io, done);
+}
+
+static int64_t dev_seek(struct file *file, int64_t offset, unsigned whence)
+{
+	(void)file;
+	(void)offset;
+	(void)whence;
+	return 0;
+}
+
+/* Every mapping has memory of its own. */
+static int zero_object(struct file *file, struct object **out)
+{
+	(void)file;
+	return object_create(ZERO_BYTES, NULL, 0, out);
+}
+
+static const struct file_ops null_ops = { .read = null_read, .write = dev_swallow, .seek = dev_seek };
+static const struct file_ops zero_ops = { .read = zero_read, .write = dev_swallow, .seek = dev_seek, .object = zero_object };
+static const struct file_ops full_ops = { .read = zero_read, .write = full_write, .seek = dev_seek };
+static const struct file_ops random_ops = { .read = random_read, .write = dev_swallow, .seek = dev_seek };
+
+static const struct {
+	const char *path;
+	uint64_t rdev;
+	uint32_t mode;
+	const struct file_ops *ops;
+} devices[] = {
+	{ "/dev/null", DEVICE(1, 3), 0666, &null_ops },	   { "/dev/zero", DEVICE(1, 5), 0666, &zero_ops },
+	{ "/dev/full", DEVICE(1, 7), 0666, &full_ops },	   { "/dev/random", DEVICE(1, 8), 0666, &random_ops },
+	{ "/dev/urandom", DEVICE(1, 9), 0666, &random_ops }, { "/dev/tty", DEVICE(5, 0), 0666, &tty_ops },
+	{ "/dev/console", DEVICE(5, 1), 0600, &tty_ops },
+};
+
+const struct file_ops *dev_ops(uint64_t rdev)
+{
+	for (size_t i = 0; i < ARRAY_LEN(devices); i++) {
+		if (devices[i].rdev == rdev)
+			return devices[i].ops;
+	}
+	return NULL;
+}
+
+int dev_init(void)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(devices) && error == 0; i++) {
+		struct node *node;
+
+		error = node_create(S_IFCHR | devices[i].mode, &node);
+		if (error != 0)
+			break;
+		node->rdev = devices[i].rdev;
+		error = tree_place(devices[i].path, node);
+		if (error == -EEXIST) /* the initramfs has one */
+			error = 0;
+		node_put(node);
+	}
+	return error;
+}

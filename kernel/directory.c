@@ -1,0 +1,107 @@
+/*
+ * Open directories: getdents64 and seeking.
+ *
+ * The position is the cookie of the entry to go on with (0 and 1: "." and ".."), guarded by the tree's lock instead of the
+ * file's. Records go to the program one by one under that lock: a fault there takes locks of mm/ alone, which are inner.
+ */
+#include <string.h>
+
+#include "kernel/tree.h"
+#include "lib/errno.h"
+
+#define DIRENT_HEADER 19U /* offsetof(struct linux_dirent64, d_name) */
+
+struct dirent {
+	uint64_t inode;
+	int64_t next; /* where to seek to for what follows */
+	uint16_t bytes;
+	uint8_t type;
+	char name[NAME_MAX + 1 + 8];
+} __attribute__((packed));
+
+_Static_assert(offsetof(struct dirent, name) == DIRENT_HEADER, "as Linux has it");
+
+/* 1: put; 0: it does not fit; or the error of the copy. */
+static int dirent_put(struct io *io, const struct node *node, const char *name, uint64_t next)
+{
+	struct dirent record = { 0 };
+	size_t bytes = strlen(name);
+
+	record.inode = node->inode;
+	record.next = (int64_t)next;
+	record.bytes = (uint16_t)ALIGN_UP(DIRENT_HEADER + bytes + 1, 8U);
+	record.type = (uint8_t)((node->mode & S_IFMT) >> 12);
+	memcpy(record.name, name, bytes);
+	if (io->left < record.bytes)
+		return 0;
+	return io_put(io, &record, record.bytes) == record.bytes ? 1 : io->error;
+}
+
+/* The entry at the position; *next: the position behind it. False: the directory has ended. */
+static bool directory_entry(struct file *file, const struct node **node, const char **name, uint64_t *next)
+{
+	struct entry *entry;
+
+	*next = file->position + 1;
+	if (file->position < 2) {
+		*name = file->position == 0 ? "." : "..";
+		*node = file->position == 0 ? file->node : file->node->directory.parent;
+		return true;
+	}
+	entry = tree_next_locked(file->node, file->position);
+	if (entry == NULL)
+		return false;
+	*name = entry->name;
+	*node = entry->node;
+	*next = entry->cookie + 1;
+	return true;
+}
+
+static int64_t directory_getdents(struct file *file, struct io *io)
+{
+	uint64_t before = io->left;
+	const struct node *node;
+	const char *name;
+	uint64_t next;
+	int put = 1;
+
+	tree_enter();
+	if (file->node->directory.removed)
+		put = -ENOENT;
+	while (put == 1 && directory_entry(file, &node, &name, &next)) {
+		put = dirent_put(io, node, name, next);
+		if (put == 1)
+			file->position = next;
+	}
+	tree_leave();
+	if (io->left != before)
+		return (int64_t)(before - io->left);
+	return put == 1 ? 0 : put == 0 ? -EINVAL : put;
+}
+
+static int64_t directory_seek(struct file *file, int64_t offset, unsigned whence)
+{
+	int64_t result = -EINVAL;
+
+	tree_enter();
+	if (whence <= 1 && !__builtin_add_overflow(whence == 1 ? (int64_t)file->position : 0, offset, &result) && result >= 0)
+		file->position = (uint64_t)result;
+	else
+		result = -EINVAL;
+	tree_leave();
+	return result;
+}
+
+static int64_t directory_read(struct file *file, struct io *io, const uint64_t *at)
+{
+	(void)file;
+	(void)io;
+	(void)at;
+	return -EISDIR;
+}
+
+const struct file_ops directory_ops = {
+	.read = directory_read,
+	.seek = directory_seek,
+	.getdents = directory_getdents,
+};

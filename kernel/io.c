@@ -1,0 +1,98 @@
+/*
+ * Moving bytes between the kernel and the ranges of a program's memory that a read or write names.
+ *
+ * Copies are cut at the program's page boundaries: a page is there or it is not, so a copy that fails has moved nothing,
+ * and the count of what was moved is exact. No state of its own, no locks; user_read and user_write take theirs, all of
+ * which are inner to RANK_FILE.
+ */
+#include <string.h>
+
+#include "kernel/file.h"
+#include "lib/errno.h"
+#include "mm/space.h"
+
+void io_init(struct io *io, struct space *space, const struct io_range *range, uint64_t bytes)
+{
+	*io = (struct io){ .space = space, .range = range, .left = bytes };
+}
+
+/* How much can be done at once at *at, at most n; skips ranges that are done. left > 0. */
+static uint64_t io_piece(struct io *io, uint64_t n, vaddr_t *at)
+{
+	uint64_t page;
+
+	while (io->skip == io->range->bytes) {
+		io->range++;
+		io->skip = 0;
+	}
+	*at = VADDR(io->range->base.v + io->skip);
+	n = MIN(MIN(n, io->left), io->range->bytes - io->skip);
+	page = PAGE_SIZE - (at->v & PAGE_MASK);
+	return io->space == NULL ? n : MIN(n, page);
+}
+
+enum io_way { IO_PUT, IO_CLEAR, IO_TAKE };
+
+static int io_kernel_piece(enum io_way way, uint8_t *user, uint8_t *mine, uint64_t n)
+{
+	if (way == IO_PUT)
+		memcpy(user, mine, n);
+	else if (way == IO_CLEAR)
+		memset(user, 0, n);
+	else
+		memcpy(mine, user, n);
+	return 0;
+}
+
+static int io_user_piece(struct space *space, enum io_way way, vaddr_t user, uint8_t *mine, uint64_t n)
+{
+	if (way == IO_PUT)
+		return user_write(space, user, mine, n);
+	if (way == IO_CLEAR)
+		return user_clear(space, user, n);
+	return user_read(space, mine, user, n);
+}
+
+static uint64_t io_move(struct io *io, enum io_way way, uint8_t *mine, uint64_t n)
+{
+	uint64_t done = 0;
+
+	n = MIN(n, io->left);
+	io->error = 0;
+	while (done < n) {
+		vaddr_t at;
+		uint64_t piece = io_piece(io, n - done, &at);
+		uint8_t *from = way == IO_CLEAR ? NULL : mine + done;
+
+		if (io->space == NULL)
+			io->error = io_kernel_piece(way, (uint8_t *)(uintptr_t)at.v, from, piece);
+		else
+			io->error = io_user_piece(io->space, way, at, from, piece);
+		if (io->error != 0)
+			break;
+		io->skip += piece;
+		io->left -= piece;
+		done += piece;
+	}
+	return done;
+}
+
+uint64_t io_put(struct io *io, const void *src, uint64_t n)
+{
+	return io_move(io, IO_PUT, (uint8_t *)(uintptr_t)src, n);
+}
+
+uint64_t io_clear(struct io *io, uint64_t n)
+{
+	return io_move(io, IO_CLEAR, NULL, n);
+}
+
+uint64_t io_take(struct io *io, void *dst, uint64_t n)
+{
+	return io_move(io, IO_TAKE, dst, n);
+}
+
+int64_t io_result(const struct io *io, uint64_t done)
+{
+	return done == 0 && io->error != 0 ? io->error : (int64_t)done;
+}

@@ -1,0 +1,11 @@
+/* Pipes. */
+#ifndef KERNEL_PIPE_H
+#define KERNEL_PIPE_H
+
+#include "kernel/file.h"
+
+/* Two open files, with a count each for the caller. flags: O_NONBLOCK. 0 or -ENOMEM. */
+int pipe_create(unsigned flags, struct file **reader, struct file **writer) MUST_CHECK;
+bool file_is_pipe(const struct file *file);
+
+#endif

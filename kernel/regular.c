@@ -1,0 +1,316 @@
+/*
+ * Regular files: a node, its object, and the file operations on it.
+ *
+ * The object is made when it is first wanted, from the bytes in the initramfs, which are copied page by page as they are
+ * touched. While anyone has the file open or mapped, the node keeps the same object, so that read, write and every
+ * mapping agree; its size is the file's. An open file holds a reference of its own in file->data.
+ *
+ * Locks: the tree's guards node->regular. Positions move before bytes do: a read or write takes [position, position + n)
+ * for itself under the file's lock and copies with no lock held; if it comes short, the rest is given back, unless someone
+ * moved the position meanwhile. So two reads of one open file never return the same bytes, and no copy spins anybody.
+ */
+#include <string.h>
+
+#include "firmware/trap.h"
+#include "kernel/tree.h"
+#include "lib/errno.h"
+#include "mm/coremap.h"
+#include "mm/object.h"
+#include "mm/slab.h"
+
+#define FILE_BYTES_MAX ((UINT64_C(1) << 63) - PAGE_SIZE)
+#define CHUNK	       PAGE_SIZE
+
+#define SEEK_SET  0U
+#define SEEK_CUR  1U
+#define SEEK_END  2U
+#define SEEK_DATA 3U
+#define SEEK_HOLE 4U
+
+static int node_object_locked(struct node *node)
+{
+	struct node_regular *regular = &node->regular;
+
+	if (regular->object != NULL)
+		return 0;
+	return object_create(regular->bytes, regular->source, regular->bytes, &regular->object);
+}
+
+int node_object(struct node *node, bool for_writing, struct object **out)
+{
+	int error;
+
+	tree_enter();
+	error = node_object_locked(node);
+	if (error == 0) {
+		node->regular.changed = node->regular.changed || for_writing;
+		*out = node->regular.object;
+		object_get(*out);
+	}
+	tree_leave();
+	return error;
+}
+
+int node_truncate(struct node *node)
+{
+	struct node_regular *regular = &node->regular;
+	struct object *old = NULL;
+	int error = 0;
+
+	tree_enter();
+	regular->changed = true;
+	regular->source = NULL;
+	regular->bytes = 0;
+	if (regular->object != NULL && object_is_sole(regular->object)) {
+		old = regular->object;
+		regular->object = NULL;
+	} else if (regular->object != NULL) {
+		error = object_resize(regular->object, 0);
+	}
+	node->time_ns = time_ns();
+	tree_leave();
+	if (old != NULL)
+		object_put(old);
+	return error;
+}
+
+/* A clean object is only a cache of the initramfs, and can be made again. */
+static void trim_node_locked(struct node *node)
+{
+	if (node_is(node, S_IFREG) && node->ops == NULL && node->regular.object != NULL && !node->regular.changed &&
+	    object_is_sole(node->regular.object)) {
+		object_put(node->regular.object);
+		node->regular.object = NULL;
+	}
+}
+
+/* Down by the first entry, on by the next, up by the directory's own entry: the tree may be deeper than the stack. */
+void files_trim(void)
+{
+	struct node *root = node_root();
+	struct node *directory = root;
+	struct list *pos;
+
+	tree_enter();
+	pos = root->directory.entries.next;
+	while (directory != root || pos != &root->directory.entries) {
+		struct node *node;
+
+		if (pos == &directory->directory.entries) {
+			pos = directory->entry->link.next;
+			directory = directory->directory.parent;
+			continue;
+		}
+		node = list_entry(pos, struct entry, link)->node;
+		trim_node_locked(node);
+		pos = pos->next;
+		if (node_is(node, S_IFDIR)) {
+			directory = node;
+			pos = node->directory.entries.next;
+		}
+	}
+	tree_leave();
+	node_put(root);
+}
+
+/* Takes up to n bytes from the position on, below end, for the caller. How many; *start: from where. */
+static uint64_t position_take(struct file *file, uint64_t n, uint64_t end, uint64_t *start)
+{
+	spin_lock(&file->lock, RANK_FILE);
+	*start = file->position;
+	n = *start < end ? MIN(n, end - *start) : 0;
+	file->position += n;
+	spin_unlock(&file->lock, RANK_FILE);
+	return n;
+}
+
+/* Of the bytes up to `end` that the caller took, the last `unused` were not moved. */
+static void position_return(struct file *file, uint64_t end, uint64_t unused)
+{
+	if (unused == 0)
+		return;
+	spin_lock(&file->lock, RANK_FILE);
+	if (file->position == end)
+		file->position = end - unused;
+	spin_unlock(&file->lock, RANK_FILE);
+}
+
+/* Straight from the frames that mappings see. An -EFAULT of the object's is its end: someone truncated it meanwhile. */
+static uint64_t regular_copy_out(struct object *object, struct io *io, uint64_t start, uint64_t n)
+{
+	uint64_t done = 0;
+
+	io->error = 0;
+	while (done < n && io->error == 0) {
+		uint64_t at = start + done;
+		uint64_t piece = MIN(n - done, PAGE_SIZE - (at & PAGE_MASK));
+		pfn_t pfn;
+		int error = object_frame(object, at >> PAGE_SHIFT, &pfn);
+
+		if (error != 0) {
+			io->error = error == -EFAULT ? 0 : error;
+			break;
+		}
+		done += io_put(io, (const char *)frame_data(pfn) + (at & PAGE_MASK), piece);
+		frame_put(pfn);
+	}
+	return done;
+}
+
+static int64_t regular_read(struct file *file, struct io *io, const uint64_t *at)
+{
+	struct object *object = file->data;
+	uint64_t bytes = object_bytes(object);
+	uint64_t start, n, done;
+
+	if (at != NULL) {
+		start = *at;
+		n = start < bytes ? MIN(io->left, bytes - start) : 0;
+	} else {
+		n = position_take(file, io->left, bytes, &start);
+	}
+	done = regular_copy_out(object, io, start, n);
+	if (at == NULL)
+		position_return(file, start + n, n - done);
+	return io_result(io, done);
+}
+
+/* Where n more bytes go: makes the file long enough. append: at its end as it is then, which *at becomes. */
+static int regular_extend(struct node *node, struct object *object, bool append, uint64_t *at, uint64_t n)
+{
+	uint64_t bytes;
+	int error = 0;
+
+	tree_enter();
+	bytes = object_bytes(object);
+	if (append)
+		*at = bytes;
+	if (*at + n > bytes)
+		error = object_resize(object, *at + n);
+	node->time_ns = time_ns();
+	tree_leave();
+	return error;
+}
+
+/* Through a page of our own, so that a fault in the program's memory never leaves the file longer than what was written. */
+static uint64_t regular_copy_in(struct file *file, struct io *io, bool append, uint64_t *at, uint64_t n)
+{
+	struct object *object = file->data;
+	char *chunk = kalloc(CHUNK);
+	uint64_t done = 0;
+
+	io->error = chunk == NULL ? -ENOMEM : 0;
+	while (done < n && io->error == 0) {
+		uint64_t piece = io_take(io, chunk, MIN(n - done, CHUNK - (*at & (CHUNK - 1))));
+		int64_t wrote = 0;
+
+		if (piece != 0) {
+			int error = regular_extend(file->node, object, append, at, piece);
+
+			wrote = error != 0 ? error : object_write(object, *at, chunk, piece);
+		}
+		if (wrote < 0)
+			io->error = (int)wrote;
+		if (wrote <= 0)
+			break;
+		done += (uint64_t)wrote;
+		*at += (uint64_t)wrote;
+	}
+	kfree(chunk);
+	return done;
+}
+
+static int64_t regular_write(struct file *file, struct io *io, const uint64_t *at)
+{
+	bool append = (file_flags(file) & O_APPEND) != 0;
+	uint64_t start, n, done, place;
+
+	if (io->left == 0)
+		return 0;
+	if (at != NULL || append) {
+		start = at != NULL ? *at : object_bytes(file->data);
+		n = start < FILE_BYTES_MAX ? MIN(io->left, FILE_BYTES_MAX - start) : 0;
+	} else {
+		n = position_take(file, io->left, FILE_BYTES_MAX, &start);
+	}
+	if (n == 0)
+		return -EFBIG;
+	place = start;
+	done = regular_copy_in(file, io, append, &place, n);
+	if (at == NULL && append) {
+		spin_lock(&file->lock, RANK_FILE);
+		file->position = place;
+		spin_unlock(&file->lock, RANK_FILE);
+	} else if (at == NULL) {
+		position_return(file, start + n, n - done);
+	}
+	return io_result(io, done);
+}
+
+static int64_t seek_base(struct file *file, int64_t offset, unsigned whence)
+{
+	uint64_t bytes = object_bytes(file->data);
+
+	switch (whence) {
+	case SEEK_SET:
+		return 0;
+	case SEEK_CUR:
+		return (int64_t)file->position;
+	case SEEK_END:
+		return (int64_t)bytes;
+	case SEEK_DATA: /* the whole file is data, and behind it is the one hole */
+		return offset >= 0 && (uint64_t)offset < bytes ? 0 : -ENXIO;
+	case SEEK_HOLE:
+		return offset >= 0 && (uint64_t)offset < bytes ? (int64_t)bytes - offset : -ENXIO;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int64_t regular_seek(struct file *file, int64_t offset, unsigned whence)
+{
+	int64_t result;
+
+	spin_lock(&file->lock, RANK_FILE);
+	result = seek_base(file, offset, whence);
+	if (result >= 0 && (__builtin_add_overflow(result, offset, &result) || result < 0))
+		result = whence == SEEK_SET || offset < 0 ? -EINVAL : -EOVERFLOW;
+	if (result >= 0)
+		file->position = (uint64_t)result;
+	spin_unlock(&file->lock, RANK_FILE);
+	return result;
+}
+
+static int regular_object(struct file *file, struct object **out)
+{
+	*out = file->data;
+	object_get(*out);
+	return 0;
+}
+
+static int regular_truncate(struct file *file, uint64_t bytes)
+{
+	int error;
+
+	if (bytes > FILE_BYTES_MAX)
+		return -EFBIG;
+	tree_enter();
+	error = object_resize(file->data, bytes);
+	file->node->time_ns = time_ns();
+	tree_leave();
+	return error;
+}
+
+static void regular_release(struct file *file)
+{
+	object_put(file->data);
+}
+
+const struct file_ops regular_ops = {
+	.read = regular_read,
+	.write = regular_write,
+	.seek = regular_seek,
+	.object = regular_object,
+	.truncate = regular_truncate,
+	.release = regular_release,
+};

@@ -1,0 +1,375 @@
+/*
+ * System calls that move bytes, or say where. Each takes a count of the open file for as long as it runs, so that close in
+ * another thread only takes the descriptor. Lengths are cut to IO_MAX as Linux cuts them; addresses are checked before anything happens.
+ */
+#include "kernel/process.h"
+#include "kernel/sys_file.h"
+#include "mm/object.h"
+#include "mm/slab.h"
+#include "mm/space.h"
+
+#define IO_MAX	   UINT64_C(0x7ffff000)
+#define RANGES_MAX 1024U /* UIO_MAXIOV */
+#define RANGES_FEW 8U
+
+enum io_way { IO_READ, IO_WRITE };
+
+/* file_get for one that must be readable or writable. */
+static int io_file(int fd, enum io_way way, struct file **out)
+{
+	int error = file_get(fd, out);
+
+	if (error != 0)
+		return error;
+	if (way == IO_READ ? file_may_read(*out) : file_may_write(*out))
+		return 0;
+	file_put(*out);
+	return -EBADF;
+}
+
+static int64_t io_run(struct file *file, enum io_way way, struct io *io, const uint64_t *at)
+{
+	int64_t (*op)(struct file *, struct io *, const uint64_t *) = way == IO_READ ? file->ops->read : file->ops->write;
+
+	if (at != NULL && file->ops->seek == NULL)
+		return -ESPIPE;
+	return op == NULL ? -EINVAL : op(file, io, at);
+}
+
+static int64_t io_single(const uint64_t *a, enum io_way way, const uint64_t *at)
+{
+	struct io_range range = { VADDR(a[1]), MIN(a[2], IO_MAX) };
+	struct file *file;
+	struct io io;
+	int64_t result = io_file((int)a[0], way, &file);
+
+	if (result != 0)
+		return result;
+	if (!user_range_ok(a[1], a[2])) {
+		file_put(file);
+		return -EFAULT;
+	}
+	io_init(&io, current_space(), &range, range.bytes);
+	result = io_run(file, way, &io, at);
+	file_put(file);
+	return result;
+}
+
+int64_t sys_read(const uint64_t *a)
+{
+	return io_single(a, IO_READ, NULL);
+}
+
+int64_t sys_write(const uint64_t *a)
+{
+	return io_single(a, IO_WRITE, NULL);
+}
+
+int64_t sys_pread64(const uint64_t *a)
+{
+	return (int64_t)a[3] < 0 ? -EINVAL : io_single(a, IO_READ, &a[3]);
+}
+
+int64_t sys_pwrite64(const uint64_t *a)
+{
+	return (int64_t)a[3] < 0 ? -EINVAL : io_single(a, IO_WRITE, &a[3]);
+}
+
+_Static_assert(sizeof(struct io_range) == 16, "a struct iovec of the program's");
+
+/* Copies and checks count ranges; their sum, cut to IO_MAX, in *bytes. */
+static int ranges_read(struct io_range *range, uint64_t address, uint64_t count, uint64_t *bytes)
+{
+	int error = user_read(current_space(), range, VADDR(address), count * sizeof(*range));
+
+	*bytes = 0;
+	for (uint64_t i = 0; i < count && error == 0; i++) {
+		if ((int64_t)range[i].bytes < 0)
+			error = -EINVAL;
+		else if (!user_range_ok(range[i].base.v, range[i].bytes))
+			error = -EFAULT;
+		else
+			*bytes += MIN(range[i].bytes, IO_MAX - *bytes);
+	}
+	return error;
+}
+
+static int64_t io_ranges(struct file *file, enum io_way way, const uint64_t *a, const uint64_t *at)
+{
+	struct io_range few[RANGES_FEW];
+	struct io_range *range = few;
+	uint64_t bytes;
+	int64_t result;
+	struct io io;
+
+	if (a[2] > RANGES_MAX)
+		return -EINVAL;
+	if (a[2] > RANGES_FEW)
+		range = kalloc(a[2] * sizeof(*range));
+	if (range == NULL)
+		return -ENOMEM;
+	result = ranges_read(range, a[1], a[2], &bytes);
+	if (result == 0) {
+		io_init(&io, current_space(), range, bytes);
+		result = io_run(file, way, &io, at);
+	}
+	if (range != few)
+		kfree(range);
+	return result;
+}
+
+static int64_t io_vector(const uint64_t *a, enum io_way way, const uint64_t *at)
+{
+	struct file *file;
+	int64_t result = io_file((int)a[0], way, &file);
+
+	if (result != 0)
+		return result;
+	result = io_ranges(file, way, a, at);
+	file_put(file);
+	return result;
+}
+
+int64_t sys_readv(const uint64_t *a)
+{
+	return io_vector(a, IO_READ, NULL);
+}
+
+int64_t sys_writev(const uint64_t *a)
+{
+	return io_vector(a, IO_WRITE, NULL);
+}
+
+int64_t sys_preadv(const uint64_t *a)
+{
+	return (int64_t)a[3] < 0 ? -EINVAL : io_vector(a, IO_READ, &a[3]);
+}
+
+int64_t sys_pwritev(const uint64_t *a)
+{
+	return (int64_t)a[3] < 0 ? -EINVAL : io_vector(a, IO_WRITE, &a[3]);
+}
+
+int64_t sys_lseek(const uint64_t *a)
+{
+	struct file *file;
+	int64_t result = file_get((int)a[0], &file);
+
+	if (result != 0)
+		return result;
+	if ((file_flags(file) & O_PATH) != 0)
+		result = -EBADF;
+	else if ((uint32_t)a[2] > 4)
+		result = -EINVAL;
+	else
+		result = file->ops->seek == NULL ? -ESPIPE : file->ops->seek(file, (int64_t)a[1], (uint32_t)a[2]);
+	file_put(file);
+	return result;
+}
+
+/* ---- sendfile: through a page of ours. */
+
+/* One page's worth. What was read and could not be written is given back where the source has a position. */
+static int64_t send_piece(struct file *out, struct file *in, char *page, uint64_t n, uint64_t *from)
+{
+	struct io_range range = { VADDR((uintptr_t)page), n };
+	struct io io;
+	int64_t got, put;
+
+	io_init(&io, NULL, &range, n);
+	got = io_run(in, IO_READ, &io, from);
+	if (got <= 0)
+		return got;
+	range.bytes = (uint64_t)got;
+	io_init(&io, NULL, &range, (uint64_t)got);
+	put = io_run(out, IO_WRITE, &io, NULL);
+	if (from != NULL && put > 0)
+		*from += (uint64_t)put;
+	else if (from == NULL && put < got && in->ops->seek != NULL)
+		(void)in->ops->seek(in, MAX(put, 0) - got, 1);
+	return put;
+}
+
+static int64_t send_all(struct file *out, struct file *in, uint64_t n, uint64_t *from)
+{
+	char *page = kalloc(PAGE_SIZE);
+	int64_t moved = 0;
+	uint64_t done = 0;
+
+	if (page == NULL)
+		return -ENOMEM;
+	n = MIN(n, IO_MAX);
+	while (done < n) {
+		moved = send_piece(out, in, page, MIN(n - done, PAGE_SIZE), from);
+		if (moved <= 0)
+			break;
+		done += (uint64_t)moved;
+	}
+	kfree(page);
+	return done != 0 ? (int64_t)done : moved;
+}
+
+static int64_t send_files(struct file *out, struct file *in, const uint64_t *a)
+{
+	uint64_t from = 0;
+	int64_t result;
+
+	if (in->ops->object == NULL && in->ops->seek == NULL)
+		return -EINVAL;
+	if (a[2] == 0)
+		return send_all(out, in, a[3], NULL);
+	result = user_read(current_space(), &from, VADDR(a[2]), sizeof(from));
+	if (result != 0)
+		return result;
+	if ((int64_t)from < 0)
+		return -EINVAL;
+	result = send_all(out, in, a[3], &from);
+	if (user_write(current_space(), VADDR(a[2]), &from, sizeof(from)) != 0)
+		return -EFAULT;
+	return result;
+}
+
+int64_t sys_sendfile(const uint64_t *a)
+{
+	struct file *in, *out;
+	int64_t result = io_file((int)a[1], IO_READ, &in);
+
+	if (result != 0)
+		return result;
+	result = io_file((int)a[0], IO_WRITE, &out);
+	if (result == 0) {
+		result = send_files(out, in, a);
+		file_put(out);
+	}
+	file_put(in);
+	return result;
+}
+
+int64_t sys_getdents64(const uint64_t *a)
+{
+	struct io_range range = { VADDR(a[1]), (uint32_t)a[2] };
+	struct file *file;
+	struct io io;
+	int64_t result = io_file((int)a[0], IO_READ, &file);
+
+	if (result != 0)
+		return result;
+	io_init(&io, current_space(), &range, range.bytes);
+	if (file->ops->getdents == NULL)
+		result = -ENOTDIR;
+	else
+		result = user_range_ok(a[1], range.bytes) ? file->ops->getdents(file, &io) : -EFAULT;
+	file_put(file);
+	return result;
+}
+
+/* Everything is in memory, and nothing is behind it: what is written is where it stays. */
+int64_t sys_fsync(const uint64_t *a)
+{
+	struct file *file;
+	int64_t result = file_get((int)a[0], &file);
+
+	if (result != 0)
+		return result;
+	if ((file_flags(file) & O_PATH) != 0)
+		result = -EBADF;
+	else
+		result = file->ops == &regular_ops || file->ops == &directory_ops ? 0 : -EINVAL;
+	file_put(file);
+	return result;
+}
+
+int64_t sys_fdatasync(const uint64_t *a)
+{
+	return sys_fsync(a);
+}
+
+int64_t sys_sync(const uint64_t *a)
+{
+	(void)a;
+	return 0;
+}
+
+static int file_truncate(struct file *file, uint64_t bytes)
+{
+	if (!file_may_write(file) || file->ops->truncate == NULL)
+		return -EINVAL;
+	return file->ops->truncate(file, bytes);
+}
+
+int64_t sys_ftruncate(const uint64_t *a)
+{
+	struct file *file;
+	int64_t result;
+
+	if ((int64_t)a[1] < 0)
+		return -EINVAL;
+	result = file_get((int)a[0], &file);
+	if (result != 0)
+		return result;
+	result = (file_flags(file) & O_PATH) != 0 ? -EBADF : file_truncate(file, a[1]);
+	file_put(file);
+	return result;
+}
+
+int64_t sys_truncate(const uint64_t *a)
+{
+	struct node *node;
+	struct file *file;
+	int64_t result;
+
+	if ((int64_t)a[1] < 0)
+		return -EINVAL;
+	result = user_lookup(AT_FDCWD, a[0], WALK_FOLLOW, &node);
+	if (result != 0)
+		return result;
+	if (!node_is(node, S_IFREG))
+		result = node_is(node, S_IFDIR) ? -EISDIR : -EINVAL;
+	else
+		result = node_open(node, O_RDWR, &file);
+	node_put(node);
+	if (result != 0)
+		return result;
+	result = file_truncate(file, a[1]);
+	file_put(file);
+	return result;
+}
+
+#define FALLOC_FL_KEEP_SIZE 1U
+
+/* Pages come when they are touched; what a program can see of it is the size. */
+static int64_t file_allocate(struct file *file, uint32_t mode, uint64_t end)
+{
+	struct object *object;
+	uint64_t bytes;
+	int error;
+
+	if (file->ops->truncate == NULL)
+		return (file->ops == &directory_ops) ? -EISDIR : file->ops->seek == NULL ? -ESPIPE : -ENODEV;
+	if ((mode & ~FALLOC_FL_KEEP_SIZE) != 0)
+		return -EOPNOTSUPP;
+	error = file_object(file, &object);
+	if (error != 0)
+		return error;
+	bytes = object_bytes(object);
+	object_put(object);
+	return end <= bytes || (mode & FALLOC_FL_KEEP_SIZE) != 0 ? 0 : file->ops->truncate(file, end);
+}
+
+int64_t sys_fallocate(const uint64_t *a)
+{
+	struct file *file;
+	int64_t result;
+	int64_t end;
+
+	if ((int64_t)a[2] < 0 || (int64_t)a[3] <= 0)
+		return -EINVAL;
+	if (__builtin_add_overflow((int64_t)a[2], (int64_t)a[3], &end))
+		return -EFBIG;
+	result = io_file((int)a[0], IO_WRITE, &file);
+	if (result != 0)
+		return result;
+	result = file_allocate(file, (uint32_t)a[1], (uint64_t)end);
+	file_put(file);
+	return result;
+}

@@ -1,0 +1,158 @@
+/*
+ * The file tree: directories, regular files, symbolic links, devices and what /proc makes up. It all lives in memory; what
+ * came with the initramfs reads its bytes from there, page by page, when they are first wanted.
+ *
+ * Locks: one for the whole tree (RANK_FILE), taken inside by all but the _locked ones. Fields below that say [tree] are
+ * under it; the rest never changes once the node can be found.
+ *
+ * Counts: whoever holds a struct node * holds one: names, open files, cwds, and children their parent's.
+ */
+#ifndef KERNEL_TREE_H
+#define KERNEL_TREE_H
+
+#include "kernel/file.h"
+#include "lib/list.h"
+#include "lib/types.h"
+
+#define PATH_MAX   4096U /* with the final 0 */
+#define NAME_MAX   255U
+#define LINKS_MAX  40U /* symbolic links that one walk follows */
+
+#define S_IFMT	 0170000U
+#define S_IFSOCK 0140000U
+#define S_IFLNK	 0120000U
+#define S_IFREG	 0100000U
+#define S_IFBLK	 0060000U
+#define S_IFDIR	 0040000U
+#define S_IFCHR	 0020000U
+#define S_IFIFO	 0010000U
+
+struct node;
+struct text;
+
+/* A name in a directory. */
+struct entry {
+	struct list link;    /* of the directory, in the order they were made [tree] */
+	struct entry *chain; /* of the directory's hash bucket [tree] */
+	struct node *directory;
+	struct node *node; /* counted */
+	uint64_t cookie;   /* its place, for getdents */
+	uint32_t hash;
+	uint32_t name_bytes;
+	char name[]; /* ends with a 0 */
+};
+
+struct node_directory {
+	struct node *parent; /* counted, but for the root's, which is itself [tree] */
+	struct list entries; /* [tree] */
+	struct entry **bucket; /* [tree] */
+	uint32_t buckets;    /* a power of two; 0: none yet [tree] */
+	uint32_t count;	     /* [tree] */
+	uint64_t next_cookie; /* [tree] */
+	bool removed;	     /* rmdir was here: nothing can be added [tree] */
+};
+
+/* A regular file with content of its own. */
+struct node_regular {
+	struct object *object; /* made when first wanted [tree] */
+	const void *source;    /* its bytes in the initramfs, or NULL */
+	uint64_t bytes;	       /* of source */
+	bool changed;	       /* was open for writing: the object is more than a cache of source [tree] */
+};
+
+struct node {
+	_Atomic uint32_t count;
+	uint32_t mode;	/* S_IF* never changes; the permission bits do [tree] */
+	uint32_t links; /* [tree] */
+	uint32_t uid, gid; /* [tree] */
+	uint64_t inode;
+	uint64_t rdev;
+	uint64_t time_ns; /* [tree] */
+	struct entry *entry; /* a name of it, the last one given; NULL: none [tree] */
+	const struct file_ops *ops; /* of devices and made-up files; NULL: what its S_IF* says */
+	union {
+		struct node_directory directory;
+		struct node_regular regular;
+		struct {
+			char *target; /* kalloc'd, or NULL: */
+			const char *(*make)(void); /* what the calling process sees; stays while the call does; NULL: ENOENT */
+		} link;
+		void (*text)(struct text *text); /* ops == &proc_ops: writes the content */
+	};
+};
+
+/* Starts with the root alone. 0 or -ENOMEM. */
+int tree_init(void) MUST_CHECK;
+
+void tree_enter(void);
+void tree_leave(void);
+
+static inline bool node_is(const struct node *node, unsigned type)
+{
+	return (node->mode & S_IFMT) == type;
+}
+
+/* A node that nothing names yet, with one count. */
+int node_create(unsigned mode, struct node **out) MUST_CHECK;
+int node_create_link(const char *target, size_t bytes, struct node **out) MUST_CHECK;
+/* The caller's count goes on. -ENOMEM, -EEXIST, -ENOENT: the directory was removed. */
+int tree_add_locked(struct node *directory, const char *name, size_t bytes, struct node *node) MUST_CHECK;
+struct entry *tree_find_locked(struct node *directory, const char *name, size_t bytes);
+/* The name goes; its count of the node is the caller's, to put outside of the lock. The entry is freed. */
+struct node *tree_remove_locked(struct entry *entry);
+/* Moves a name; what had the new one goes: *old, counted, or NULL. */
+int tree_rename_locked(struct entry *entry, struct node *directory, const char *name, size_t bytes, struct node **old) MUST_CHECK;
+/* The first entry whose cookie is not below this; NULL: none. */
+struct entry *tree_next_locked(struct node *directory, uint64_t cookie);
+
+/* The object of a regular file, with a reference for the caller. for_writing: it is kept from now on. */
+int node_object(struct node *node, bool for_writing, struct object **out) MUST_CHECK;
+/* For O_TRUNC: regular files alone. An object that nobody else has open or mapped is replaced, so its memory comes back. */
+int node_truncate(struct node *node) MUST_CHECK;
+void node_stat(struct node *node, struct file_stat *out);
+/* Bytes with the final 0, or -ENOENT (it has no name any more), -ERANGE. */
+int64_t node_path(struct node *node, char *buffer, uint64_t bytes) MUST_CHECK;
+
+/* ---- Walking paths: path.c. */
+
+#define WALK_FOLLOW 1U /* also where the last name is a symbolic link */
+#define WALK_CREATE 2U /* the last name may be missing: then node is NULL, and parent and name say what to make */
+
+struct walk {
+	struct node *parent; /* counted; NULL when the path has no last name: "/", ".", ".." */
+	struct node *node;   /* counted */
+	char name[NAME_MAX + 1]; /* the last one, "." or ".." included; empty for "/" */
+	uint32_t name_bytes;
+	bool slash; /* a slash behind the last name: only a directory will do */
+};
+
+/* From `from` (counted by the caller) on. path: a kernel string. 0, -ENOENT, -ENOTDIR, -ELOOP, -ENAMETOOLONG. */
+int path_walk(struct node *from, const char *path, unsigned flags, struct walk *out) MUST_CHECK;
+void walk_done(struct walk *walk);
+
+/* Only the node. */
+int path_lookup(struct node *from, const char *path, unsigned flags, struct node **out) MUST_CHECK;
+
+/* ---- Opening: open.c. */
+
+int path_open(struct node *from, const char *path, unsigned flags, unsigned mode, struct file **out) MUST_CHECK;
+/* An open file of this node; its count goes on. */
+int node_open(struct node *node, unsigned flags, struct file **out) MUST_CHECK;
+
+extern const struct file_ops regular_ops;   /* regular.c */
+extern const struct file_ops directory_ops; /* directory.c */
+extern const struct file_ops path_ops;	    /* open.c: O_PATH */
+
+/* ---- What fills the tree. */
+
+int initramfs_load(const void *bytes, uint64_t total) MUST_CHECK; /* -EINVAL after one line in the log */
+int dev_init(void) MUST_CHECK;					  /* dev.c: /dev */
+int proc_init(void) MUST_CHECK;					  /* proc.c: /proc */
+/* The ops of a device node by its number; NULL: there is no such device. */
+const struct file_ops *dev_ops(uint64_t rdev);
+/* Makes directories as needed: "/a/b" and a file b of this node, unless it exists (then -EEXIST). */
+int tree_place(const char *path, struct node *node) MUST_CHECK;
+
+#define DEVICE(major, minor) (((uint64_t)(major) << 8) | (minor)) /* as stat shows it, for majors below 4096, minors below 256 */
+
+#endif

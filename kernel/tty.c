@@ -1,0 +1,518 @@
+/*
+ * The console, as programs see it: descriptors 0, 1 and 2 of the first program, /dev/console and /dev/tty.
+ *
+ * Two ways to be. A terminal (tty=1): kernel/line.c edits, echoes and finds the keys that send signals. Straight through
+ * (tty=0): what scripts/corral asks for when its own input is no terminal: bytes and their end as they come, isatty() is
+ * ENOTTY. Output is not translated here: in plain mode the console driver turns "\n" into "\r\n", and when it is framed
+ * the host's own terminal does.
+ *
+ * Locks: tty.lock (RANK_FILE) guards everything but the channels. Bytes come from the driver only as fast as there is room, by the
+ * readable callback and after each read; so nothing is lost as long as the driver's line has flow control. Signals are
+ * sent after the lock has been let go of. Writers wait for the driver's writable callback: they prepare to wait, try the
+ * ring once more, and block; the callback wakes them after the ring has room (kernel/wait.h has the argument).
+ */
+#include "kernel/tty.h"
+
+#include <string.h>
+
+#include "drivers/console.h"
+#include "firmware/boot.h"
+#include "firmware/trap.h"
+#include "kernel/line.h"
+#include "kernel/process.h"
+#include "kernel/tree.h"
+#include "lib/errno.h"
+#include "mm/space.h"
+
+#define CHUNK	    256U
+#define TYPED	    64U
+#define NS_PER_TENTH UINT64_C(100000000)
+
+#define TCGETS	   0x5401U
+#define TCSETS	   0x5402U
+#define TCSETSW	   0x5403U
+#define TCSETSF	   0x5404U
+#define TCSBRK	   0x5409U
+#define TCXONC	   0x540AU
+#define TCFLSH	   0x540BU
+#define TIOCSCTTY  0x540EU
+#define TIOCGPGRP  0x540FU
+#define TIOCSPGRP  0x5410U
+#define TIOCOUTQ   0x5411U
+#define TIOCGWINSZ 0x5413U
+#define TIOCSWINSZ 0x5414U
+#define TIOCINQ	   0x541BU
+#define TIOCNOTTY  0x5422U
+#define TIOCGSID   0x5429U
+
+struct winsize {
+	uint16_t rows, columns, x, y;
+};
+
+static struct {
+	struct spinlock lock;
+	struct line line;
+	bool terminal;	      /* written once */
+	bool ended;	      /* the line's other end has said so */
+	uint32_t foreground;  /* process group that the keys signal */
+	struct winsize window; /* as a program has set it; 0: as the console says */
+	struct wait_queue readers;
+	struct wait_queue writers;
+} tty;
+
+/* file->data of an open file that writes to CONSOLE_ERR. */
+static char tty_err_channel;
+
+/* Typed characters come back on the channel of standard output; when its ring is full, echo is what can be missed. */
+static void tty_echo(void *ctx, const char *bytes, size_t n)
+{
+	(void)ctx;
+	(void)console_write(CONSOLE_OUT, bytes, n);
+}
+
+static uint64_t tty_take_locked(const uint8_t *bytes, size_t n)
+{
+	uint64_t signals = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int signal = line_type(&tty.line, bytes[i]);
+
+		if (signal != 0)
+			signals |= SIG_BIT(signal);
+	}
+	return signals;
+}
+
+/* Moves what the driver has, as far as there is room. The signals that it meant. */
+static uint64_t tty_pull_locked(void)
+{
+	uint64_t signals = 0;
+	uint8_t bytes[TYPED];
+	unsigned flags;
+
+	for (;;) {
+		size_t room = MIN(line_room(&tty.line), TYPED);
+		size_t n;
+
+		if (room == 0 || tty.ended)
+			return signals;
+		flags = 0;
+		n = console_read(bytes, room, &flags);
+		signals |= tty_take_locked(bytes, n);
+		if ((flags & CONSOLE_EOF) != 0)
+			tty.ended = true;
+		if (n == 0)
+			return signals;
+	}
+}
+
+static void tty_signal_one(void *ctx, struct process *process)
+{
+	const uint64_t *signals = ctx;
+
+	/* Unlocked: whoever changes groups meanwhile may be before or after. */
+	if (process->group != tty.foreground)
+		return;
+	for (int signo = 1; signo < 32; signo++) {
+		struct siginfo info = { .signo = signo, .code = SI_KERNEL };
+
+		if ((*signals & SIG_BIT(signo)) != 0)
+			signal_process(process, &info);
+	}
+}
+
+static void tty_signal(uint64_t signals)
+{
+	if (signals != 0)
+		process_visit(tty_signal_one, &signals);
+}
+
+static void tty_readable(void)
+{
+	uint64_t signals;
+
+	spin_lock(&tty.lock, RANK_FILE);
+	signals = tty_pull_locked();
+	spin_unlock(&tty.lock, RANK_FILE);
+	tty_signal(signals);
+	wake_all(&tty.readers);
+}
+
+static void tty_writable(void)
+{
+	wake_all(&tty.writers);
+}
+
+/* ---- Reading */
+
+/* How many bytes are enough for a read to return, and how long to wait for more of them. */
+static uint32_t tty_enough_locked(uint64_t want, uint64_t *pause_ns)
+{
+	const struct termios *termios = &tty.line.termios;
+
+	*pause_ns = 0;
+	if (!tty.terminal || (termios->lflag & ICANON) != 0)
+		return 1;
+	*pause_ns = termios->cc[VTIME] * NS_PER_TENTH;
+	return (uint32_t)MIN(want, termios->cc[VMIN]);
+}
+
+/* The copy is made under the lock, so that two readers take turns and a fault loses nothing. */
+static int64_t tty_deliver_locked(struct io *io)
+{
+	uint64_t done = 0;
+	char bytes[CHUNK];
+	bool eof = false;
+
+	io->error = 0;
+	for (;;) {
+		uint32_t ready = line_ready(&tty.line, &eof);
+		uint32_t used;
+		uint32_t n = line_peek(&tty.line, bytes, (uint32_t)MIN(MIN(io->left, CHUNK), ready), &used);
+		uint64_t put = io_put(io, bytes, n);
+
+		if (put < n)
+			used = (uint32_t)put;
+		line_consume(&tty.line, used);
+		done += put;
+		if (put < n || n == 0 || io->left == 0 || n == ready)
+			return io_result(io, done);
+	}
+}
+
+enum tty_wait { TTY_READY, TTY_WAIT, TTY_WAIT_MORE };
+
+static enum tty_wait tty_look_locked(uint64_t want, uint64_t *pause_ns)
+{
+	uint32_t enough = tty_enough_locked(want, pause_ns);
+	bool eof;
+	uint32_t ready = line_ready(&tty.line, &eof);
+
+	if (ready >= enough && (ready != 0 || *pause_ns == 0))
+		return TTY_READY;
+	if (eof || tty.ended)
+		return TTY_READY;
+	return ready != 0 || enough == 0 ? TTY_WAIT_MORE : TTY_WAIT;
+}
+
+/* Waits until there is something to deliver. A pause (VTIME) begins with the first byte, or at once where VMIN is 0. */
+static int tty_wait_readable(struct file *file, struct io *io, int64_t *result)
+{
+	struct waiter waiter = { 0 };
+	uint64_t signals, pause_ns;
+	enum tty_wait look;
+	int error = 0;
+
+	do {
+		wait_prepare(&tty.readers, &waiter);
+		spin_lock(&tty.lock, RANK_FILE);
+		signals = tty_pull_locked();
+		look = error == -ETIMEDOUT ? TTY_READY : tty_look_locked(io->left, &pause_ns);
+		if (look == TTY_READY)
+			*result = tty_deliver_locked(io);
+		signals |= look == TTY_READY ? tty_pull_locked() : 0;
+		spin_unlock(&tty.lock, RANK_FILE);
+		tty_signal(signals);
+		if (look == TTY_READY)
+			error = 0;
+		else if ((file_flags(file) & O_NONBLOCK) != 0)
+			error = -EAGAIN;
+		else
+			error = wait_block(look == TTY_WAIT_MORE ? time_ns() + pause_ns : WAIT_FOREVER);
+	} while (look != TTY_READY && (error == 0 || error == -ETIMEDOUT));
+	wait_finish(&tty.readers, &waiter);
+	return error;
+}
+
+static int64_t tty_read(struct file *file, struct io *io, const uint64_t *at)
+{
+	int64_t result = 0;
+	int error;
+
+	(void)at;
+	if (io->left == 0)
+		return 0;
+	error = tty_wait_readable(file, io, &result);
+	return error != 0 ? error : result;
+}
+
+/* ---- Writing */
+
+/* All n bytes into the ring, waiting for room. How many went; *error: why not all. */
+static size_t tty_push(struct file *file, enum console_channel channel, const char *bytes, size_t n, int *error)
+{
+	struct waiter waiter = { 0 };
+	size_t done = console_write(channel, bytes, n);
+
+	*error = 0;
+	while (done < n) {
+		size_t taken;
+
+		wait_prepare(&tty.writers, &waiter);
+		taken = console_write(channel, bytes + done, n - done);
+		done += taken;
+		if (taken != 0)
+			continue;
+		*error = (file_flags(file) & O_NONBLOCK) != 0 ? -EAGAIN : wait_block(WAIT_FOREVER);
+		if (*error != 0)
+			break;
+	}
+	wait_finish(&tty.writers, &waiter);
+	return done;
+}
+
+static int64_t tty_write(struct file *file, struct io *io, const uint64_t *at)
+{
+	enum console_channel channel = file->data == &tty_err_channel ? CONSOLE_ERR : CONSOLE_OUT;
+	uint64_t done = 0;
+	char chunk[CHUNK];
+
+	(void)at;
+	while (io->left != 0) {
+		size_t n = io_take(io, chunk, CHUNK);
+		int error = io->error;
+
+		if (n != 0) {
+			size_t pushed = tty_push(file, channel, chunk, n, &error);
+
+			done += pushed;
+			error = error == 0 ? io->error : error;
+		}
+		if (error != 0)
+			return done == 0 ? error : (int64_t)done;
+	}
+	return (int64_t)done;
+}
+
+/* ---- The rest */
+
+static unsigned tty_poll(struct file *file, struct wait_queue **queue)
+{
+	unsigned events = POLLOUT;
+	uint64_t signals;
+	bool eof;
+
+	(void)file;
+	*queue = &tty.readers;
+	spin_lock(&tty.lock, RANK_FILE);
+	signals = tty_pull_locked();
+	if (line_ready(&tty.line, &eof) != 0 || eof || tty.ended)
+		events |= POLLIN;
+	if (tty.ended)
+		events |= POLLHUP;
+	spin_unlock(&tty.lock, RANK_FILE);
+	tty_signal(signals);
+	return events;
+}
+
+static int tty_stat(struct file *file, struct file_stat *out)
+{
+	if (file->node != NULL) {
+		node_stat(file->node, out);
+		return 0;
+	}
+	*out = (struct file_stat){ .device = 2, .inode = 1, .mode = S_IFIFO | 0600U, .links = 1, .block_size = PAGE_SIZE };
+	return 0;
+}
+
+static int64_t tty_out(uint64_t argument, const void *from, size_t bytes)
+{
+	return user_write(current_space(), VADDR(argument), from, bytes);
+}
+
+static int64_t tty_get_termios(uint64_t argument)
+{
+	struct termios termios;
+
+	spin_lock(&tty.lock, RANK_FILE);
+	termios = tty.line.termios;
+	spin_unlock(&tty.lock, RANK_FILE);
+	return tty_out(argument, &termios, sizeof(termios));
+}
+
+static int64_t tty_set_termios(uint64_t argument, bool flush)
+{
+	struct termios termios;
+	int error = user_read(current_space(), &termios, VADDR(argument), sizeof(termios));
+
+	if (error != 0)
+		return error;
+	spin_lock(&tty.lock, RANK_FILE);
+	line_set(&tty.line, &termios);
+	if (flush)
+		line_flush(&tty.line);
+	spin_unlock(&tty.lock, RANK_FILE);
+	wake_all(&tty.readers);
+	return 0;
+}
+
+static int64_t tty_get_window(uint64_t argument)
+{
+	struct winsize window;
+	unsigned rows = 0, columns = 0;
+
+	console_window(&rows, &columns);
+	spin_lock(&tty.lock, RANK_FILE);
+	window = tty.window;
+	spin_unlock(&tty.lock, RANK_FILE);
+	if (window.rows == 0 && window.columns == 0) {
+		window.rows = (uint16_t)rows;
+		window.columns = (uint16_t)columns;
+	}
+	return tty_out(argument, &window, sizeof(window));
+}
+
+static int64_t tty_set_window(uint64_t argument)
+{
+	struct winsize window;
+	int error = user_read(current_space(), &window, VADDR(argument), sizeof(window));
+
+	if (error != 0)
+		return error;
+	spin_lock(&tty.lock, RANK_FILE);
+	tty.window = window;
+	spin_unlock(&tty.lock, RANK_FILE);
+	return 0;
+}
+
+static int64_t tty_set_group(uint64_t argument)
+{
+	uint32_t group;
+	int error = user_read(current_space(), &group, VADDR(argument), sizeof(group));
+
+	if (error != 0)
+		return error;
+	if (group == 0 || group > INT32_MAX)
+		return -EINVAL;
+	spin_lock(&tty.lock, RANK_FILE);
+	tty.foreground = group;
+	spin_unlock(&tty.lock, RANK_FILE);
+	return 0;
+}
+
+static int64_t tty_get_ready(uint64_t argument)
+{
+	uint32_t ready;
+	bool eof;
+
+	spin_lock(&tty.lock, RANK_FILE);
+	ready = line_ready(&tty.line, &eof);
+	spin_unlock(&tty.lock, RANK_FILE);
+	return tty_out(argument, &ready, sizeof(ready));
+}
+
+static int64_t tty_flush(uint64_t queue)
+{
+	if (queue > 2)
+		return -EINVAL;
+	if (queue != 1) { /* TCOFLUSH: what is queued for output is on its way */
+		spin_lock(&tty.lock, RANK_FILE);
+		line_flush(&tty.line);
+		spin_unlock(&tty.lock, RANK_FILE);
+	}
+	return 0;
+}
+
+static int64_t tty_ioctl_terminal(uint64_t request, uint64_t argument)
+{
+	uint32_t zero = 0;
+
+	switch (request) {
+	case TCGETS:
+		return tty_get_termios(argument);
+	case TCSETS:
+	case TCSETSW:
+	case TCSETSF:
+		return tty_set_termios(argument, request == TCSETSF);
+	case TIOCGWINSZ:
+		return tty_get_window(argument);
+	case TIOCSWINSZ:
+		return tty_set_window(argument);
+	case TIOCGPGRP:
+		return tty_out(argument, &tty.foreground, sizeof(tty.foreground));
+	case TIOCSPGRP:
+		return tty_set_group(argument);
+	case TIOCGSID:
+		return tty_out(argument, &current_process()->session, sizeof(uint32_t));
+	case TIOCOUTQ:
+		return tty_out(argument, &zero, sizeof(zero));
+	case TCFLSH:
+		return tty_flush(argument);
+	case TCSBRK:
+	case TCXONC:
+	case TIOCSCTTY:
+	case TIOCNOTTY:
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int64_t tty_ioctl(struct file *file, uint64_t request, uint64_t argument)
+{
+	(void)file;
+	if (request == TIOCINQ)
+		return tty_get_ready(argument);
+	return tty.terminal ? tty_ioctl_terminal(request, argument) : -ENOTTY;
+}
+
+const struct file_ops tty_ops = {
+	.read = tty_read,
+	.write = tty_write,
+	.poll = tty_poll,
+	.stat = tty_stat,
+	.ioctl = tty_ioctl,
+};
+
+void tty_init(bool terminal)
+{
+	spin_init(&tty.lock);
+	line_init(&tty.line, tty_echo, NULL);
+	if (!terminal) {
+		tty.line.termios.iflag = 0;
+		tty.line.termios.lflag = 0;
+	}
+	tty.terminal = terminal;
+	tty.foreground = 1;
+	wait_queue_init(&tty.readers);
+	wait_queue_init(&tty.writers);
+	console_set_callbacks(tty_readable, tty_writable);
+}
+
+/* One of the first program's descriptors. A terminal is /dev/console; what stands for a pipe has no name. */
+static int tty_install(struct fd_table *table, unsigned flags, void *data, struct node *node)
+{
+	struct file *file;
+	int error;
+
+	if (node != NULL)
+		node_get(node);
+	error = file_create(&tty_ops, flags | O_LARGEFILE, node, data, &file);
+	if (error != 0) {
+		node_put(node);
+		return error;
+	}
+	error = fdtable_install(table, file, false, 0);
+	if (error < 0)
+		file_put(file);
+	return error;
+}
+
+int fdtable_open_console(struct fd_table *table)
+{
+	struct node *root = node_root();
+	struct node *node = NULL;
+	unsigned in = tty.terminal ? O_RDWR : O_RDONLY;
+	unsigned out = tty.terminal ? O_RDWR : O_WRONLY;
+	int error = tty.terminal ? path_lookup(root, "/dev/console", WALK_FOLLOW, &node) : 0;
+
+	if (error == 0)
+		error = tty_install(table, in, NULL, node);
+	if (error >= 0)
+		error = tty_install(table, out, NULL, node);
+	if (error >= 0)
+		error = tty_install(table, out, &tty_err_channel, node);
+	node_put(node);
+	node_put(root);
+	return error < 0 ? error : 0;
+}
