@@ -47,9 +47,9 @@ enum bench_axis {
 
 struct bench_family {
 	const char *name;
-	const char *unit;  /* what one operation is: "call", "pair", "page" */
-	unsigned axes;	   /* which parameters are in the name, of enum bench_axis */
-	bool scales;	   /* a round does as many operations as batch says */
+	const char *unit;				   /* what one operation is: "call", "pair", "page" */
+	unsigned axes;					   /* which parameters are in the name, of enum bench_axis */
+	bool scales;					   /* a round does as many operations as batch says */
 	uint64_t (*memory)(const struct bench_args *args); /* bytes it needs at most; NULL: next to none */
 	enum bench_status (*setup)(struct bench_run *run);
 	enum bench_status (*round)(struct bench_run *run, struct bench_sample *sample);
@@ -86,6 +86,7 @@ struct bench_timer {
 void bench_timer_start(struct bench_timer *timer);
 void bench_timer_stop(const struct bench_timer *timer, struct bench_sample *sample, uint64_t operations);
 /* As stop, where somebody else noted the time at which the timed part ended. */
-void bench_timer_stop_at(const struct bench_timer *timer, struct bench_sample *sample, uint64_t operations, uint64_t end);
+void bench_timer_stop_at(const struct bench_timer *timer, struct bench_sample *sample, uint64_t operations,
+			 uint64_t end);
 
 #endif

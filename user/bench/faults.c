@@ -111,16 +111,32 @@ static uint64_t memory_twice(const struct bench_args *args)
 }
 
 const struct bench_family zero_fill = {
-	.name = "zero_fill", .unit = "page", .memory = memory_once, .round = fill_round, .teardown = teardown,
+	.name = "zero_fill",
+	.unit = "page",
+	.memory = memory_once,
+	.round = fill_round,
+	.teardown = teardown,
 };
 const struct bench_family zero_read = {
-	.name = "zero_read", .unit = "page", .memory = memory_once, .round = read_round, .teardown = teardown,
+	.name = "zero_read",
+	.unit = "page",
+	.memory = memory_once,
+	.round = read_round,
+	.teardown = teardown,
 };
 const struct bench_family cow_copy = {
-	.name = "cow_copy", .unit = "page", .memory = memory_twice,
-	.setup = map, .round = copy_round, .teardown = teardown,
+	.name = "cow_copy",
+	.unit = "page",
+	.memory = memory_twice,
+	.setup = map,
+	.round = copy_round,
+	.teardown = teardown,
 };
 const struct bench_family cow_reuse = {
-	.name = "cow_reuse", .unit = "page", .memory = memory_once,
-	.setup = map, .round = reuse_round, .teardown = teardown,
+	.name = "cow_reuse",
+	.unit = "page",
+	.memory = memory_once,
+	.setup = map,
+	.round = reuse_round,
+	.teardown = teardown,
 };

@@ -171,20 +171,38 @@ static enum bench_status floor_round(struct bench_run *run, struct bench_sample 
 }
 
 const struct bench_family null_syscall = {
-	.name = "null_syscall", .unit = "call", .scales = true, .round = null_round,
+	.name = "null_syscall",
+	.unit = "call",
+	.scales = true,
+	.round = null_round,
 };
 const struct bench_family floor_all = {
-	.name = "floor", .unit = "page", .scales = true,
-	.setup = floor_setup, .round = floor_round, .teardown = floor_teardown,
+	.name = "floor",
+	.unit = "page",
+	.scales = true,
+	.setup = floor_setup,
+	.round = floor_round,
+	.teardown = floor_teardown,
 };
 const struct bench_family floor_trap = {
-	.name = "floor/trap", .unit = "call", .scales = true, .round = trap_round,
+	.name = "floor/trap",
+	.unit = "call",
+	.scales = true,
+	.round = trap_round,
 };
 const struct bench_family floor_copy = {
-	.name = "floor/copy", .unit = "page", .scales = true,
-	.setup = floor_setup, .round = copy_round, .teardown = floor_teardown,
+	.name = "floor/copy",
+	.unit = "page",
+	.scales = true,
+	.setup = floor_setup,
+	.round = copy_round,
+	.teardown = floor_teardown,
 };
 const struct bench_family floor_clear = {
-	.name = "floor/clear", .unit = "page", .scales = true,
-	.setup = floor_setup, .round = clear_round, .teardown = floor_teardown,
+	.name = "floor/clear",
+	.unit = "page",
+	.scales = true,
+	.setup = floor_setup,
+	.round = clear_round,
+	.teardown = floor_teardown,
 };

@@ -138,10 +138,22 @@ static uint64_t memory(const struct bench_args *args)
 }
 
 const struct bench_family fork_exit_wait = {
-	.name = "fork_exit_wait", .unit = "call", .axes = AXIS_MIB, .scales = true,
-	.memory = memory, .setup = setup, .round = cycle_round, .teardown = teardown,
+	.name = "fork_exit_wait",
+	.unit = "call",
+	.axes = AXIS_MIB,
+	.scales = true,
+	.memory = memory,
+	.setup = setup,
+	.round = cycle_round,
+	.teardown = teardown,
 };
 const struct bench_family fork_call = {
-	.name = "fork_call", .unit = "call", .axes = AXIS_MIB, .scales = true,
-	.memory = memory, .setup = setup, .round = call_round, .teardown = teardown,
+	.name = "fork_call",
+	.unit = "call",
+	.axes = AXIS_MIB,
+	.scales = true,
+	.memory = memory,
+	.setup = setup,
+	.round = call_round,
+	.teardown = teardown,
 };

@@ -13,7 +13,7 @@
 #include "user/bench/team.h"
 
 /* munmap calls a round: enough for the clock, and no more than 8 MiB. */
-#define UNMAP_CALLS_SMALL 512
+#define UNMAP_CALLS_SMALL 64
 #define UNMAP_CALLS_LARGE 4
 
 static struct {
@@ -157,10 +157,21 @@ static uint64_t unmap_memory(const struct bench_args *args)
 }
 
 const struct bench_family mprotect_pair = {
-	.name = "mprotect", .unit = "pair", .axes = AXIS_PAGES | AXIS_HARTS, .scales = true,
-	.memory = protect_memory, .setup = protect_setup, .round = protect_round, .teardown = protect_teardown,
+	.name = "mprotect",
+	.unit = "pair",
+	.axes = AXIS_PAGES | AXIS_HARTS,
+	.scales = true,
+	.memory = protect_memory,
+	.setup = protect_setup,
+	.round = protect_round,
+	.teardown = protect_teardown,
 };
 const struct bench_family munmap_call = {
-	.name = "munmap", .unit = "call", .axes = AXIS_PAGES | AXIS_HARTS,
-	.memory = unmap_memory, .setup = unmap_setup, .round = unmap_round, .teardown = unmap_teardown,
+	.name = "munmap",
+	.unit = "call",
+	.axes = AXIS_PAGES | AXIS_HARTS,
+	.memory = unmap_memory,
+	.setup = unmap_setup,
+	.round = unmap_round,
+	.teardown = unmap_teardown,
 };

@@ -32,8 +32,20 @@ const char options_help[] =
 	"--benchmark_format mean the same as in Google Benchmark.\n"
 	"Exit status: 0 all measured or skipped with a reason, 1 wrong data or an error, 2 a bad option.\n";
 
-enum option_code { OPT_LIST = 1, OPT_FILTER, OPT_SIZES, OPT_MAX_MIB, OPT_HARTS, OPT_REPETITIONS, OPT_MIN_TIME,
-		   OPT_MEMORY, OPT_THP, OPT_FORMAT, OPT_QUICK, OPT_HELP };
+enum option_code {
+	OPT_LIST = 1,
+	OPT_FILTER,
+	OPT_SIZES,
+	OPT_MAX_MIB,
+	OPT_HARTS,
+	OPT_REPETITIONS,
+	OPT_MIN_TIME,
+	OPT_MEMORY,
+	OPT_THP,
+	OPT_FORMAT,
+	OPT_QUICK,
+	OPT_HELP
+};
 
 static const struct option long_options[] = {
 	{ "list", no_argument, NULL, OPT_LIST },
@@ -103,7 +115,8 @@ static bool size_list(struct options *options, const char *text)
 	memcpy(copy, text, strlen(text) + 1);
 	options->size_count = 0;
 	while ((item = strsep(&rest, ",")) != NULL) {
-		if (options->size_count == OPTIONS_SIZES || !number(item, 0, 1u << 20, &options->sizes[options->size_count]))
+		if (options->size_count == OPTIONS_SIZES ||
+		    !number(item, 0, 1u << 20, &options->sizes[options->size_count]))
 			return false;
 		options->size_count++;
 	}

@@ -17,9 +17,9 @@ struct options {
 	bool filtered;
 	bool filter_negated;
 	regex_t filter;
-	unsigned harts;		/* benchmarks run with 1 to this many */
+	unsigned harts; /* benchmarks run with 1 to this many */
 	unsigned repetitions;
-	uint64_t min_ns;	/* a repetition's timed parts last at least so long */
+	uint64_t min_ns;	       /* a repetition's timed parts last at least so long */
 	unsigned sizes[OPTIONS_SIZES]; /* MiB, of the fork benchmarks */
 	unsigned size_count;
 	uint64_t memory; /* bytes that may be used; 0: ask the kernel */

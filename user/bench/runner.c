@@ -39,7 +39,8 @@ void bench_timer_start(struct bench_timer *timer)
 	timer->start = bench_now();
 }
 
-void bench_timer_stop_at(const struct bench_timer *timer, struct bench_sample *sample, uint64_t operations, uint64_t end)
+void bench_timer_stop_at(const struct bench_timer *timer, struct bench_sample *sample, uint64_t operations,
+			 uint64_t end)
 {
 	struct counters now;
 

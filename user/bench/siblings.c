@@ -215,6 +215,11 @@ static uint64_t memory(const struct bench_args *args)
 }
 
 const struct bench_family cow_siblings = {
-	.name = "cow_siblings", .unit = "page", .axes = AXIS_HARTS,
-	.memory = memory, .setup = setup, .round = cow_round, .teardown = teardown,
+	.name = "cow_siblings",
+	.unit = "page",
+	.axes = AXIS_HARTS,
+	.memory = memory,
+	.setup = setup,
+	.round = cow_round,
+	.teardown = teardown,
 };

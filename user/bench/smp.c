@@ -132,10 +132,20 @@ static uint64_t cow_memory(const struct bench_args *args)
 }
 
 const struct bench_family fault_disjoint = {
-	.name = "fault_disjoint", .unit = "page", .axes = AXIS_HARTS,
-	.memory = fault_memory, .setup = fault_setup, .round = fault_round, .teardown = teardown,
+	.name = "fault_disjoint",
+	.unit = "page",
+	.axes = AXIS_HARTS,
+	.memory = fault_memory,
+	.setup = fault_setup,
+	.round = fault_round,
+	.teardown = teardown,
 };
 const struct bench_family cow_disjoint = {
-	.name = "cow_disjoint", .unit = "page", .axes = AXIS_HARTS,
-	.memory = cow_memory, .setup = cow_setup, .round = cow_round, .teardown = teardown,
+	.name = "cow_disjoint",
+	.unit = "page",
+	.axes = AXIS_HARTS,
+	.memory = cow_memory,
+	.setup = cow_setup,
+	.round = cow_round,
+	.teardown = teardown,
 };

@@ -28,8 +28,8 @@ static void row(FILE *out, int width, const struct result *result)
 	char unit[16];
 
 	if (result->status != BENCH_OK) {
-		fprintf(out, "%-*s  %s: %s\n", width, result->name, result->status == BENCH_SKIPPED ? "skipped" : "FAILED",
-			result->message);
+		fprintf(out, "%-*s  %s: %s\n", width, result->name,
+			result->status == BENCH_SKIPPED ? "skipped" : "FAILED", result->message);
 		return;
 	}
 	snprintf(unit, sizeof(unit), "ns/%s", result->family->unit);
@@ -45,7 +45,8 @@ void table_write(FILE *out, const struct catalog *catalog)
 	int width = name_width(catalog);
 	unsigned i;
 
-	fprintf(out, "%-*s %14s %14s %14s  %-7s %9s %9s\n", width, "name", "median", "min", "max", "unit", "ipis", "fences");
+	fprintf(out, "%-*s %14s %14s %14s  %-7s %9s %9s\n", width, "name", "median", "min", "max", "unit", "ipis",
+		"fences");
 	for (i = 0; i < catalog->count; i++)
 		row(out, width, &catalog->results[i]);
 	fflush(out);
