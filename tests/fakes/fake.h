@@ -14,18 +14,18 @@
 #include "mm/space.h"
 
 struct fake_config {
-	unsigned harts;	      /* 0: 1 */
+	unsigned harts; /* 0: 1 */
 	unsigned asid_bits;
-	bool svade;	      /* harts trap instead of setting A and D */
-	bool rfence;	      /* mm_init(tlb_ipi = false) */
-	uint64_t bytes;	      /* of RAM; 0: 32 MiB */
-	uint64_t hole_start;  /* bytes from the start of RAM, page-aligned, with hole_bytes: not RAM */
+	bool svade;	     /* harts trap instead of setting A and D */
+	bool rfence;	     /* mm_init(tlb_ipi = false) */
+	uint64_t bytes;	     /* of RAM; 0: 32 MiB */
+	uint64_t hole_start; /* bytes from the start of RAM, page-aligned, with hole_bytes: not RAM */
 	uint64_t hole_bytes;
 	uint64_t reserved;    /* bytes reserved at the start of RAM; 0: 1 MiB */
 	uint64_t reserved_at; /* and reserved_bytes: a second reservation, offset from the start of RAM */
 	uint64_t reserved_bytes;
-	bool coremap_only;    /* no mm_init */
-	bool calm;	      /* no random eviction and speculation: for tests that count */
+	bool coremap_only; /* no mm_init */
+	bool calm;	   /* no random eviction and speculation: for tests that count */
 };
 
 /* Starts the machine, and mm on it, on hart 0, which the caller has then entered. */
@@ -42,8 +42,8 @@ void fake_interrupts(void);
 /* What became of a program's access: FAULT_OK, or the fault that ended it. */
 struct fake_op {
 	enum access access;
-	uint64_t value; /* read: what was read (8 bytes); write: what to write */
-	pfn_t frame;	/* where it went */
+	uint64_t value;	 /* read: what was read (8 bytes); write: what to write */
+	pfn_t frame;	 /* where it went */
 	unsigned faults; /* how many faults it took */
 };
 /* One aligned 8-byte access by the program on the calling hart, in this hart's current space, faulting as it must. */

@@ -108,8 +108,8 @@ static bool is_stale(const struct entry *entry)
 {
 	pfn_t pfn = pte_pfn(entry->pte);
 	unsigned kind = frame_of(pfn)->kind;
-	bool good = entry->kind == ENTRY_TABLE ? kind == FRAME_TABLE :
-						 kind == FRAME_ANON || kind == FRAME_OBJECT || kind == FRAME_ZERO;
+	bool good = entry->kind == ENTRY_TABLE ? kind == FRAME_TABLE
+					       : kind == FRAME_ANON || kind == FRAME_OBJECT || kind == FRAME_ZERO;
 
 	return !good || fake_generation(pfn) != entry->generation;
 }
@@ -317,8 +317,8 @@ static void fence(struct tlb *tlb, uint64_t start, uint64_t bytes, uint16_t asid
 		struct entry *entry = &tlb->entry[i];
 		uint64_t va = entry->tag << shift_of(entry->level);
 
-		if (bytes == 0 ? entry->asid == asid :
-				 page_fence_covers(entry, MAX(va, start), asid) && MAX(va, start) < start + bytes)
+		if (bytes == 0 ? entry->asid == asid
+			       : page_fence_covers(entry, MAX(va, start), asid) && MAX(va, start) < start + bytes)
 			entry->kind = ENTRY_NONE;
 	}
 	pthread_mutex_unlock(&tlb->lock);

@@ -160,8 +160,8 @@ int model_check_access(struct model_space *in, unsigned page, unsigned word, enu
 	if (got == FAULT_OOM && fake_fail_hit())
 		return -ENOMEM;
 	if (got != expect)
-		fail_msg("page %u access %u: fault %u, expected %u (mapped %d perm %x own %d object %d)", page, access, got,
-			 expect, what->mapped, what->perm, what->own, what->object);
+		fail_msg("page %u access %u: fault %u, expected %u (mapped %d perm %x own %d object %d)", page, access,
+			 got, expect, what->mapped, what->perm, what->own, what->object);
 	if (got == FAULT_OK && access == ACCESS_WRITE)
 		model_store(what, word, value);
 	else if (got == FAULT_OK && op.value != model_value(what, word))
@@ -183,8 +183,8 @@ static void compare_content(struct model_space *in, unsigned page)
 		if (error != (expect == FAULT_OK ? 0 : -EFAULT))
 			fail_msg("page %u: user_read says %d, expected fault %u", page, error, expect);
 		if (error == 0 && value != model_value(what, word))
-			fail_msg("page %u word %u: user_read %llx, expected %llx", page, word, (unsigned long long)value,
-				 (unsigned long long)model_value(what, word));
+			fail_msg("page %u word %u: user_read %llx, expected %llx", page, word,
+				 (unsigned long long)value, (unsigned long long)model_value(what, word));
 	}
 }
 
@@ -194,7 +194,8 @@ static void compare_regions(struct model_space *in)
 	uint64_t at = BASE;
 
 	while (space_next_region(in->space, VADDR(at), &region)) {
-		if (region.start.v < at || region.end.v <= region.start.v || ((region.start.v | region.end.v) & PAGE_MASK))
+		if (region.start.v < at || region.end.v <= region.start.v ||
+		    ((region.start.v | region.end.v) & PAGE_MASK))
 			fail_msg("region %llx-%llx after %llx", (unsigned long long)region.start.v,
 				 (unsigned long long)region.end.v, (unsigned long long)at);
 		for (; at < region.start.v; at += PAGE_SIZE)

@@ -10,20 +10,20 @@
 #include "mm/object.h"
 #include "mm/slab.h"
 
-#define MODEL_PAGES   1300 /* across two leaf tables' and one level-1 table's boundary, with whole tables in it */
-#define MODEL_SPACES  4
-#define MODEL_OBJECTS 2
+#define MODEL_PAGES	   1300 /* across two leaf tables' and one level-1 table's boundary, with whole tables in it */
+#define MODEL_SPACES	   4
+#define MODEL_OBJECTS	   2
 #define MODEL_OBJECT_PAGES 700
-#define MODEL_WORDS   2
+#define MODEL_WORDS	   2
 
 struct model_page {
 	bool mapped;
-	bool own;    /* has a page of its own: written since it was mapped */
+	bool own; /* has a page of its own: written since it was mapped */
 	bool shared;
 	uint8_t perm, max_perm;
 	int8_t object; /* -1: anonymous */
 	uint8_t fork;
-	uint32_t index; /* in the object */
+	uint32_t index;		    /* in the object */
 	uint64_t word[MODEL_WORDS]; /* if own */
 };
 

@@ -39,7 +39,8 @@ static int op_map(const struct op *op)
 {
 	vaddr_t at = start_of(op);
 	bool blocked = op->place == PLACE_NO_REPLACE && model_any_mapped(op->in, op->first, op->n);
-	bool refused = (op->perm & (PERM_W | PERM_X)) == (PERM_W | PERM_X) || (op->perm & ~(uint64_t)op->like.max_perm) != 0;
+	bool refused =
+		(op->perm & (PERM_W | PERM_X)) == (PERM_W | PERM_X) || (op->perm & ~(uint64_t)op->like.max_perm) != 0;
 	int error;
 
 	if (op->like.object < 0)
@@ -194,7 +195,8 @@ static int op_user_clear(const struct op *op)
 static int op_object_write(const struct op *op)
 {
 	unsigned object = op->slot % MODEL_OBJECTS, page = op->first % (MODEL_OBJECT_PAGES - 1), word = op->value & 1;
-	int64_t done = object_write(model.object[object], PAGES(page) + (model_va(0, word).v & PAGE_MASK), &op->value, 8);
+	int64_t done =
+		object_write(model.object[object], PAGES(page) + (model_va(0, word).v & PAGE_MASK), &op->value, 8);
 
 	if (done < 0 && ran_out((int)done))
 		return (int)done;
@@ -207,9 +209,9 @@ static const struct {
 	op_fn *fn;
 	unsigned weight;
 } ops[] = {
-	{ op_access, 600 },    { op_user_write, 60 }, { op_user_clear, 10 }, { op_map, 60 },	  { op_map_hint, 10 },
-	{ op_unmap, 40 },      { op_protect, 60 },    { op_discard, 30 },    { op_set_fork, 15 }, { op_fork, 40 },
-	{ op_exit, 35 },       { op_object_write, 20 },
+	{ op_access, 600 },  { op_user_write, 60 }, { op_user_clear, 10 }, { op_map, 60 },
+	{ op_map_hint, 10 }, { op_unmap, 40 },	    { op_protect, 60 },	   { op_discard, 30 },
+	{ op_set_fork, 15 }, { op_fork, 40 },	    { op_exit, 35 },	   { op_object_write, 20 },
 };
 
 static op_fn *choose_fn(void)
@@ -228,8 +230,8 @@ static op_fn *choose_fn(void)
 
 static uint64_t choose_perm(void)
 {
-	static const uint64_t perms[] = { 0, PERM_R, PERM_R | PERM_W, PERM_R | PERM_W, PERM_R | PERM_W, PERM_W, PERM_X,
-					  PERM_R | PERM_X, PERM_RWX };
+	static const uint64_t perms[] = { 0,	  PERM_R, PERM_R | PERM_W, PERM_R | PERM_W, PERM_R | PERM_W,
+					  PERM_W, PERM_X, PERM_R | PERM_X, PERM_RWX };
 
 	return perms[fake_below(ARRAY_LEN(perms))];
 }
@@ -241,7 +243,8 @@ static void choose_range(struct op *op)
 	unsigned limit = fake_below(4) != 0 ? 8 : fake_below(3) != 0 ? 600 : MODEL_PAGES;
 
 	op->n = 1 + (unsigned)fake_below(limit);
-	op->first = fake_below(3) != 0 ? (last + (unsigned)fake_below(16)) % MODEL_PAGES : (unsigned)fake_below(MODEL_PAGES);
+	op->first = fake_below(3) != 0 ? (last + (unsigned)fake_below(16)) % MODEL_PAGES
+				       : (unsigned)fake_below(MODEL_PAGES);
 	if (op->first + op->n > MODEL_PAGES)
 		op->first = MODEL_PAGES - op->n;
 	if (fake_below(20) == 0) { /* exactly one leaf table: 700 pages lie below 1 GiB */

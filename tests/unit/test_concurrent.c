@@ -11,8 +11,8 @@
 #include "mm/object.h"
 #include "mm/slab.h"
 
-#define HARTS 4
-#define BASE  UINT64_C(0x3fff0000) /* 16 pages below 1 GiB: two leaf tables, two level-1 tables */
+#define HARTS	     4
+#define BASE	     UINT64_C(0x3fff0000) /* 16 pages below 1 GiB: two leaf tables, two level-1 tables */
 #define PAGES_SHARED 32
 
 #define RW (PERM_R | PERM_W)
@@ -305,7 +305,8 @@ static void unmap_master(void)
 	for (uint64_t tag = 1; tag < unit_steps(250); tag++) {
 		vaddr_t va = VADDR(BASE);
 
-		MUST(space_map(common, PLACE_FIXED, &va, PAGES(PAGES_SHARED), RW, mapping_anon(MAPPING_FORK_COPY)) == 0);
+		MUST(space_map(common, PLACE_FIXED, &va, PAGES(PAGES_SHARED), RW, mapping_anon(MAPPING_FORK_COPY)) ==
+		     0);
 		tag_low = tag; /* what was there before is gone */
 		tag_high = tag;
 		for (unsigned page = 0; page < PAGES_SHARED; page += 1 + (unsigned)fake_below(8))

@@ -74,11 +74,13 @@ static int run_one(const char *module, const struct CMUnitTest *test)
 	bool skipped = WIFEXITED(status) && WEXITSTATUS(status) == UNIT_SKIPPED;
 	bool passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
-	printf("[ %s ] %s: %s (%.2f s)\n", passed ? "      OK" : skipped ? " SKIPPED" : "  FAILED", module, test->name,
-	       now() - start);
+	printf("[ %s ] %s: %s (%.2f s)\n",
+	       passed	 ? "      OK"
+	       : skipped ? " SKIPPED"
+			 : "  FAILED",
+	       module, test->name, now() - start);
 	if (WIFSIGNALED(status))
-		printf("    | ended by signal %d%s\n", WTERMSIG(status),
-		       WTERMSIG(status) == SIGALRM ? " (hang)" : "");
+		printf("    | ended by signal %d%s\n", WTERMSIG(status), WTERMSIG(status) == SIGALRM ? " (hang)" : "");
 	if (capture != NULL) {
 		if (!passed && !skipped)
 			show(capture);
@@ -112,7 +114,8 @@ int unit_run(const char *module, const struct CMUnitTest *tests, size_t count)
 uint64_t unit_seed(void)
 {
 	const char *given = getenv("UNIT_SEED");
-	uint64_t seed = given != NULL ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 1000 + (uint64_t)getpid() % 1000;
+	uint64_t seed =
+		given != NULL ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 1000 + (uint64_t)getpid() % 1000;
 
 	printf("UNIT_SEED=%llu\n", (unsigned long long)seed);
 	fflush(stdout);

@@ -22,8 +22,11 @@
 #include "lib/errno.h"
 #include "tests/fakes/fake.h"
 
-#define UNIT_TEST(fn) { #fn, fn, NULL, NULL, NULL }
-#define UNIT_SKIPPED  77
+#define UNIT_TEST(fn)                                                                                                  \
+	{                                                                                                              \
+#fn, fn, NULL, NULL, NULL                                                                              \
+	}
+#define UNIT_SKIPPED 77
 
 int unit_run(const char *module, const struct CMUnitTest *tests, size_t count);
 #define UNIT_MAIN(module, tests)                                                                                       \

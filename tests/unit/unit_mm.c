@@ -28,7 +28,8 @@ vaddr_t unit_map(struct space *space, uint64_t at, uint64_t pages, uint64_t perm
 	vaddr_t va = VADDR(at);
 
 	assert_int_equal(space_map(space, at == 0 ? PLACE_HINT : PLACE_FIXED, &va, PAGES(pages), perm,
-				   mapping_anon(MAPPING_FORK_COPY)), 0);
+				   mapping_anon(MAPPING_FORK_COPY)),
+			 0);
 	return va;
 }
 
@@ -38,7 +39,8 @@ vaddr_t unit_map_object(struct space *space, uint64_t at, uint64_t pages, uint64
 	vaddr_t va = VADDR(at);
 
 	assert_int_equal(space_map_object(space, at == 0 ? PLACE_HINT : PLACE_FIXED, &va, PAGES(pages), perm, PERM_RWX,
-					  object, PAGES(page), shared), 0);
+					  object, PAGES(page), shared),
+			 0);
 	return va;
 }
 

@@ -14,7 +14,7 @@
 struct frame;
 
 extern _Thread_local unsigned fake_hart_index;
-extern uintptr_t fake_direct_offset;  /* host address of physical address 0, modulo 2^64 */
+extern uintptr_t fake_direct_offset;	 /* host address of physical address 0, modulo 2^64 */
 extern struct frame *fake_coremap_array; /* biased: [pfn] is frame pfn's entry */
 
 #define HW_COREMAP fake_coremap_array

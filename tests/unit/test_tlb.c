@@ -1,0 +1,290 @@
+/* Shootdown: who is asked, who is not, ASIDs used again, spaces left and entered, both ways of asking. */
+#include "tests/unit/unit.h"
+
+#include "mm/slab.h"
+
+#define RW (PERM_R | PERM_W)
+#define AT UINT64_C(0x10000000)
+
+static uint64_t free_before;
+
+static struct space *begin(struct fake_config config)
+{
+	config.harts = 4;
+	config.calm = true;
+	fake_start(&config);
+	slab_drain();
+	free_before = frames_free();
+	return unit_space();
+}
+
+static void end(struct space *space)
+{
+	unit_audit();
+	unit_drop(space);
+	slab_drain();
+	assert_int_equal(frames_free(), free_before);
+}
+
+static void on_hart(unsigned hart, struct space *space)
+{
+	fake_hart_enter(hart);
+	space_switch(space);
+}
+
+static unsigned asked(unsigned hart)
+{
+	return (unsigned)(fake_counts(hart)->ipis + fake_counts(hart)->remotes);
+}
+
+static void only_this_hart_asks_nobody(void **state)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = 16 });
+
+	(void)state;
+	(void)unit_map(space, AT, 20, RW);
+	for (unsigned i = 0; i < 20; i++)
+		unit_store(VADDR(AT + PAGES(i)), i);
+	fake_counts_reset();
+	assert_int_equal(space_protect(space, VADDR(AT), PAGES(5), PERM_R), 0);
+	assert_int_equal(space_unmap(space, VADDR(AT + PAGES(5)), PAGES(1)), 0);
+	assert_int_equal(space_discard(space, VADDR(AT + PAGES(6)), PAGES(14)), 0);
+	assert_int_equal(fake_counts(0)->ipi_calls + fake_counts(0)->remote_calls, 0);
+	assert_true(fake_counts(0)->fence_page + fake_counts(0)->fence_asid != 0);
+	end(space);
+}
+
+/* Of four harts one runs the space, one has run it, one runs another, one none: only the first is asked. */
+static void only_harts_that_may_hold_it(bool rfence, unsigned asid_bits)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = asid_bits, .rfence = rfence }), *other;
+
+	(void)unit_map(space, AT, 2, RW);
+	unit_store(VADDR(AT), 1);
+	on_hart(1, space);
+	assert_int_equal(unit_load(VADDR(AT)), 1);
+	on_hart(2, space);
+	assert_int_equal(unit_load(VADDR(AT)), 1);
+	assert_int_equal(space_create(&other), 0);
+	space_switch(other);
+	fake_hart_enter(0);
+	fake_counts_reset();
+	assert_int_equal(space_unmap(space, VADDR(AT), PAGE_SIZE), 0);
+	assert_int_equal(asked(0), 0);
+	assert_int_equal(asked(1), 1);
+	assert_int_equal(asked(2), 0);
+	assert_int_equal(asked(3), 0);
+	assert_int_equal(fake_counts(0)->remote_calls != 0, rfence);
+	/* The one that had left must not use what it kept when it comes back. */
+	on_hart(2, space);
+	unit_expect_fault(VADDR(AT), ACCESS_READ, FAULT_MAPERR);
+	on_hart(1, space);
+	unit_expect_fault(VADDR(AT), ACCESS_READ, FAULT_MAPERR);
+	fake_hart_enter(0);
+	unit_drop(other);
+	end(space);
+}
+
+static void only_harts_that_may_hold_it_by_ipi(void **state)
+{
+	(void)state;
+	only_harts_that_may_hold_it(false, 16);
+}
+
+static void only_harts_that_may_hold_it_by_rfence(void **state)
+{
+	(void)state;
+	only_harts_that_may_hold_it(true, 16);
+}
+
+static void only_harts_that_may_hold_it_without_asids(void **state)
+{
+	(void)state;
+	only_harts_that_may_hold_it(false, 0);
+}
+
+/* Away and back without a change in between: nothing is flushed, the entries are still good. */
+static void coming_back_keeps_the_entries(void **state)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = 16 }), *other;
+	struct fake_op op = { .access = ACCESS_READ };
+
+	(void)state;
+	(void)unit_map(space, AT, 2, RW);
+	unit_store(VADDR(AT), 1);
+	assert_int_equal(space_create(&other), 0);
+	space_switch(other);
+	fake_counts_reset();
+	space_switch(space);
+	assert_true(fake_access(VADDR(AT), &op));
+	assert_int_equal(fake_counts(0)->fence_asid + fake_counts(0)->fence_all + fake_counts(0)->fence_page, 0);
+	unit_drop(other);
+	end(space);
+}
+
+/* An ASID of a space that has ended is given out again: no hart may find the old space's pages under it. */
+static void an_asid_used_again(void **state)
+{
+	struct space *keep = begin((struct fake_config){ .asid_bits = 2 }), *space[6];
+
+	(void)state;
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < 6; i++) {
+			assert_int_equal(space_create(&space[i]), 0);
+			(void)unit_map(space[i], AT, 1, RW);
+			for (unsigned h = 0; h < 4; h++) {
+				on_hart(h, space[i]);
+				if (h == 0)
+					unit_store(VADDR(AT), round * 10 + i);
+				assert_int_equal(unit_load(VADDR(AT)), round * 10 + i);
+			}
+		}
+		for (unsigned i = 0; i < 6; i++)
+			for (unsigned h = 0; h < 4; h++) {
+				on_hart(h, space[(i + h) % 6]);
+				assert_int_equal(unit_load(VADDR(AT)), round * 10 + (i + h) % 6);
+			}
+		fake_hart_enter(0);
+		for (unsigned i = 0; i < 6; i++)
+			unit_drop(space[i]);
+	}
+	end(keep);
+}
+
+static void asids_are_apart(void **state)
+{
+	struct space *keep = begin((struct fake_config){ .asid_bits = 3 }), *space[10];
+	bool used[8] = { true };
+	unsigned own = 0;
+
+	(void)state;
+	used[keep->asid] = true;
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(space_create(&space[i]), 0);
+		assert_in_range(space[i]->asid, 0, 7);
+		if (space[i]->asid == 0)
+			continue;
+		assert_false(used[space[i]->asid]);
+		used[space[i]->asid] = true;
+		own++;
+	}
+	assert_int_equal(own, 6); /* 8 less 0 and keep's: the others do without */
+	for (unsigned i = 0; i < 10; i++)
+		unit_drop(space[i]);
+	end(keep);
+}
+
+/* A freed table: the other hart's entry for the level above must be gone too. */
+static void whole_tables_go_on_every_level(void **state)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = 16 });
+
+	(void)state;
+	for (unsigned round = 0; round < 3; round++) {
+		(void)unit_map(space, UINT64_C(0x40000000), 1024, RW);
+		unit_store(VADDR(0x40000000), round);
+		on_hart(1, space);
+		assert_int_equal(unit_load(VADDR(0x40000000)), round);
+		fake_hart_enter(0);
+		if (round == 1)
+			assert_int_equal(space_discard(space, VADDR(0x40000000), PAGES(1024)), 0);
+		else
+			assert_int_equal(space_unmap(space, VADDR(0x40000000), PAGES(1024)), 0);
+		(void)unit_map(space, UINT64_C(0x50000000), 1, RW);
+		unit_store(VADDR(0x50000000), 1); /* takes the frames that were freed */
+		on_hart(1, space);
+		unit_expect_fault(VADDR(0x40000000 + PAGES(3)), ACCESS_READ, round == 1 ? FAULT_OK : FAULT_MAPERR);
+		fake_hart_enter(0);
+	}
+	end(space);
+}
+
+static void a_request_waits_its_turn(void **state)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = 16 });
+
+	(void)state;
+	(void)unit_map(space, AT, 50, RW);
+	for (unsigned h = 0; h < 4; h++) {
+		on_hart(h, space);
+		for (unsigned i = 0; i < 50; i++)
+			unit_store(VADDR(AT + PAGES(i)), i);
+	}
+	for (unsigned i = 0; i < 50; i++) {
+		fake_hart_enter(i % 4);
+		assert_int_equal(space_unmap(space, VADDR(AT + PAGES(i)), PAGE_SIZE), 0);
+		for (unsigned h = 0; h < 4; h++) {
+			fake_hart_enter(h);
+			unit_expect_fault(VADDR(AT + PAGES(i)), ACCESS_READ, FAULT_MAPERR);
+			if (i < 49)
+				assert_int_equal(unit_load(VADDR(AT + PAGES(i + 1))), i + 1);
+		}
+	}
+	fake_hart_enter(0);
+	tlb_serve(); /* nothing is left, and serving nothing is fine */
+	end(space);
+}
+
+static void switching_to_none(void **state)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = 16 });
+
+	(void)state;
+	assert_ptr_equal(space_current(), space);
+	assert_int_equal(fake_hart_root(0).v, space->root.v);
+	assert_int_equal(fake_hart_asid(0), space->asid);
+	space_switch(NULL);
+	assert_null(space_current());
+	assert_int_equal(fake_hart_root(0).v, 0);
+	assert_int_equal(atomic_load(&space->active), 0);
+	fake_counts_reset();
+	space_switch(NULL);
+	space_switch(space);
+	space_switch(space);
+	assert_int_equal(atomic_load(&space->active), 1);
+	end(space);
+}
+
+/* Copy-on-write while others hold the old page: shot down; while nobody else runs the space: not. */
+static void breaking_copy_on_write_asks_who_reads(void **state)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = 16 }), *child;
+
+	(void)state;
+	(void)unit_map(space, AT, 4, RW);
+	for (unsigned i = 0; i < 4; i++)
+		unit_store(VADDR(AT + PAGES(i)), 1);
+	assert_int_equal(space_fork(space, &child), 0);
+	fake_counts_reset();
+	unit_store(VADDR(AT), 2);
+	assert_int_equal(fake_counts(0)->ipi_calls, 0);
+	on_hart(1, space);
+	assert_int_equal(unit_load(VADDR(AT + PAGES(1))), 1);
+	fake_hart_enter(0);
+	unit_store(VADDR(AT + PAGES(1)), 2);
+	assert_int_equal(asked(1), 1);
+	fake_hart_enter(1);
+	assert_int_equal(unit_load(VADDR(AT + PAGES(1))), 2);
+	fake_hart_enter(0);
+	unit_drop(child);
+	fake_counts_reset();
+	unit_store(VADDR(AT + PAGES(2)), 2); /* the last one: in place, and more permission asks nobody */
+	assert_int_equal(asked(1), 0);
+	end(space);
+}
+
+static const struct CMUnitTest tests[] = {
+	UNIT_TEST(only_this_hart_asks_nobody),
+	UNIT_TEST(only_harts_that_may_hold_it_by_ipi),
+	UNIT_TEST(only_harts_that_may_hold_it_by_rfence),
+	UNIT_TEST(only_harts_that_may_hold_it_without_asids),
+	UNIT_TEST(coming_back_keeps_the_entries),
+	UNIT_TEST(an_asid_used_again),
+	UNIT_TEST(asids_are_apart),
+	UNIT_TEST(whole_tables_go_on_every_level),
+	UNIT_TEST(a_request_waits_its_turn),
+	UNIT_TEST(switching_to_none),
+	UNIT_TEST(breaking_copy_on_write_asks_who_reads),
+};
+
+UNIT_MAIN("tlb", tests)

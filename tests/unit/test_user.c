@@ -1,0 +1,179 @@
+/* The kernel's own access to user memory: any address, any length, across pages, strings, words, futex keys. */
+#include "tests/unit/unit.h"
+
+#include "mm/object.h"
+#include "mm/slab.h"
+
+#define RW (PERM_R | PERM_W)
+#define AT UINT64_C(0x3fffe000) /* two pages below 1 GiB */
+#define N  PAGES(6)
+
+static const struct fake_config machine = { .harts = 2, .asid_bits = 16 };
+static uint64_t free_before;
+static unsigned char flat[N], buffer[N];
+
+static struct space *begin(void)
+{
+	fake_start(&machine);
+	slab_drain();
+	free_before = frames_free();
+	return unit_space();
+}
+
+static void end(struct space *space)
+{
+	unit_audit();
+	unit_drop(space);
+	slab_drain();
+	assert_int_equal(frames_free(), free_before);
+}
+
+static void random_copies(void **state)
+{
+	struct space *space = begin();
+
+	(void)state;
+	(void)unit_seed();
+	(void)unit_map(space, AT, N >> PAGE_SHIFT, RW);
+	memset(flat, 0, N);
+	for (unsigned step = 0; step < unit_steps(3000); step++) {
+		uint64_t from = fake_below(N),
+			 n = fake_below(fake_below(3) == 0 ? N - from + 1 : MIN(N - from + 1, 64));
+
+		switch (fake_below(3)) {
+		case 0:
+			for (uint64_t i = 0; i < n; i++)
+				flat[from + i] = buffer[i] = (unsigned char)fake_random();
+			assert_int_equal(user_write(space, VADDR(AT + from), buffer, n), 0);
+			break;
+		case 1:
+			memset(flat + from, 0, n);
+			assert_int_equal(user_clear(space, VADDR(AT + from), n), 0);
+			break;
+		default:
+			assert_int_equal(user_read(space, buffer, VADDR(AT + from), n), 0);
+			assert_memory_equal(buffer, flat + from, n);
+		}
+	}
+	end(space);
+}
+
+static void bad_addresses(void **state)
+{
+	static const uint64_t bad[] = { 0,
+					AT - 1,
+					AT + PAGES(2) - 3,
+					USER_END - 1,
+					USER_END,
+					USER_END + 5,
+					UINT64_C(1) << 38,
+					UINT64_MAX - 3,
+					UINT64_C(0xffffffc080200000),
+					UINT64_C(0x8000000000000000) };
+	struct space *space = begin();
+	uint32_t word;
+
+	(void)state;
+	(void)unit_map(space, AT, 2, RW);
+	for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(user_read(space, buffer, VADDR(bad[i]), 8), -EFAULT);
+		assert_int_equal(user_write(space, VADDR(bad[i]), buffer, 8), -EFAULT);
+		assert_int_equal(user_clear(space, VADDR(bad[i]), 8), -EFAULT);
+		assert_int_equal(user_read(space, buffer, VADDR(bad[i]), 0), 0);
+		if (bad[i] != AT + PAGES(2) - 3 && bad[i] != AT - 1 && bad[i] < USER_END)
+			continue;
+		assert_true(user_load_u32(space, VADDR(bad[i]), &word) == -EFAULT);
+		assert_true(user_cmpxchg_u32(space, VADDR(bad[i]), 0, 1, &word) == -EFAULT);
+	}
+	assert_int_equal(user_write(space, VADDR(AT), buffer, UINT64_MAX - 5), -EFAULT); /* as far as it goes */
+	end(space);
+}
+
+static void strings(void **state)
+{
+	struct space *space = begin();
+	char text[64];
+
+	(void)state;
+	(void)unit_map(space, AT, 2, RW);
+	assert_int_equal(user_write(space, VADDR(AT + PAGE_SIZE - 5), "across a page", 14), 0);
+	assert_int_equal(user_read_string(space, text, VADDR(AT + PAGE_SIZE - 5), sizeof(text)), 13);
+	assert_string_equal(text, "across a page");
+	assert_int_equal(user_read_string(space, text, VADDR(AT + PAGE_SIZE - 5), 14), 13);
+	assert_int_equal(user_read_string(space, text, VADDR(AT + PAGE_SIZE - 5), 13), -ENAMETOOLONG);
+	assert_int_equal(user_read_string(space, text, VADDR(AT + PAGE_SIZE - 5), 3), -ENAMETOOLONG);
+	assert_int_equal(user_read_string(space, text, VADDR(AT), sizeof(text)), 0);
+	assert_string_equal(text, "");
+	assert_int_equal(user_write(space, VADDR(AT + PAGES(2) - 4), "abcd", 4), 0); /* runs off the end */
+	assert_int_equal(user_read_string(space, text, VADDR(AT + PAGES(2) - 4), sizeof(text)), -EFAULT);
+	assert_int_equal(user_read_string(space, text, VADDR(AT + PAGES(2) - 4), 4), -ENAMETOOLONG);
+	assert_int_equal(user_read_string(space, text, VADDR(0), sizeof(text)), -EFAULT);
+	end(space);
+}
+
+static void words(void **state)
+{
+	struct space *space = begin();
+	uint32_t word = 7, old;
+
+	(void)state;
+	(void)unit_map(space, AT, 2, RW);
+	assert_int_equal(user_load_u32(space, VADDR(AT), &word), -EAGAIN); /* not there yet */
+	assert_int_equal(space_fault(space, VADDR(AT), ACCESS_READ), FAULT_OK);
+	assert_int_equal(user_load_u32(space, VADDR(AT), &word), 0);
+	assert_int_equal(word, 0);
+	assert_int_equal(user_cmpxchg_u32(space, VADDR(AT), 0, 5, &old), -EAGAIN); /* the zero frame stays zero */
+	assert_int_equal(space_fault(space, VADDR(AT), ACCESS_WRITE), FAULT_OK);
+	assert_int_equal(user_cmpxchg_u32(space, VADDR(AT), 1, 5, &old), 0);
+	assert_int_equal(old, 0);
+	assert_int_equal(user_cmpxchg_u32(space, VADDR(AT), 0, 5, &old), 0);
+	assert_int_equal(old, 0);
+	assert_int_equal(unit_load(VADDR(AT)), 5);
+	assert_int_equal(user_load_u32(space, VADDR(AT + 2), &word), -EFAULT);
+	assert_int_equal(user_cmpxchg_u32(space, VADDR(AT + 1), 0, 5, &old), -EFAULT);
+	end(space);
+}
+
+/* Shared memory is the same futex in every space; private memory is another in each. */
+static void futex_keys(void **state)
+{
+	struct space *space = begin(), *child;
+	struct user_key a, b;
+	struct object *object;
+
+	(void)state;
+	assert_int_equal(object_create(PAGES(8), NULL, 0, &object), 0);
+	(void)unit_map(space, AT, 1, RW);
+	(void)unit_map_object(space, AT + PAGES(10), 2, RW, object, 3, true);
+	(void)unit_map_object(space, AT + PAGES(20), 4, RW, object, 2, true);
+	(void)unit_map_object(space, AT + PAGES(30), 4, RW, object, 2, false);
+	assert_int_equal(user_futex_key(space, VADDR(AT + PAGES(10) + 12), &a), 0);
+	unit_store(VADDR(AT + PAGES(21) + 8), 1);
+	assert_int_equal(user_futex_key(space, VADDR(AT + PAGES(21) + 12), &b), 0);
+	assert_ptr_equal(a.of, b.of);
+	assert_int_equal(a.offset, PAGES(3) + 12);
+	assert_int_equal(a.offset, b.offset);
+	assert_int_equal(space_fork(space, &child), 0);
+	assert_int_equal(user_futex_key(child, VADDR(AT + PAGES(10) + 12), &b), 0);
+	assert_ptr_equal(a.of, b.of);
+	assert_int_equal(a.offset, b.offset);
+	for (unsigned at = 0; at <= 30; at += 30) {
+		assert_int_equal(user_futex_key(space, VADDR(AT + PAGES(at)), &a), 0);
+		assert_int_equal(user_futex_key(child, VADDR(AT + PAGES(at)), &b), 0);
+		assert_ptr_not_equal(a.of, b.of);
+		unit_store(VADDR(AT + PAGES(at)), 1);
+		assert_int_equal(user_futex_key(space, VADDR(AT + PAGES(at)), &b), 0);
+		assert_true(a.of == b.of && a.offset == b.offset); /* the same before and after the first touch */
+	}
+	assert_int_equal(user_futex_key(space, VADDR(AT + PAGES(5)), &a), -EFAULT);
+	assert_int_equal(user_futex_key(space, VADDR(USER_END), &a), -EFAULT);
+	object_put(object);
+	unit_drop(child);
+	end(space);
+}
+
+static const struct CMUnitTest tests[] = {
+	UNIT_TEST(random_copies), UNIT_TEST(bad_addresses), UNIT_TEST(strings), UNIT_TEST(words), UNIT_TEST(futex_keys),
+};
+
+UNIT_MAIN("user", tests)
