@@ -1,1 +1,1 @@
-board-y := errata.o
+board-y := boards.o sifive.o

@@ -14,15 +14,21 @@ static bool rule_applies(const struct errata_rule *rule, const struct sbi_ids *i
 	       mimpid <= rule->mimpid_last && ids->mimpid != rule->mimpid_fixed;
 }
 
-void errata_init(void)
+static void rules_apply(const struct errata_rule *rule)
 {
-	for (const struct errata_rule *rule = errata_rules; rule->name != NULL; rule++) {
+	for (; rule->name != NULL; rule++) {
 		if (!rule_applies(rule, sbi_ids()))
 			continue;
 		klog("erratum: %s", rule->name);
 		chosen.fence_global |= rule->effect.fence_global;
 		chosen.stval_sign |= rule->effect.stval_sign;
 	}
+}
+
+void errata_init(void)
+{
+	for (const struct errata_rule *const *rules = errata_rules; *rules != NULL; rules++)
+		rules_apply(*rules);
 }
 
 const struct errata *errata(void)

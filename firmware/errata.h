@@ -21,8 +21,8 @@ struct errata_rule {
 	struct errata effect;
 };
 
-/* board/: ends with a rule without a name. */
-extern const struct errata_rule errata_rules[];
+/* board/boards.c: ends with NULL, and each of the tables with a rule without a name. */
+extern const struct errata_rule *const errata_rules[];
 
 /* Applies the rules, and says which ones apply. After sbi_init. */
 void errata_init(void);

@@ -1,8 +1,5 @@
-/*
- * Errata by core. To add one: a line here, and where it needs new behaviour a field in struct errata
- * (firmware/errata.h).
- */
-#include "firmware/errata.h"
+/* SiFive HiFive Unleashed (FU540: U54) and Unmatched (FU740: U74). Sources: SiFive's errata sheets of both. */
+#include "board/board.h"
 
 #define SIFIVE	   0x489
 #define SIFIVE_U54 0x1
@@ -15,7 +12,7 @@
 		.effect = { .fence_global = true },                                                                    \
 	}
 
-const struct errata_rule errata_rules[] = {
+const struct errata_rule sifive_errata[] = {
 	CIP_1200(SIFIVE_U54),
 	CIP_1200(SIFIVE_U74),
 	{
