@@ -73,3 +73,12 @@ int catalog_make(const struct options *options, struct catalog *catalog)
 		error = add_family(options, catalog, i);
 	return error;
 }
+
+void catalog_free(struct catalog *catalog)
+{
+	unsigned i;
+
+	for (i = 0; i < catalog->count; i++)
+		free(catalog->results[i].repetition);
+	free(catalog->results);
+}

@@ -12,5 +12,6 @@ struct catalog {
 
 /* 0 or a negative errno. */
 int catalog_make(const struct options *options, struct catalog *catalog);
+void catalog_free(struct catalog *catalog);
 
 #endif

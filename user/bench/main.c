@@ -76,16 +76,15 @@ int main(int argc, char **argv)
 	struct options options;
 	struct catalog catalog;
 	char message[160];
+	int status = EXIT_MEASURED;
 	int error = machine_init();
 
 	if (error) {
 		snprintf(message, sizeof(message), "cannot tell which harts there are: %s", strerror(-error));
 		return complain(EXIT_WRONG, message);
 	}
-	if (!options_parse(&options, argc, argv, message, sizeof(message))) {
-		complain(EXIT_USAGE, message);
-		return EXIT_USAGE;
-	}
+	if (!options_parse(&options, argc, argv, message, sizeof(message)))
+		return complain(EXIT_USAGE, message);
 	if (options.help) {
 		fputs(options_help, stdout);
 		return EXIT_MEASURED;
@@ -94,9 +93,10 @@ int main(int argc, char **argv)
 		return complain(EXIT_WRONG, "no memory for the list of benchmarks");
 	if (!catalog.count)
 		return complain(EXIT_USAGE, "no benchmark has such a name (see --list)");
-	if (options.list) {
+	if (options.list)
 		list(&catalog);
-		return EXIT_MEASURED;
-	}
-	return measure(argv[0], &options, &catalog);
+	else
+		status = measure(argv[0], &options, &catalog);
+	catalog_free(&catalog);
+	return status;
 }

@@ -9,7 +9,7 @@ static double ranked(const double *values, size_t count, size_t rank)
 	for (i = 0; i < count; i++) {
 		before = 0;
 		for (j = 0; j < count; j++)
-			before += values[j] < values[i] || (values[j] <= values[i] && j < i);
+			before += values[j] < values[i] || (j < i && values[j] <= values[i]);
 		if (before == rank)
 			return values[i];
 	}
