@@ -77,7 +77,7 @@ int node_open(struct node *node, unsigned flags, struct file **out)
 	if (node_is(node, S_IFDIR) && (flags & O_PATH) == 0 && (flags & (O_ACCMODE | O_CREAT | O_TRUNC)) != 0)
 		return -EISDIR;
 	node_get(node);
-	error = node_open_kind(node, flags | O_LARGEFILE, out);
+	error = node_open_kind(node, (flags & O_PATH) != 0 ? flags : flags | O_LARGEFILE, out);
 	if (error != 0)
 		node_put(node);
 	return error;

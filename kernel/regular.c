@@ -274,7 +274,7 @@ static int64_t regular_seek(struct file *file, int64_t offset, unsigned whence)
 	spin_lock(&file->lock, RANK_FILE);
 	result = seek_base(file, offset, whence);
 	if (result >= 0 && (__builtin_add_overflow(result, offset, &result) || result < 0))
-		result = whence == SEEK_SET || offset < 0 ? -EINVAL : -EOVERFLOW;
+		result = -EINVAL;
 	if (result >= 0)
 		file->position = (uint64_t)result;
 	spin_unlock(&file->lock, RANK_FILE);
