@@ -94,6 +94,10 @@ def parse(argv):
     own, rest = argv, []
     if "--" in argv:
         own, rest = argv[:argv.index("--")], argv[argv.index("--") + 1:]
+    for option in ("--append", "--qemu-args"):  # their values may look like options
+        while option in own[:-1]:
+            at = own.index(option)
+            own = own[:at] + [f"{option}={own[at + 1]}"] + own[at + 2:]
     args = top.parse_args(own)
     args.program += rest
     if not args.program:
