@@ -266,6 +266,13 @@ int process_create(struct process *parent, struct process **out)
 	return 0;
 }
 
+static void set_parent_locked(struct process *process, struct process *parent)
+{
+	process->parent = parent;
+	/* relaxed: a number by itself */
+	atomic_store_explicit(&process->parent_pid, parent == NULL ? 0 : parent->pid, memory_order_relaxed);
+}
+
 void process_publish(struct process *process, struct thread *thread, struct process *parent, bool sibling)
 {
 	tree_lock();
@@ -274,7 +281,7 @@ void process_publish(struct process *process, struct thread *thread, struct proc
 	process->pid = new_id_locked();
 	thread->tid = process->pid;
 	thread->process = process;
-	process->parent = parent;
+	set_parent_locked(process, parent);
 	process->group = parent == NULL ? process->pid : parent->group;
 	process->session = parent == NULL ? process->pid : parent->session;
 	list_add_tail(&tree.all, &process->link);
@@ -465,7 +472,7 @@ static void reparent_children(struct process *process)
 		struct process *child = list_entry(pos, struct process, sibling);
 
 		list_del(&child->sibling);
-		child->parent = heir;
+		set_parent_locked(child, heir);
 		child->exit_signal = SIGCHLD;
 		if (heir != NULL)
 			list_add_tail(&heir->children, &child->sibling);

@@ -61,6 +61,7 @@ struct process {
 	uint32_t exit_signal; /* to the parent when it ends; 0: none */
 
 	struct process *parent;	 /* NULL: the kernel's own child [tree lock] */
+	_Atomic uint32_t parent_pid; /* for getppid, which takes no lock: 0 where there is none; written under the tree lock */
 	struct list children;	 /* sibling [tree lock] */
 	struct list sibling;	 /* [tree lock] */
 	struct list link;	 /* of all processes, oldest first [tree lock] */
