@@ -47,9 +47,10 @@ enum bench_axis {
 
 struct bench_family {
 	const char *name;
-	const char *unit;				   /* what one operation is: "call", "pair", "page" */
-	unsigned axes;					   /* which parameters are in the name, of enum bench_axis */
-	bool scales;					   /* a round does as many operations as batch says */
+	const char *unit; /* what one operation is: "call", "pair", "page" */
+	unsigned axes;	  /* which parameters are in the name, of enum bench_axis */
+	bool scales;	  /* a round does as many operations as batch says */
+	bool together;	  /* all harts do the operations: a sample's are one hart's, its counters everybody's */
 	uint64_t (*memory)(const struct bench_args *args); /* bytes it needs at most; NULL: next to none */
 	enum bench_status (*setup)(struct bench_run *run);
 	enum bench_status (*round)(struct bench_run *run, struct bench_sample *sample);

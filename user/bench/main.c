@@ -65,7 +65,7 @@ static int measure(const char *executable, const struct options *options, struct
 	failed = run_all(options, catalog);
 	if (options->json)
 		json_write(stdout, executable, options, catalog);
-	table_write(options->json ? stderr : stdout, catalog);
+	table_write(options->json ? stderr : stdout, options->repetitions, catalog);
 	if (ferror(stdout))
 		return complain(EXIT_WRONG, "could not write the report");
 	return failed ? EXIT_WRONG : EXIT_MEASURED;

@@ -22,10 +22,11 @@ const char options_help[] =
 	"  --harts=N           run the harts:* benchmarks with 1 to N harts (default: all)\n"
 	"  --repetitions=N     repetitions of each benchmark (default 9)\n"
 	"  --min-time=TIME     each repetition measures at least so long: 0.002, 2ms, 500us (default 2ms)\n"
+	"  --max-time=TIME     a benchmark that has lasted so long repeats no more (default 10s)\n"
 	"  --memory=MIB        take this much as free memory instead of asking the kernel\n"
 	"  --thp               leave transparent huge pages as the system has them (default: off)\n"
 	"  --format=table|json table on stdout; or JSON on stdout and the table on stderr\n"
-	"  --quick             a short run for tests: 2 repetitions of 200us, fork sizes up to 1 MiB\n"
+	"  --quick             a short run for tests: 2 repetitions of 200us, at most 2s, fork sizes up to 1 MiB\n"
 	"  --help              print this and stop\n"
 	"\n"
 	"--benchmark_list_tests, --benchmark_filter, --benchmark_repetitions, --benchmark_min_time and\n"
@@ -40,6 +41,7 @@ enum option_code {
 	OPT_HARTS,
 	OPT_REPETITIONS,
 	OPT_MIN_TIME,
+	OPT_MAX_TIME,
 	OPT_MEMORY,
 	OPT_THP,
 	OPT_FORMAT,
@@ -59,6 +61,7 @@ static const struct option long_options[] = {
 	{ "benchmark_repetitions", required_argument, NULL, OPT_REPETITIONS },
 	{ "min-time", required_argument, NULL, OPT_MIN_TIME },
 	{ "benchmark_min_time", required_argument, NULL, OPT_MIN_TIME },
+	{ "max-time", required_argument, NULL, OPT_MAX_TIME },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "thp", no_argument, NULL, OPT_THP },
 	{ "format", required_argument, NULL, OPT_FORMAT },
@@ -167,6 +170,8 @@ static bool take(struct options *options, struct given *given, int code, const c
 		return number(value, 1, 1000, &options->repetitions);
 	case OPT_MIN_TIME:
 		return duration(value, &options->min_ns);
+	case OPT_MAX_TIME:
+		return duration(value, &options->max_ns);
 	case OPT_MEMORY:
 		return take_memory(options, value);
 	case OPT_THP:
@@ -202,6 +207,8 @@ static void fill_in(struct options *options, struct given *given)
 		options->repetitions = options->quick ? 2 : 9;
 	if (!options->min_ns)
 		options->min_ns = options->quick ? 200000 : 2000000;
+	if (!options->max_ns)
+		options->max_ns = options->quick ? 2000000000 : 10000000000;
 	if (!options->harts)
 		options->harts = machine_cpus();
 }

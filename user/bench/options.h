@@ -20,6 +20,7 @@ struct options {
 	unsigned harts; /* benchmarks run with 1 to this many */
 	unsigned repetitions;
 	uint64_t min_ns;	       /* a repetition's timed parts last at least so long */
+	uint64_t max_ns;	       /* a benchmark that has lasted so long repeats no more */
 	unsigned sizes[OPTIONS_SIZES]; /* MiB, of the fork benchmarks */
 	unsigned size_count;
 	uint64_t memory; /* bytes that may be used; 0: ask the kernel */

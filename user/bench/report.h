@@ -6,7 +6,8 @@
 
 #include "user/bench/catalog.h"
 
-void table_write(FILE *out, const struct catalog *catalog);
+/* repetitions: how many were asked for. */
+void table_write(FILE *out, unsigned repetitions, const struct catalog *catalog);
 
 /* Google Benchmark's format. Its first line is "{" and its last line is "}". */
 void json_write(FILE *out, const char *executable, const struct options *options, const struct catalog *catalog);

@@ -66,18 +66,17 @@ static enum bench_status sample_take(const struct bench_family *family, struct b
 	return status;
 }
 
-/* Also warms everything up: what it measures is thrown away. */
+/* Also warms everything up, so that its last sample is only of use where there is time for no other. */
 static enum bench_status calibrate(const struct bench_family *family, struct bench_run *run, uint64_t min_ns,
-				   uint64_t *rounds)
+				   uint64_t *rounds, struct bench_sample *sample)
 {
-	struct bench_sample sample;
 	enum bench_status status;
 
 	run->batch = 1;
 	*rounds = 1;
 	for (;;) {
-		status = sample_take(family, run, *rounds, &sample);
-		if (status != BENCH_OK || sample.ns >= min_ns)
+		status = sample_take(family, run, *rounds, sample);
+		if (status != BENCH_OK || sample->ns >= min_ns)
 			return status;
 		if (family->scales)
 			run->batch *= 2;
@@ -86,28 +85,33 @@ static enum bench_status calibrate(const struct bench_family *family, struct ben
 	}
 }
 
-static void keep(struct repetition *repetition, const struct bench_sample *sample)
+static void keep(struct result *result, const struct bench_sample *sample)
 {
+	struct repetition *repetition = &result->repetition[result->repetitions++];
+	double operations = (double)sample->operations;
+	double counted = result->family->together ? operations * result->args.harts : operations;
 	unsigned i;
 
 	repetition->operations = sample->operations;
-	repetition->ns = (double)sample->ns / (double)sample->operations;
+	repetition->ns = (double)sample->ns / operations;
 	for (i = 0; i < COUNTERS; i++)
-		repetition->counted[i] = (double)sample->counted.value[i] / (double)sample->operations;
+		repetition->counted[i] = (double)sample->counted.value[i] / counted;
 }
 
 static enum bench_status repeat(const struct options *options, struct bench_run *run, struct result *result)
 {
+	uint64_t deadline = bench_now() + options->max_ns;
 	struct bench_sample sample;
 	enum bench_status status;
 	uint64_t rounds;
-	unsigned i;
 
-	status = calibrate(result->family, run, options->min_ns, &rounds);
-	for (i = 0; i < options->repetitions && status == BENCH_OK; i++) {
+	status = calibrate(result->family, run, options->min_ns, &rounds, &sample);
+	if (status == BENCH_OK && bench_now() >= deadline)
+		keep(result, &sample);
+	while (status == BENCH_OK && result->repetitions < options->repetitions && bench_now() < deadline) {
 		status = sample_take(result->family, run, rounds, &sample);
 		if (status == BENCH_OK)
-			keep(&result->repetition[i], &sample);
+			keep(result, &sample);
 	}
 	return status;
 }
@@ -145,13 +149,15 @@ static enum bench_status run_family(const struct options *options, struct bench_
 	return ended;
 }
 
-static void summarise(struct result *result, unsigned count)
+static void summarise(struct result *result)
 {
+	unsigned count = result->repetitions;
 	double *values = malloc(count * sizeof(*values));
 	unsigned i, j;
 
 	if (!values) {
 		result->status = BENCH_FAILED;
+		result->repetitions = 0;
 		snprintf(result->message, sizeof(result->message), "no memory for the results");
 		return;
 	}
@@ -164,7 +170,6 @@ static void summarise(struct result *result, unsigned count)
 		result->counted[j] = statistics_of(values, count);
 	}
 	free(values);
-	result->repetitions = count;
 }
 
 void runner_run(const struct options *options, uint64_t memory, struct result *result)
@@ -180,5 +185,7 @@ void runner_run(const struct options *options, uint64_t memory, struct result *r
 		result->status = run_family(options, &run, result);
 	memcpy(result->message, run.message, sizeof(result->message));
 	if (result->status == BENCH_OK)
-		summarise(result, options->repetitions);
+		summarise(result);
+	else
+		result->repetitions = 0;
 }

@@ -21,7 +21,8 @@ struct result {
 	unsigned family_index, instance_index;
 	enum bench_status status;
 	char message[192];
-	unsigned repetitions; /* options.repetitions where the status is BENCH_OK, else 0 */
+	unsigned
+		repetitions; /* as many as were asked for or max_ns gave time for; 0 where the status is not BENCH_OK */
 	struct repetition *repetition;
 	struct statistics ns;
 	struct statistics counted[COUNTERS];

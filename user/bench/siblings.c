@@ -218,6 +218,7 @@ const struct bench_family cow_siblings = {
 	.name = "cow_siblings",
 	.unit = "page",
 	.axes = AXIS_HARTS,
+	.together = true,
 	.memory = memory,
 	.setup = setup,
 	.round = cow_round,

@@ -23,7 +23,7 @@ static void count_cell(FILE *out, const struct result *result, enum counter coun
 		fprintf(out, " %9s", "-");
 }
 
-static void row(FILE *out, int width, const struct result *result)
+static void row(FILE *out, int width, unsigned repetitions, const struct result *result)
 {
 	char unit[16];
 
@@ -37,10 +37,12 @@ static void row(FILE *out, int width, const struct result *result)
 		result->ns.max, unit);
 	count_cell(out, result, COUNTER_IPIS);
 	count_cell(out, result, COUNTER_FENCES);
+	if (result->repetitions < repetitions)
+		fprintf(out, "  %u of %u repetitions", result->repetitions, repetitions);
 	fputc('\n', out);
 }
 
-void table_write(FILE *out, const struct catalog *catalog)
+void table_write(FILE *out, unsigned repetitions, const struct catalog *catalog)
 {
 	int width = name_width(catalog);
 	unsigned i;
@@ -48,6 +50,6 @@ void table_write(FILE *out, const struct catalog *catalog)
 	fprintf(out, "%-*s %14s %14s %14s  %-7s %9s %9s\n", width, "name", "median", "min", "max", "unit", "ipis",
 		"fences");
 	for (i = 0; i < catalog->count; i++)
-		row(out, width, &catalog->results[i]);
+		row(out, width, repetitions, &catalog->results[i]);
 	fflush(out);
 }
