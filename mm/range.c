@@ -77,14 +77,18 @@ void range_lock(struct range *range, struct space *space, uint64_t start, uint64
 			level--;
 		}
 		spin_lock(&frame_of(table)->table.lock, RANK_TABLE);
+		/* Asked within the walk, as in walk_lock. */
+		bool good = !frame_of(table)->table.stale && !goes_down(table, level, start, end, &below);
+
+		if (UNLIKELY(!good))
+			table_unlock(table);
 		walk_exit();
-		if (LIKELY(!frame_of(table)->table.stale && !goes_down(table, level, start, end, &below))) {
+		if (LIKELY(good)) {
 			range->top = table;
 			range->level = level;
 			lock_below(table, level, start, end);
 			return;
 		}
-		table_unlock(table);
 	}
 }
 

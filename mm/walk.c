@@ -45,14 +45,20 @@ pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level)
 		struct frame *frame = frame_of(table);
 
 		spin_lock(&frame->table.lock, RANK_TABLE);
+		/*
+		 * Linked still, and no table came below it while we waited for the lock? The answer, and letting go of a
+		 * table that is not linked, belong to the walk: only the epoch keeps such a table from being freed.
+		 */
+		bool good = !frame->table.stale &&
+			    (at == 0 || !pte_is_table(pte_load(pt_slot(table, pt_index(va, at)))));
+
+		if (UNLIKELY(!good))
+			table_unlock(table);
 		walk_exit();
-		/* Linked still, and no table came below it while we waited for the lock? */
-		if (LIKELY(!frame->table.stale &&
-			   (at == 0 || !pte_is_table(pte_load(pt_slot(table, pt_index(va, at))))))) {
+		if (LIKELY(good)) {
 			*level = at;
 			return table;
 		}
-		table_unlock(table);
 	}
 }
 
