@@ -1,4 +1,7 @@
-/* sched_setaffinity moves the caller, threads stay where they were put, getcpu agrees, and memory is the same anywhere. */
+/*
+ * sched_setaffinity moves the caller, threads stay where they were put, getcpu agrees, and memory is the same
+ * anywhere.
+ */
 #include "check.h"
 
 static long harts;

@@ -1,4 +1,6 @@
-/* What a program finds when it starts: arguments, environment, auxiliary vector, zeroed bss, initialised data, TLS. */
+/*
+ * What a program finds when it starts: arguments, environment, auxiliary vector, zeroed bss, initialised data, TLS.
+ */
 #include "check.h"
 
 #include <elf.h>
@@ -37,7 +39,7 @@ static void auxv_check(const char *program)
 
 int main(int argc, char **argv)
 {
-	static const char *const expected[] = {"one", "two words", "-x=\"q\"", "last"};
+	static const char *const expected[] = { "one", "two words", "-x=\"q\"", "last" };
 	char *stack = __builtin_frame_address(0);
 
 	CHECK_EQ(argc, 1 + (int)COUNT(expected));

@@ -1,7 +1,7 @@
 /*
- * Every system call that takes a pointer is given addresses of the kernel, non-canonical ones, ones just below and above
- * what a program may have, and unmapped ones: EFAULT (or, where the kernel refuses something else first, that), never a
- * panic, and never a byte of the kernel's memory read or written.
+ * Every system call that takes a pointer is given addresses of the kernel, non-canonical ones, ones just below and
+ * above what a program may have, and unmapped ones: EFAULT (or, where the kernel refuses something else first,
+ * that), never a panic, and never a byte of the kernel's memory read or written.
  */
 #include "check.h"
 
@@ -14,11 +14,17 @@ static const uint64_t bad[] = {
 	0xffffffc080200001,
 	0xffffffc000000000, /* its direct map */
 	0xffffffe000000000, /* its coremap */
-	0xffffffffffffffff, 0xfffffffffffffff8, 0xfffffffffffff000, 0x8000000000000000,
+	0xffffffffffffffff,
+	0xfffffffffffffff8,
+	0xfffffffffffff000,
+	0x8000000000000000,
 	0x0000004000000000, /* the first address no program has on Sv39 */
-	0x0000003ffffffff8, 0xffffffbffffffff8, 0x00ffffc080200000,
+	0x0000003ffffffff8,
+	0xffffffbffffffff8,
+	0x00ffffc080200000,
 	0x80200000, /* where the kernel lies in physical memory, and devices */
-	0x10000000, 0x100000,
+	0x10000000,
+	0x100000,
 };
 
 static int ends[2];
@@ -52,7 +58,7 @@ static void input_output(uint64_t at)
 
 static void processes(uint64_t at)
 {
-	static char *const arguments[] = {"x", NULL};
+	static char *const arguments[] = { "x", NULL };
 	pid_t pid = child_fork();
 
 	if (pid == 0)

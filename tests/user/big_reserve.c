@@ -1,7 +1,10 @@
-/* 64 GiB of reserved addresses cost next to nothing, and any page of them can be used, protected, forked and unmapped. */
+/*
+ * 64 GiB of reserved addresses cost next to nothing, and any page of them can be used, protected, forked and
+ * unmapped.
+ */
 #include "check.h"
 
-static const size_t places[] = {0, 1, 7 * GIB + 3 * MIB, 8 * GIB - 1, 8 * GIB, 31 * GIB + PAGE, 64 * GIB - 1};
+static const size_t places[] = { 0, 1, 7 * GIB + 3 * MIB, 8 * GIB - 1, 8 * GIB, 31 * GIB + PAGE, 64 * GIB - 1 };
 
 static void verify(const char *at, char value)
 {

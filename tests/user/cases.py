@@ -72,6 +72,8 @@ CASES = {
     "big_reserve": {"emulation": SLOW},
     "brk": {"emulation": NO_UNMAP_FAULT},
     "shared_anon": {"harts": SMP},
+    "space_switch": {"harts": SMP},
+    "space_switch-u74": {"program": "space_switch", "qemu": U74, "harts": (4,)},
     "fault_same_page": {"harts": SMP},
     "exec_pages": {"harts": SMP},
     "exec_pages-rfence": {"program": "exec_pages", "append": "tlb=rfence", "harts": (4,)},
@@ -84,6 +86,8 @@ CASES = {
     "shootdown_munmap-rfence": {"program": "shootdown_munmap", "append": "tlb=rfence", "harts": (2, 8)},
     "shootdown_munmap-u74": {"program": "shootdown_munmap", "qemu": U74, "harts": (4,)},
     "stale_frame": {"harts": SMP},
+    "table_churn": {"harts": SMP, "emulation": FALLS_OVER},
+    "table_churn-rfence": {"program": "table_churn", "append": "tlb=rfence", "harts": (4,), "emulation": FALLS_OVER},
 
     # The kernel's access to user memory, and what programs may not do to it.
     "user_copy": {"harts": SMP, "emulation": FALLS_OVER},
@@ -94,6 +98,7 @@ CASES = {
 
     # Processes and threads.
     "wait": {},
+    "leftovers": {"harts": SMP},
     "pipes": {"harts": SMP, "emulation": ERRNO},
     "exec": {"files": True, "emulation": NO_EXEC},
     "exec_storm": {"harts": SMP, "emulation": NO_EXEC},

@@ -1,10 +1,10 @@
 /*
- * What every test program of this folder shares. The programs are plain Linux C: they pass on Linux (natively, and under
- * qemu-riscv64) and on Corral, and may rely on nothing else.
+ * What every test program of this folder shares. The programs are plain Linux C: they pass on Linux (natively, and
+ * under qemu-riscv64) and on Corral, and may rely on nothing else.
  *
- * A program prints "ok" and exits with 0 when every promise it tests holds; at the first broken one it prints the file,
- * line, condition and errno, and ends its whole process with 1. A parent checks its children with child_wait(), so a
- * failure anywhere reaches the first process.
+ * A program prints "ok" and exits with 0 when every promise it tests holds; at the first broken one it prints the
+ * file, line, condition and errno, and ends its whole process with 1. A parent checks its children with
+ * child_wait(), so a failure anywhere reaches the first process.
  */
 #ifndef TESTS_USER_CHECK_H
 #define TESTS_USER_CHECK_H
@@ -32,25 +32,25 @@
 #include <unistd.h>
 
 #define PAGE 4096UL
-#define KIB (1UL << 10)
-#define MIB (1UL << 20)
-#define GIB (1UL << 30)
+#define KIB  (1UL << 10)
+#define MIB  (1UL << 20)
+#define GIB  (1UL << 30)
 
-#define UNUSED_OK __attribute__((unused))
+#define UNUSED_OK    __attribute__((unused))
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-#define CHECK(cond) \
-	do { \
-		if (!(cond)) \
-			check_fail(__FILE__, __LINE__, #cond); \
+#define CHECK(cond)                                                                                                    \
+	do {                                                                                                           \
+		if (!(cond))                                                                                           \
+			check_fail(__FILE__, __LINE__, #cond);                                                         \
 	} while (0)
 
 /* For calls that return -1 and set errno. */
-#define CHECK_ERR(call, error) \
-	do { \
-		errno = 0; \
-		if ((long)(call) != -1 || errno != (error)) \
-			check_fail(__FILE__, __LINE__, #call " should fail with " #error); \
+#define CHECK_ERR(call, error)                                                                                         \
+	do {                                                                                                           \
+		errno = 0;                                                                                             \
+		if ((long)(call) != -1 || errno != (error))                                                            \
+			check_fail(__FILE__, __LINE__, #call " should fail with " #error);                             \
 	} while (0)
 
 /* For two integers, which it prints. */
@@ -245,7 +245,7 @@ static inline UNUSED_OK void probe_handler(int number, siginfo_t *info, void *co
 
 static inline UNUSED_OK void probe_init(void)
 {
-	struct sigaction action = {.sa_sigaction = probe_handler, .sa_flags = SA_SIGINFO};
+	struct sigaction action = { .sa_sigaction = probe_handler, .sa_flags = SA_SIGINFO };
 
 	CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
 	CHECK(sigaction(SIGBUS, &action, NULL) == 0);

@@ -21,7 +21,7 @@ static void *reader(void *arg)
 
 static void *sleeper(void *arg)
 {
-	struct timespec wish = {0, 20 * 1000 * 1000};
+	struct timespec wish = { 0, 20 * 1000 * 1000 };
 	uint64_t start = now_ns(), slept;
 
 	CHECK(nanosleep(&wish, NULL) == 0);
@@ -34,7 +34,7 @@ static void *sleeper(void *arg)
 int main(void)
 {
 	pthread_t threads[THREADS];
-	struct timespec now, bad = {0, 1000000000};
+	struct timespec now, bad = { 0, 1000000000 };
 	time_t seconds = time(NULL);
 
 	for (unsigned i = 0; i < THREADS; i++)

@@ -1,7 +1,7 @@
 /*
- * A chain of forks in which every generation writes some pages and leaves others: each sees its own writes and, where it
- * wrote nothing, those of the nearest ancestor from before the fork. Copy-on-write lost on the second fork of a chain
- * (a page that is already copy-on-write, or was never written since) shows here.
+ * A chain of forks in which every generation writes some pages and leaves others: each sees its own writes and,
+ * where it wrote nothing, those of the nearest ancestor from before the fork. Copy-on-write lost on the second fork
+ * of a chain (a page that is already copy-on-write, or was never written since) shows here.
  */
 #include "check.h"
 

@@ -1,9 +1,12 @@
-/* After fork parent and child see the same data, and neither sees what the other writes: data, bss, heap, stack, mmap. */
+/*
+ * After fork parent and child see the same data, and neither sees what the other writes: data, bss, heap, stack,
+ * mmap.
+ */
 #include "check.h"
 
 enum { PAGES = 700 };
 
-static uint64_t data[PAGE] = {1, 2, 3};
+static uint64_t data[PAGE] = { 1, 2, 3 };
 static uint64_t bss[PAGE];
 
 struct view {
@@ -69,8 +72,8 @@ static void round_trip(const struct view *view, bool child_first)
 
 int main(void)
 {
-	volatile uint64_t stack[1] = {0};
-	struct view view = {.map = map_anon(PAGES * PAGE), .heap = malloc(PAGE * 8), .stack = stack};
+	volatile uint64_t stack[1] = { 0 };
+	struct view view = { .map = map_anon(PAGES * PAGE), .heap = malloc(PAGE * 8), .stack = stack };
 
 	CHECK(view.heap);
 	for (int i = 0; i < 4; i++)

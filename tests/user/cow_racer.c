@@ -1,7 +1,7 @@
 /*
- * Plain (not atomic) writes of each thread to its own words of shared pages, while the process forks in a loop: each
- * thread always reads back what it wrote last. A stale writable or stale read-only translation on one hart shows as an
- * old value: a write that went to the frame the child keeps.
+ * Plain (not atomic) writes of each thread to its own words of shared pages, while the process forks in a loop:
+ * each thread always reads back what it wrote last. A stale writable or stale read-only translation on one hart
+ * shows as an old value: a write that went to the frame the child keeps.
  */
 #include "check.h"
 

@@ -1,6 +1,7 @@
 /*
- * Threads on all harts write the same and neighbouring words of pages that are shared by fork again and again: no update
- * is lost when one of them breaks copy-on-write under the others, and no child's picture changes after the fork.
+ * Threads on all harts write the same and neighbouring words of pages that are shared by fork again and again: no
+ * update is lost when one of them breaks copy-on-write under the others, and no child's picture changes after the
+ * fork.
  */
 #include "check.h"
 

@@ -1,7 +1,7 @@
 /*
- * The shape of CVE-2016-5195: writes race with MADV_DONTNEED on private pages, by the program and by the kernel on its
- * behalf. A write reaches this process's own copy or is thrown away with it; it never reaches the frame that another
- * process or the file holds, nor a page that is read-only.
+ * The shape of CVE-2016-5195: writes race with MADV_DONTNEED on private pages, by the program and by the kernel on
+ * its behalf. A write reaches this process's own copy or is thrown away with it; it never reaches the frame that
+ * another process or the file holds, nor a page that is read-only.
  */
 #include "check.h"
 
@@ -38,7 +38,7 @@ static void *stores(void *arg)
 
 static void race(void)
 {
-	pthread_t threads[2] = {thread_start(discards, NULL), thread_start(stores, NULL)};
+	pthread_t threads[2] = { thread_start(discards, NULL), thread_start(stores, NULL) };
 
 	for (int i = 0; i < ROUNDS; i++) {
 		CHECK_EQ(write(ends[1], "kk", 2), 2);

@@ -1,7 +1,7 @@
 /*
  * execve: arguments and environment arrive, memory is all new, the process id stays, descriptors stay open but for
- * close-on-exec ones, other threads are gone; what cannot run is refused and the caller goes on. Called with the paths
- * of broken executables (see the table of programs), and by itself with "again".
+ * close-on-exec ones, other threads are gone; what cannot run is refused and the caller goes on. Called with the
+ * paths of broken executables (see the table of programs), and by itself with "again".
  */
 #include "check.h"
 
@@ -33,8 +33,8 @@ static int again(int argc, char **argv)
 static void self_exec(void *arg)
 {
 	char number[20], longest[3001];
-	char *arguments[] = {"self", "again", "two words", "", longest, number, NULL};
-	char *variables[] = {"CORRAL_TEST=yes", "OTHER=a=b", NULL};
+	char *arguments[] = { "self", "again", "two words", "", longest, number, NULL };
+	char *variables[] = { "CORRAL_TEST=yes", "OTHER=a=b", NULL };
 
 	(void)arg;
 	memset(longest, 'l', 3000);
@@ -93,8 +93,8 @@ static void alone(void)
 
 static void refused(int argc, char **argv)
 {
-	char *none[] = {NULL};
-	char *arguments[] = {"x", NULL};
+	char *none[] = { NULL };
+	char *arguments[] = { "x", NULL };
 
 	data_once = 3;
 	CHECK_ERR(execve("/no/such/program", arguments, none), ENOENT);
@@ -110,8 +110,8 @@ static void refused(int argc, char **argv)
 				CHECK_EQ(errno, ENOEXEC);
 			if (strstr(argv[i], "noaccess"))
 				CHECK_EQ(errno, EACCES);
-			CHECK(errno == ENOEXEC || errno == EINVAL || errno == ENOMEM || errno == EIO || errno == EFAULT ||
-			      errno == EACCES || errno == ENOENT);
+			CHECK(errno == ENOEXEC || errno == EINVAL || errno == ENOMEM || errno == EIO ||
+			      errno == EFAULT || errno == EACCES || errno == ENOENT);
 			CHECK_EQ(data_once, 3);
 			_exit(77);
 		}
@@ -124,7 +124,7 @@ static void refused(int argc, char **argv)
 static void spawned(void)
 {
 	char number[20] = "0";
-	char *arguments[] = {"self", "spawned", number, NULL};
+	char *arguments[] = { "self", "spawned", number, NULL };
 	pid_t pid;
 	int status;
 
@@ -139,7 +139,7 @@ static void spawned(void)
 static void vforked(void)
 {
 	volatile int shared = 1;
-	char *arguments[] = {"self", "spawned", NULL};
+	char *arguments[] = { "self", "spawned", NULL };
 	pid_t pid = vfork();
 
 	if (pid == 0) {

@@ -1,11 +1,11 @@
 /*
- * Code written into memory runs after mprotect to executable, on every hart, in its newest version; memory that is not
- * executable does not run; and code copied by fork runs in both processes.
+ * Code written into memory runs after mprotect to executable, on every hart, in its newest version; memory that is
+ * not executable does not run; and code copied by fork runs in both processes.
  */
 #include "check.h"
 
 #if defined(__riscv)
-static const uint32_t returns[2] = {0x00000513, 0x00008067}; /* li a0,0 ; ret */
+static const uint32_t returns[2] = { 0x00000513, 0x00008067 }; /* li a0,0 ; ret */
 #define PATCH(code, value) ((code)[0] = returns[0] | (uint32_t)(value) << 20, (code)[1] = returns[1])
 #elif defined(__x86_64__)
 #define PATCH(code, value) ((code)[0] = 0xb8 | (uint32_t)(value) << 8, (code)[1] = 0xc300)

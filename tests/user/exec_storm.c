@@ -13,8 +13,8 @@ static void *spins(void *arg)
 static void next(long generation, long seed)
 {
 	char number[20], text[20];
-	char *arguments[] = {"exec_storm", number, text, NULL};
-	char *none[] = {NULL};
+	char *arguments[] = { "exec_storm", number, text, NULL };
+	char *none[] = { NULL };
 
 	snprintf(number, sizeof(number), "%ld", generation);
 	snprintf(text, sizeof(text), "%ld", seed);

@@ -1,4 +1,7 @@
-/* Eight threads that fork, each child writing to memory that all share, and wait for it: the program issue 2 is shown by. */
+/*
+ * Eight threads that fork, each child writing to memory that all share, and wait for it: the program issue 2 is
+ * shown by.
+ */
 #include "check.h"
 
 enum { THREADS = 8, FORKS = 12, PAGES = 32 };

@@ -1,4 +1,7 @@
-/* Many short-lived children from processes on all harts: generations of them, orphans, kills and empty ends among them. */
+/*
+ * Many short-lived children from processes on all harts: generations of them, orphans, kills and empty ends among
+ * them.
+ */
 #include "check.h"
 
 enum { PROCESSES = 6, CHILDREN = 40 };

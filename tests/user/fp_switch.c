@@ -7,14 +7,16 @@
 enum { THREADS = 6, PROCESSES = 3, ROUNDS = 40 };
 
 #if defined(__riscv)
-#define EACH(op) op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) op(14) op(15) \
-	op(16) op(17) op(18) op(19) op(20) op(21) op(22) op(23) op(24) op(25) op(26) op(27) op(28) op(29) op(30) op(31)
-#define LOAD(n) "fld f" #n ", 8*" #n "(%[in])\n\t"
+#define EACH(op)                                                                                                       \
+	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) op(14) op(15) op(16)   \
+		op(17) op(18) op(19) op(20) op(21) op(22) op(23) op(24) op(25) op(26) op(27) op(28) op(29) op(30)      \
+			op(31)
+#define LOAD(n)	 "fld f" #n ", 8*" #n "(%[in])\n\t"
 #define STORE(n) "fsd f" #n ", 8*" #n "(%[out])\n\t"
 #define CLOBBERS                                                                                                       \
 	"ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "ft8", "ft9", "ft10", "ft11", "fs0", "fs1", "fs2",     \
-	"fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "fa0", "fa1", "fa2", "fa3", "fa4", "fa5",      \
-	"fa6", "fa7", "memory", "a0", "a1", "a2", "a7", "t0"
+		"fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "fa0", "fa1", "fa2", "fa3", "fa4",    \
+		"fa5", "fa6", "fa7", "memory", "a0", "a1", "a2", "a7", "t0"
 
 /* All 32 are loaded, `spins` turns and then the system call `number` pass, all 32 are stored. No C code in between. */
 static void hold(const uint64_t *in, uint64_t *out, unsigned long spins, long number, unsigned long rounding)
@@ -22,13 +24,13 @@ static void hold(const uint64_t *in, uint64_t *out, unsigned long spins, long nu
 	unsigned long flags;
 
 	__asm__ volatile("fscsr %[mode]\n\t" EACH(LOAD) "mv t0, %[spins]\n"
-			 "1:	addi t0, t0, -1\n\t"
-			 "bnez t0, 1b\n\t"
-			 "mv a7, %[number]\n\t"
-			 "li a0, 0\n\t"
-			 "li a1, 0\n\t"
-			 "ecall\n\t" EACH(STORE) "frcsr %[flags]\n\t"
-			 "fscsr zero\n\t"
+							"1:	addi t0, t0, -1\n\t"
+							"bnez t0, 1b\n\t"
+							"mv a7, %[number]\n\t"
+							"li a0, 0\n\t"
+							"li a1, 0\n\t"
+							"ecall\n\t" EACH(STORE) "frcsr %[flags]\n\t"
+										"fscsr zero\n\t"
 			 : [flags] "=&r"(flags)
 			 : [in] "r"(in), [out] "r"(out), [spins] "r"(spins), [number] "r"(number), [mode] "r"(rounding)
 			 : CLOBBERS);
@@ -69,7 +71,7 @@ static volatile double product = 1.5;
 
 static void handler(int number)
 {
-	uint64_t in[32] = {1, 2, 3}, out[32];
+	uint64_t in[32] = { 1, 2, 3 }, out[32];
 
 	(void)number;
 	product = product * 1.25;
@@ -92,10 +94,10 @@ static void over_handler(void)
 		unsigned long flags;
 
 		__asm__ volatile("fscsr %[mode]\n\t" EACH(LOAD) "mv a0, %[pid]\n\t"
-				 "li a1, 10\n\t"
-				 "li a7, 129\n\t"
-				 "ecall\n\t" EACH(STORE) "frcsr %[flags]\n\t"
-				 "fscsr zero\n\t"
+								"li a1, 10\n\t"
+								"li a7, 129\n\t"
+								"ecall\n\t" EACH(STORE) "frcsr %[flags]\n\t"
+											"fscsr zero\n\t"
 				 : [flags] "=&r"(flags)
 				 : [in] "r"(in), [out] "r"(out), [pid] "r"((long)pid), [mode] "r"(3UL << 5 | 9)
 				 : CLOBBERS);

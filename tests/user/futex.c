@@ -1,4 +1,7 @@
-/* Futexes: values compared, time-outs, wake counts, requeue, between threads and, on shared memory, between processes. */
+/*
+ * Futexes: values compared, time-outs, wake counts, requeue, between threads and, on shared memory, between
+ * processes.
+ */
 #include "check.h"
 
 #include <linux/futex.h>
@@ -23,7 +26,7 @@ static void *waiter(void *arg)
 
 static void timeouts(void)
 {
-	struct timespec brief = {0, 15 * 1000 * 1000}, absolute;
+	struct timespec brief = { 0, 15 * 1000 * 1000 }, absolute;
 	uint64_t start = now_ns();
 
 	CHECK_ERR(futex(word, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0), EAGAIN);
@@ -39,7 +42,7 @@ static void timeouts(void)
 
 static void wait_for_waiters(unsigned count)
 {
-	struct timespec pause = {0, 2 * 1000 * 1000};
+	struct timespec pause = { 0, 2 * 1000 * 1000 };
 
 	while (atomic_load(&waiting) < count)
 		relax();

@@ -17,7 +17,7 @@ static void *thread_ids(void *arg)
 
 static void randomness(void)
 {
-	unsigned char first[256] = {0}, second[256] = {0};
+	unsigned char first[256] = { 0 }, second[256] = { 0 };
 	unsigned bits = 0;
 
 	CHECK_EQ(getrandom(first, sizeof(first), 0), sizeof(first));

@@ -9,7 +9,7 @@ enum { PAGES = 1536 };
 
 static void expect(unsigned from, unsigned to, bool readable, bool writable)
 {
-	const unsigned probes[] = {from, (from + to) / 2, to - 1};
+	const unsigned probes[] = { from, (from + to) / 2, to - 1 };
 
 	for (unsigned i = 0; i < COUNT(probes); i++) {
 		volatile char *page = at + probes[i] * PAGE;
@@ -25,9 +25,12 @@ static void table_of_ranges(bool touched)
 		unsigned from, to;
 		int protection;
 	} cases[] = {
-		{1, 2, PROT_READ},	   {511, 513, PROT_READ},   {512, 1024, PROT_NONE},	 {500, 1100, PROT_READ},
-		{0, PAGES, PROT_NONE},	   {1023, 1024, PROT_NONE}, {1024, PAGES, PROT_READ},	 {0, 512, PROT_NONE},
-		{3, 1533, PROT_READ},	   {PAGES - 1, PAGES, PROT_NONE}, {0, 1, PROT_READ},
+		{ 1, 2, PROT_READ },	    { 511, 513, PROT_READ },
+		{ 512, 1024, PROT_NONE },   { 500, 1100, PROT_READ },
+		{ 0, PAGES, PROT_NONE },    { 1023, 1024, PROT_NONE },
+		{ 1024, PAGES, PROT_READ }, { 0, 512, PROT_NONE },
+		{ 3, 1533, PROT_READ },	    { PAGES - 1, PAGES, PROT_NONE },
+		{ 0, 1, PROT_READ },
 	};
 
 	for (unsigned i = 0; i < COUNT(cases); i++) {

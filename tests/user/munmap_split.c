@@ -5,7 +5,7 @@ static void holes(char *at, size_t pages, bool touched)
 {
 	static const struct {
 		unsigned from, to;
-	} cut[] = {{1, 2}, {510, 514}, {700, 701}, {1024, 1536}, {1600, 2100}, {3071, 3072}};
+	} cut[] = { { 1, 2 }, { 510, 514 }, { 700, 701 }, { 1024, 1536 }, { 1600, 2100 }, { 3071, 3072 } };
 
 	if (touched)
 		pages_write(at, pages * PAGE, 5);

@@ -1,6 +1,6 @@
 /*
- * A child that touches more memory than the machine has is ended by SIGKILL; everything else goes on, what it held comes
- * back, and it can be done again. Its argument is how many MiB are surely too many; it needs a small machine.
+ * A child that touches more memory than the machine has is ended by SIGKILL; everything else goes on, what it held
+ * comes back, and it can be done again. Its argument is how many MiB are surely too many; it needs a small machine.
  */
 #include "check.h"
 

@@ -46,7 +46,7 @@ static void large_transfer(void)
 static void many_writers(void)
 {
 	enum { WRITERS = 5, MESSAGES = 60 };
-	unsigned next[WRITERS] = {0};
+	unsigned next[WRITERS] = { 0 };
 	struct message {
 		unsigned writer, number;
 		char fill[500];

@@ -2,11 +2,12 @@
 #include "check.h"
 
 #if defined(__riscv)
-#define KEEP "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t1", "t2", "t3", "t4", "a1", "a2", "a3", "a4"
-#define EACH(op) op(s2, 2) op(s3, 3) op(s4, 4) op(s5, 5) op(s6, 6) op(s7, 7) op(s8, 8) op(s9, 9) op(s10, 10)         \
-	op(s11, 11) op(t1, 12) op(t2, 13) op(t3, 14) op(t4, 15) op(a1, 18) op(a2, 19) op(a3, 20) \
-	op(a4, 21)
-#define SET(name, number) "li " #name ", " #number "*0x01010101\n\t"
+#define KEEP                                                                                                           \
+	"s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t1", "t2", "t3", "t4", "a1", "a2", "a3", "a4"
+#define EACH(op)                                                                                                       \
+	op(s2, 2) op(s3, 3) op(s4, 4) op(s5, 5) op(s6, 6) op(s7, 7) op(s8, 8) op(s9, 9) op(s10, 10) op(s11, 11)        \
+		op(t1, 12) op(t2, 13) op(t3, 14) op(t4, 15) op(a1, 18) op(a2, 19) op(a3, 20) op(a4, 21)
+#define SET(name, number)  "li " #name ", " #number "*0x01010101\n\t"
 #define TEST(name, number) "li t0, " #number "*0x01010101\n\tbne t0, " #name ", 2f\n\t"
 
 static void across(long call, volatile char *touch, unsigned long spins)
@@ -14,13 +15,13 @@ static void across(long call, volatile char *touch, unsigned long spins)
 	unsigned long bad = 1;
 
 	__asm__ volatile(EACH(SET) "mv a7, %[call]\n\t"
-			 "li a0, 0\n\t"
-			 "ecall\n\t"
-			 "sb zero, 0(%[touch])\n\t"
-			 "mv t0, %[spins]\n"
-			 "1:	addi t0, t0, -1\n\t"
-			 "bnez t0, 1b\n\t" EACH(TEST) "li %[bad], 0\n"
-			 "2:\n"
+				   "li a0, 0\n\t"
+				   "ecall\n\t"
+				   "sb zero, 0(%[touch])\n\t"
+				   "mv t0, %[spins]\n"
+				   "1:	addi t0, t0, -1\n\t"
+				   "bnez t0, 1b\n\t" EACH(TEST) "li %[bad], 0\n"
+								"2:\n"
 			 : [bad] "+r"(bad)
 			 : [call] "r"(call), [touch] "r"(touch), [spins] "r"(spins)
 			 : KEEP, "t0", "a0", "a7", "memory");
@@ -57,7 +58,7 @@ static void *worker(void *arg)
 
 int main(void)
 {
-	struct sigaction action = {.sa_sigaction = repair, .sa_flags = SA_SIGINFO};
+	struct sigaction action = { .sa_sigaction = repair, .sa_flags = SA_SIGINFO };
 	pthread_t threads[4];
 
 	CHECK(sigaction(SIGSEGV, &action, NULL) == 0);

@@ -1,7 +1,7 @@
 /*
- * When munmap or MADV_DONTNEED returns, no thread on any hart still reaches the old frame: readers and writers of a page
- * that is unmapped fault at once, and a page mapped in its place never shows the old page's data. The frames go to other
- * processes meanwhile, whose own data must stay.
+ * When munmap or MADV_DONTNEED returns, no thread on any hart still reaches the old frame: readers and writers of a
+ * page that is unmapped fault at once, and a page mapped in its place never shows the old page's data. The frames
+ * go to other processes meanwhile, whose own data must stay.
  */
 #include "check.h"
 
@@ -37,8 +37,8 @@ static void *toucher(void *arg)
 
 static void map_again(unsigned next)
 {
-	void *at = mmap((void *)(uintptr_t)page, PAGE, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	void *at = mmap((void *)(uintptr_t)page, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+			-1, 0);
 
 	CHECK(at == (void *)(uintptr_t)page);
 	for (unsigned i = 0; i < THREADS; i++) {
@@ -71,8 +71,9 @@ static void round_of(unsigned round)
 static void neighbour(void)
 {
 	volatile uint64_t *own = map_anon(16 * PAGE);
+	pid_t parent = getppid(); /* it ends by itself where its parent has failed */
 
-	for (unsigned round = 0;; round++) {
+	for (unsigned round = 0; getppid() == parent; round++) {
 		CHECK_EQ(own[0], 0);
 		pages_write((void *)(uintptr_t)own, 16 * PAGE, round);
 		relax();

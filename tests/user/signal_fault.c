@@ -1,7 +1,7 @@
 /*
  * Handlers for faults: number, address and code are right, for reads, writes and jumps, on all sorts of pages; the
- * handler may leave by siglongjmp, fault itself, or repair and return; a blocked or ignored fault signal still ends the
- * process; execution goes on with every register as it was.
+ * handler may leave by siglongjmp, fault itself, or repair and return; a blocked or ignored fault signal still ends
+ * the process; execution goes on with every register as it was.
  */
 #include "check.h"
 
@@ -71,7 +71,7 @@ static void nested(int number, siginfo_t *info, void *context)
 
 static void faults_nested(void *arg)
 {
-	struct sigaction action = {.sa_sigaction = nested, .sa_flags = SA_SIGINFO | SA_NODEFER};
+	struct sigaction action = { .sa_sigaction = nested, .sa_flags = SA_SIGINFO | SA_NODEFER };
 
 	(void)arg;
 	CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
@@ -83,7 +83,7 @@ static void faults_nested(void *arg)
 
 static void resets(void *arg)
 {
-	struct sigaction action = {.sa_sigaction = nested, .sa_flags = (int)(SA_SIGINFO | SA_RESETHAND)}, now;
+	struct sigaction action = { .sa_sigaction = nested, .sa_flags = (int)(SA_SIGINFO | SA_RESETHAND) }, now;
 
 	(void)arg;
 	depth = 9;

@@ -1,4 +1,7 @@
-/* Signals that are sent: kill, raise, to a thread, masks, pending ones, waking sleepers with EINTR, SIGCHLD, errors. */
+/*
+ * Signals that are sent: kill, raise, to a thread, masks, pending ones, waking sleepers with EINTR, SIGCHLD,
+ * errors.
+ */
 #include "check.h"
 
 static atomic_int got, from;
@@ -14,7 +17,7 @@ static void handler(int number, siginfo_t *info, void *context)
 
 static void install(int number, int flags)
 {
-	struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags};
+	struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags };
 
 	CHECK(sigaction(number, &action, NULL) == 0);
 }
@@ -133,7 +136,7 @@ static void child_signals(void)
 
 static void errors(void)
 {
-	struct sigaction action = {.sa_handler = SIG_IGN};
+	struct sigaction action = { .sa_handler = SIG_IGN };
 	sigset_t all;
 
 	CHECK_ERR(sigaction(SIGKILL, &action, NULL), EINVAL);

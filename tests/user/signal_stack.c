@@ -38,7 +38,7 @@ static unsigned overflow(unsigned depth)
 
 static void *thread(void *arg)
 {
-	stack_t stack = {.ss_size = SIZE}, now;
+	stack_t stack = { .ss_size = SIZE }, now;
 
 	me = (unsigned)(uintptr_t)arg;
 	alternate = stack.ss_sp = map_anon(SIZE);
@@ -62,7 +62,7 @@ static void *thread(void *arg)
 
 int main(void)
 {
-	struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	pthread_t threads[4];
 
 	CHECK(sigaction(SIGSEGV, &action, NULL) == 0);

@@ -1,6 +1,6 @@
 /*
- * A signal that finds no stack to be delivered on ends the process: the stack pointer in the kernel, unmapped, read-only
- * or unaligned; and sigreturn from a frame that is not there does too.
+ * A signal that finds no stack to be delivered on ends the process: the stack pointer in the kernel, unmapped,
+ * read-only or unaligned; and sigreturn from a frame that is not there does too.
  */
 #include "check.h"
 
@@ -11,7 +11,7 @@ static void handler(int number)
 
 static void with_stack(void *arg)
 {
-	struct sigaction action = {.sa_handler = handler};
+	struct sigaction action = { .sa_handler = handler };
 	uintptr_t stack = (uintptr_t)arg;
 
 	CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
@@ -37,9 +37,14 @@ int main(void)
 {
 	char *readonly = mmap(NULL, 4 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *gone = map_anon(4 * PAGE);
-	void *const stacks[] = {NULL,	   (void *)16,		       readonly + 4 * PAGE,
-				gone + 2 * PAGE, (void *)0xffffffc080400000UL, (void *)~0UL,
-				(void *)0xffffffc080400007UL, (void *)0x4000000000UL};
+	void *const stacks[] = { NULL,
+				 (void *)16,
+				 readonly + 4 * PAGE,
+				 gone + 2 * PAGE,
+				 (void *)0xffffffc080400000UL,
+				 (void *)~0UL,
+				 (void *)0xffffffc080400007UL,
+				 (void *)0x4000000000UL };
 
 	CHECK(readonly != MAP_FAILED);
 	CHECK(munmap(gone, 4 * PAGE) == 0);

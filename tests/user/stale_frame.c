@@ -1,7 +1,7 @@
 /*
- * Frames that one thread unmaps are taken by others at once. No thread reaches a frame through a translation from before,
- * and all memory a program is given is cleared: each thread fills its mappings with its own mark and looks for foreign
- * ones, while other processes do the same.
+ * Frames that one thread unmaps are taken by others at once. No thread reaches a frame through a translation from
+ * before, and all memory a program is given is cleared: each thread fills its mappings with its own mark and looks
+ * for foreign ones, while other processes do the same.
  */
 #include "check.h"
 

@@ -1,7 +1,7 @@
 /*
- * N processes of M threads do random mmap, munmap, mprotect, madvise, fork and writes, each thread in its own part of the
- * addresses but many in the same tables, and compare all they see with a model: what each page must hold and allow.
- * storm [SEED [PROCESSES [THREADS [STEPS]]]]; the seed is printed.
+ * N processes of M threads do random mmap, munmap, mprotect, madvise, fork and writes, each thread in its own part
+ * of the addresses but many in the same tables, and compare all they see with a model: what each page must hold and
+ * allow. storm [SEED [PROCESSES [THREADS [STEPS]]]]; the seed is printed.
  */
 #include "check.h"
 
@@ -51,7 +51,7 @@ static void write_page(struct model *m, unsigned page)
 
 static void change(struct model *m, unsigned page, unsigned pages, unsigned what)
 {
-	static const int protection[] = {0, PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE};
+	static const int protection[] = { 0, PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE };
 	char *at = address(m, page);
 	unsigned state = 1 + what % 3;
 	bool whole = true;

@@ -1,6 +1,6 @@
 /*
- * How a process with threads ends: exit_group takes all of them wherever they are (running, asleep, in a system call),
- * the first thread may leave before the others, and a fatal signal in one ends all.
+ * How a process with threads ends: exit_group takes all of them wherever they are (running, asleep, in a system
+ * call), the first thread may leave before the others, and a fatal signal in one ends all.
  */
 #include "check.h"
 
@@ -66,7 +66,7 @@ static void *forks(void *arg)
 
 static void start_all(void)
 {
-	void *(*const bodies[])(void *) = {spins, spins_hard, reads, waits_futex, sleeps, maps, forks};
+	void *(*const bodies[])(void *) = { spins, spins_hard, reads, waits_futex, sleeps, maps, forks };
 
 	CHECK(pthread_mutex_lock(&locked) == 0);
 	for (unsigned i = 0; i < COUNT(bodies); i++)

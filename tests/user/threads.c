@@ -1,4 +1,7 @@
-/* Threads: many of them, joined and detached, mutexes, condition variables, barriers, thread-local memory, keys, once. */
+/*
+ * Threads: many of them, joined and detached, mutexes, condition variables, barriers, thread-local memory, keys,
+ * once.
+ */
 #include "check.h"
 
 enum { THREADS = 8, ROUNDS = 300, MANY = 200 };

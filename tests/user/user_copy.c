@@ -1,7 +1,7 @@
 /*
- * What the kernel writes into and reads from memory on a program's behalf follows the rules of the program's own access:
- * copy-on-write is broken (and only for the one who asked), zero pages become real ones, permissions hold, addresses of
- * the kernel and beyond are EFAULT, and ranges may cross pages and tables.
+ * What the kernel writes into and reads from memory on a program's behalf follows the rules of the program's own
+ * access: copy-on-write is broken (and only for the one who asked), zero pages become real ones, permissions hold,
+ * addresses of the kernel and beyond are EFAULT, and ranges may cross pages and tables.
  */
 #include "check.h"
 
@@ -66,7 +66,7 @@ static void zero_and_crossing(void)
 static void permissions(void)
 {
 	char *at = map_anon(4 * PAGE);
-	struct iovec parts[2] = {{at, 3}, {at + PAGE, 3}};
+	struct iovec parts[2] = { { at, 3 }, { at + PAGE, 3 } };
 
 	memset(at, 'x', 4 * PAGE);
 	CHECK(mprotect(at, PAGE, PROT_READ) == 0);

@@ -1,6 +1,6 @@
 /*
- * wait4: statuses, WNOHANG, which child, ECHILD, and what becomes of orphans: they go to the first process, which gets
- * to wait for them when it is this one.
+ * wait4: statuses, WNOHANG, which child, ECHILD, and what becomes of orphans: they go to the first process, which
+ * gets to wait for them when it is this one.
  */
 #include "check.h"
 
@@ -17,7 +17,7 @@ static pid_t exits(int code)
 
 static void statuses(void)
 {
-	static const int signals[] = {SIGKILL, SIGTERM, SIGINT, SIGSEGV, SIGBUS, SIGUSR1, SIGPIPE, SIGHUP};
+	static const int signals[] = { SIGKILL, SIGTERM, SIGINT, SIGSEGV, SIGBUS, SIGUSR1, SIGPIPE, SIGHUP };
 	int gate[2], status;
 	struct rusage usage;
 

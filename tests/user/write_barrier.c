@@ -1,6 +1,7 @@
 /*
- * The garbage collector's write barrier: pages are made read-only, the handler of SIGSEGV notes which page was written and
- * makes it writable again, the write is retried and kept. By one thread, by several at once, and in a child of fork.
+ * The garbage collector's write barrier: pages are made read-only, the handler of SIGSEGV notes which page was
+ * written and makes it writable again, the write is retried and kept. By one thread, by several at once, and in a
+ * child of fork.
  */
 #include "check.h"
 
@@ -68,7 +69,7 @@ static void child(void *arg)
 
 int main(void)
 {
-	struct sigaction action = {.sa_sigaction = barrier, .sa_flags = SA_SIGINFO};
+	struct sigaction action = { .sa_sigaction = barrier, .sa_flags = SA_SIGINFO };
 
 	CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
 	heap = map_anon(PAGES * PAGE);

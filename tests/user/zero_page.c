@@ -1,6 +1,7 @@
 /*
- * Untouched memory reads as zeros, without becoming writable for anybody else: a write is private to its page, and after
- * MADV_DONTNEED the page is zeros again. Many pages, both read-before-write and write-first, with and without fork.
+ * Untouched memory reads as zeros, without becoming writable for anybody else: a write is private to its page, and
+ * after MADV_DONTNEED the page is zeros again. Many pages, both read-before-write and write-first, with and without
+ * fork.
  */
 #include "check.h"
 
