@@ -31,6 +31,9 @@ struct fake_config {
 /* Starts the machine, and mm on it, on hart 0, which the caller has then entered. */
 void fake_start(const struct fake_config *config);
 
+/* The calling thread gives way now and then in the middle of mm/'s work, from now on. */
+void fake_nervous(void);
+
 /* The calling thread runs hart i from now on, and takes an interrupt that is pending there. Leaves the one it had. */
 void fake_hart_enter(unsigned hart);
 void fake_hart_leave(void);

@@ -19,9 +19,11 @@
 #define NO_HART UINT32_MAX
 
 _Thread_local unsigned fake_hart_index;
+void *fake_local[HW_MAX_HARTS];
 uintptr_t fake_direct_offset;
 struct frame *fake_coremap_array;
 bool fake_calm;
+_Thread_local unsigned fake_direct_countdown;
 
 static struct fake_hart {
 	pthread_mutex_t owner;
@@ -322,6 +324,17 @@ void hw_init_root(pfn_t root)
 		pte_store(pt_slot(root, i), PTE(((uint64_t)i << 28) | PTE_V | PTE_R | PTE_W | PTE_G | PTE_A | PTE_D));
 }
 
+void fake_direct_pause(void)
+{
+	fake_direct_countdown = 1 + (unsigned)fake_below(100);
+	sched_yield();
+}
+
+void fake_nervous(void)
+{
+	fake_direct_countdown = 1;
+}
+
 void fake_jitter(void)
 {
 	if (fake_calm)
@@ -330,4 +343,9 @@ void fake_jitter(void)
 		fake_speculate(fake_hart_index);
 	if (fake_below(64) == 0)
 		sched_yield();
+}
+
+void hw_set_local(unsigned hart, void *local)
+{
+	fake_local[hart] = local;
 }

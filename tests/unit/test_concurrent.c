@@ -28,6 +28,7 @@ static void *thread_main(void *arg)
 
 	fake_seed(seed * 31 + hart);
 	fake_hart_enter(hart);
+	fake_nervous();
 	space_switch(common);
 	body(hart);
 	atomic_fetch_sub(&running, 1);
@@ -209,6 +210,16 @@ static vaddr_t slot_va(unsigned page, unsigned hart)
 	return VADDR(BASE + PAGES(page) + 64 * hart);
 }
 
+static _Atomic uint64_t written[PAGES_SHARED][HARTS];
+
+/* What another hart said that it has written is there, on whatever frame the page is by now. */
+static void read_slot(unsigned page, unsigned hart)
+{
+	uint64_t said = written[page][hart];
+
+	MUST(must_load(slot_va(page, hart)) >= said);
+}
+
 static void write_slots(unsigned hart, uint64_t *round)
 {
 	(*round)++;
@@ -218,6 +229,9 @@ static void write_slots(unsigned hart, uint64_t *round)
 			MUST(user_write(common, slot_va(page, hart), round, 8) == 0);
 		else
 			must_store(slot_va(page, hart), *round);
+		written[page][hart] = *round;
+		for (unsigned i = 0; i < 4; i++)
+			read_slot((unsigned)fake_below(PAGES_SHARED), (unsigned)fake_below(HARTS));
 	}
 }
 
@@ -339,6 +353,62 @@ static void unmap_body(unsigned hart)
 		unmap_master();
 	else
 		unmap_reader();
+}
+
+/* ---- Whole tables come and go under harts that are walking through them. */
+
+#define TABLES_AT UINT64_C(0x40000000)
+
+static void tables_master(void)
+{
+	for (unsigned step = 0; step < unit_steps(400); step++) {
+		vaddr_t va = VADDR(TABLES_AT);
+		uint64_t pages = fake_below(4) == 0 ? 512 * 512 : 1024;
+
+		MUST(space_map(common, PLACE_FIXED, &va, PAGES(pages), RW, mapping_anon(MAPPING_FORK_COPY)) == 0);
+		for (unsigned i = 0; i < 3; i++)
+			must_store(VADDR(TABLES_AT + PAGES(fake_below(1024))), step);
+		if (fake_below(3) == 0)
+			MUST(space_discard(common, va, PAGES(1024)) == 0);
+		if (fake_below(3) != 0)
+			MUST(space_unmap(common, VADDR(TABLES_AT), PAGES(pages)) == 0);
+	}
+}
+
+static void tables_body(unsigned hart)
+{
+	if (hart == 0) {
+		tables_master();
+		return;
+	}
+	while (running == HARTS) {
+		struct fake_op op = { .access = fake_below(2) == 0 ? ACCESS_READ : ACCESS_WRITE };
+		vaddr_t va = VADDR(TABLES_AT + PAGES(fake_below(1024)));
+		struct space_region region;
+		enum fault fault = fake_user(va, &op);
+
+		MUST(fault == FAULT_OK || fault == FAULT_MAPERR);
+		if (fake_below(8) == 0)
+			(void)space_next_region(common, va, &region);
+		if (fake_below(8) == 0)
+			MUST(user_read(common, &op.value, va, 8) <= 0);
+	}
+}
+
+static void tables_go_under_walkers(void **state)
+{
+	(void)state;
+	start(&by_ipi);
+	run(tables_body);
+	end();
+}
+
+static void tables_go_under_walkers_by_rfence(void **state)
+{
+	(void)state;
+	start(&by_rfence);
+	run(tables_body);
+	end();
 }
 
 static void unmap_under_readers_by_ipi(void **state)
@@ -556,6 +626,8 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(forks_with_few_asids),
 	UNIT_TEST(unmap_under_readers_by_ipi),
 	UNIT_TEST(unmap_under_readers_by_rfence),
+	UNIT_TEST(tables_go_under_walkers),
+	UNIT_TEST(tables_go_under_walkers_by_rfence),
 	UNIT_TEST(discards_never_reach_the_object),
 	UNIT_TEST(shared_pages_are_shared),
 	UNIT_TEST(siblings_are_apart),

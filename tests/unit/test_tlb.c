@@ -175,11 +175,10 @@ static void asids_are_apart(void **state)
 }
 
 /* A freed table: the other hart's entry for the level above must be gone too. */
-static void whole_tables_go_on_every_level(void **state)
+static void whole_tables_go(bool rfence)
 {
-	struct space *space = begin((struct fake_config){ .asid_bits = 16 });
+	struct space *space = begin((struct fake_config){ .asid_bits = 16, .rfence = rfence });
 
-	(void)state;
 	for (unsigned round = 0; round < 3; round++) {
 		(void)unit_map(space, UINT64_C(0x40000000), 1024, RW);
 		unit_store(VADDR(0x40000000), round);
@@ -197,6 +196,18 @@ static void whole_tables_go_on_every_level(void **state)
 		fake_hart_enter(0);
 	}
 	end(space);
+}
+
+static void whole_tables_go_on_every_level(void **state)
+{
+	(void)state;
+	whole_tables_go(false);
+}
+
+static void whole_tables_go_on_every_level_by_rfence(void **state)
+{
+	(void)state;
+	whole_tables_go(true);
 }
 
 static void a_request_waits_its_turn(void **state)
@@ -282,6 +293,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(an_asid_used_again),
 	UNIT_TEST(asids_are_apart),
 	UNIT_TEST(whole_tables_go_on_every_level),
+	UNIT_TEST(whole_tables_go_on_every_level_by_rfence),
 	UNIT_TEST(a_request_waits_its_turn),
 	UNIT_TEST(switching_to_none),
 	UNIT_TEST(breaking_copy_on_write_asks_who_reads),

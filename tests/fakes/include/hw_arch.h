@@ -24,8 +24,22 @@ static inline unsigned hw_hart(void)
 	return fake_hart_index;
 }
 
+extern void *fake_local[]; /* by hart */
+
+static inline void *hw_local(void)
+{
+	return fake_local[fake_hart_index];
+}
+
+/* Counts down to a moment in the middle of whatever mm/ is doing, a software walk say, at which another hart comes first. */
+extern _Thread_local unsigned fake_direct_countdown;
+void fake_direct_pause(void);
+
 static inline void *hw_direct(paddr_t pa)
 {
+	if (UNLIKELY(fake_direct_countdown != 0) && --fake_direct_countdown == 0)
+		fake_direct_pause();
+
 	unsigned unused = 64 - FAKE_PA_BITS;
 	uintptr_t place = (uintptr_t)((int64_t)(pa.v << unused) >> unused);
 
