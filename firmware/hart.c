@@ -34,6 +34,7 @@
 #define SSTATUS_MXR    (UINT64_C(1) << 19)
 
 _Static_assert(offsetof(struct hart, index) == HW_HART_INDEX_OFFSET, "hw_hart() loads it from there");
+_Static_assert(offsetof(struct hart, local) == HW_HART_LOCAL_OFFSET, "hw_local() loads it from there");
 
 static struct {
 	struct hart *block;
@@ -52,6 +53,11 @@ struct hart boot_hart = { .emergency_sp = (uint64_t)boot_emergency_stack + EMERG
 unsigned hw_harts(void)
 {
 	return harts.count;
+}
+
+void hw_set_local(unsigned hart, void *local)
+{
+	hart_get(hart)->local = local;
 }
 
 struct hart *hart_get(unsigned index)

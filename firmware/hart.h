@@ -15,6 +15,7 @@ struct hart {
 	uint64_t scratch[2];   /* trap entry's */
 	struct thread *thread; /* kernel/'s current thread; NULL before the scheduler runs */
 	uint32_t index;	       /* 0 .. hw_harts() - 1 */
+	void *local;	       /* mm's block of this hart: hw_local() */
 	uint64_t id;	       /* what the SBI and the device tree call it */
 	/* The rest is firmware/'s own. */
 	uint64_t emergency_sp; /* stack for traps from the kernel */

@@ -16,6 +16,7 @@
 /*
  * From the implementation's own header, found by include path (firmware/include or tests/fakes/include), inline:
  *   unsigned hw_hart(void)                  index of the calling hart
+ *   void *hw_local(void)                    what hw_set_local gave the calling hart: mm's block of it
  *   void *hw_direct(paddr_t)                where the direct map has this physical address
  *   paddr_t hw_paddr(const void *)          the inverse; only for pointers into the direct map
  *   HW_COREMAP                              struct frame *, indexed by frame number; only RAM's part is backed
@@ -24,6 +25,9 @@
 
 /* Number of harts the machine runs, known before mm starts. */
 unsigned hw_harts(void);
+
+/* What hw_local() returns on that hart from now on. Before it runs anything that asks. */
+void hw_set_local(unsigned hart, void *local);
 
 /*
  * One turn of a loop that waits for another hart: answers what other harts ask of this one (tlb_serve and stop

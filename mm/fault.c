@@ -26,6 +26,8 @@ static uint64_t access_marks(enum access access)
 	return access == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;
 }
 
+/* Every fault ends in exactly one of the outcomes that are counted, so there is no count of faults as such. */
+
 /* The access is allowed as things stand: hardware wants A or D set, or held on to an older entry. */
 static enum fault fault_allowed(struct space *space, _Atomic uint64_t *slot, pte_t pte, vaddr_t va, enum access access)
 {
@@ -33,6 +35,7 @@ static enum fault fault_allowed(struct space *space, _Atomic uint64_t *slot, pte
 
 	if ((pte.v & marks) != marks) {
 		pte_set(slot, marks);
+		mm_count(MM_MARKS);
 		tlb_fence_local(space, vaddr_page(va), PAGE_SIZE);
 		return FAULT_OK;
 	}
@@ -178,19 +181,26 @@ static enum fault fault_leaf(struct space *space, pfn_t table, vaddr_t va, enum 
 	return fault_fill(space, table, slot, pte, va, access);
 }
 
+/* Nothing mapped, or not allowed, or no memory. */
+static __attribute__((noinline, cold)) enum fault refused(enum fault fault)
+{
+	mm_count(MM_REFUSED);
+	return fault;
+}
+
 enum fault space_fault(struct space *space, vaddr_t va, enum access access)
 {
-	if (va.v >= USER_END)
-		return FAULT_MAPERR;
-	mm_count(MM_FAULTS);
-	for (;;) {
-		unsigned level;
-		pfn_t table = walk_lock(space, va, &level);
-		enum fault fault = LIKELY(level == 0) ? fault_leaf(space, table, va, access)
-						      : fault_upper(table, level, va, access);
+	enum fault fault;
+	unsigned level;
 
+	if (UNLIKELY(va.v >= USER_END))
+		return refused(FAULT_MAPERR);
+	do {
+		pfn_t table = walk_lock(space, va, &level);
+
+		fault = LIKELY(level == 0) ? fault_leaf(space, table, va, access)
+					   : fault_upper(table, level, va, access);
 		table_unlock(table);
-		if (LIKELY(level == 0) || fault != FAULT_OK)
-			return fault;
-	}
+	} while (UNLIKELY(level != 0) && fault == FAULT_OK);
+	return LIKELY(fault == FAULT_OK) ? FAULT_OK : refused(fault);
 }

@@ -6,13 +6,14 @@
 struct mm_hart *mm_harts;
 
 const char *const mm_counter_name[MM_COUNTERS] = {
-	[MM_FAULTS] = "faults",
 	[MM_ZERO_FILLS] = "zero_fills",
 	[MM_ZERO_READS] = "zero_reads",
 	[MM_COW_COPIES] = "cow_copies",
 	[MM_COW_REUSES] = "cow_reuses",
 	[MM_OBJECT_FAULTS] = "object_faults",
+	[MM_MARKS] = "marks_set",
 	[MM_SPURIOUS] = "spurious_faults",
+	[MM_REFUSED] = "refused_faults",
 	[MM_SHOOTDOWNS] = "shootdowns",
 	[MM_IPIS] = "ipis",
 	[MM_REMOTE_FENCES] = "remote_fences",
@@ -25,6 +26,8 @@ void mm_hart_init(void)
 	mm_harts = kalloc(hw_harts() * sizeof(struct mm_hart));
 	if (mm_harts == NULL)
 		hw_panic("no memory: not even for mm's part of %u harts", hw_harts());
+	for (unsigned h = 0; h < hw_harts(); h++)
+		hw_set_local(h, &mm_harts[h]);
 }
 
 uint64_t mm_counter_sum(enum mm_counter counter)

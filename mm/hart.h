@@ -28,7 +28,7 @@ void mm_hart_init(void);
 
 static inline struct mm_hart *mm_this_hart(void)
 {
-	return &mm_harts[hw_hart()];
+	return hw_local();
 }
 
 /* relaxed: each hart adds to its own; sums are snapshots */

@@ -144,7 +144,7 @@ bool space_next_region(struct space *space, vaddr_t from, struct space_region *o
 /* ---- Counters, per hart, exact for the calling hart and racy sums over all. */
 
 enum mm_counter {
-	MM_FAULTS, MM_ZERO_FILLS, MM_ZERO_READS, MM_COW_COPIES, MM_COW_REUSES, MM_OBJECT_FAULTS, MM_SPURIOUS,
+	MM_ZERO_FILLS, MM_ZERO_READS, MM_COW_COPIES, MM_COW_REUSES, MM_OBJECT_FAULTS, MM_MARKS, MM_SPURIOUS, MM_REFUSED,
 	MM_SHOOTDOWNS, MM_IPIS, MM_REMOTE_FENCES, MM_FENCES_LOCAL, MM_TABLES_FREED, MM_COUNTERS
 };
 uint64_t mm_counter_sum(enum mm_counter counter);

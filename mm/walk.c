@@ -27,41 +27,6 @@ void walk_wait(void)
 	}
 }
 
-pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level)
-{
-	for (;;) {
-		pfn_t table = space->root;
-		unsigned at = PT_ROOT;
-
-		walk_enter();
-		while (at > 0) {
-			pte_t pte = pte_load(pt_slot(table, pt_index(va, at)));
-
-			if (!pte_is_table(pte))
-				break;
-			table = pte_pfn(pte);
-			at--;
-		}
-		struct frame *frame = frame_of(table);
-
-		spin_lock(&frame->table.lock, RANK_TABLE);
-		/*
-		 * Linked still, and no table came below it while we waited for the lock? The answer, and letting go of a
-		 * table that is not linked, belong to the walk: only the epoch keeps such a table from being freed.
-		 */
-		bool good = !frame->table.stale &&
-			    (at == 0 || !pte_is_table(pte_load(pt_slot(table, pt_index(va, at)))));
-
-		if (UNLIKELY(!good))
-			table_unlock(table);
-		walk_exit();
-		if (LIKELY(good)) {
-			*level = at;
-			return table;
-		}
-	}
-}
-
 int table_new(unsigned level, pte_t fill, pfn_t *out)
 {
 	pfn_t table;

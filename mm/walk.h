@@ -36,15 +36,48 @@ static inline void walk_exit(void)
  * those inside their walk. */
 void walk_wait(void);
 
+static inline void table_unlock(pfn_t table)
+{
+	spin_unlock(&frame_of(table)->table.lock, RANK_TABLE);
+}
+
 /*
  * Finds the lowest table on va's path and returns it locked and not stale: level 0 where there is a leaf table. Where it
  * is higher, its entry for va was not a table when it was locked. va < USER_END.
  */
-pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level);
-
-static inline void table_unlock(pfn_t table)
+static inline pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level)
 {
-	spin_unlock(&frame_of(table)->table.lock, RANK_TABLE);
+	for (;;) {
+		pfn_t table = space->root;
+		unsigned at = PT_ROOT;
+
+		walk_enter();
+		while (at > 0) {
+			pte_t pte = pte_load(pt_slot(table, pt_index(va, at)));
+
+			if (!pte_is_table(pte))
+				break;
+			table = pte_pfn(pte);
+			at--;
+		}
+		struct frame *frame = frame_of(table);
+
+		spin_lock(&frame->table.lock, RANK_TABLE);
+		/*
+		 * Linked still, and no table came below it while we waited for the lock? The answer, and letting go of a
+		 * table that is not linked, belong to the walk: only the epoch keeps such a table from being freed.
+		 */
+		bool good = !frame->table.stale &&
+			    (at == 0 || !pte_is_table(pte_load(pt_slot(table, pt_index(va, at)))));
+
+		if (UNLIKELY(!good))
+			table_unlock(table);
+		walk_exit();
+		if (LIKELY(good)) {
+			*level = at;
+			return table;
+		}
+	}
 }
 
 /* A table with every entry `fill` (0: none; else a reservation, whose descriptor it counts). Unlocked, not linked. */

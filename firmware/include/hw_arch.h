@@ -14,8 +14,9 @@ struct frame;
 #define DIRECT_BYTES UINT64_C(0x2000000000)
 #define HW_COREMAP   ((struct frame *)UINT64_C(0xffffffe000000000))
 
-/* offsetof(struct hart, index); firmware/hart.c asserts it. */
+/* offsetof(struct hart, index) and (local); firmware/hart.c asserts them. */
 #define HW_HART_INDEX_OFFSET 32
+#define HW_HART_LOCAL_OFFSET 40
 
 /* volatile: a thread may be on another hart after context_switch, so the compiler must not keep an old answer. */
 static inline unsigned hw_hart(void)
@@ -23,6 +24,13 @@ static inline unsigned hw_hart(void)
 	unsigned index;
 	__asm__ volatile("lw %0, %1(tp)" : "=r"(index) : "i"(HW_HART_INDEX_OFFSET));
 	return index;
+}
+
+static inline void *hw_local(void)
+{
+	void *local;
+	__asm__ volatile("ld %0, %1(tp)" : "=r"(local) : "i"(HW_HART_LOCAL_OFFSET));
+	return local;
 }
 
 static inline void *hw_direct(paddr_t pa)
