@@ -15,8 +15,20 @@
 #define CPIO_FIELD  8U
 
 enum cpio_field {
-	CPIO_INO, CPIO_MODE, CPIO_UID, CPIO_GID, CPIO_NLINK, CPIO_MTIME, CPIO_FILESIZE, CPIO_DEVMAJOR, CPIO_DEVMINOR,
-	CPIO_RDEVMAJOR, CPIO_RDEVMINOR, CPIO_NAMESIZE, CPIO_CHECK, CPIO_FIELDS
+	CPIO_INO,
+	CPIO_MODE,
+	CPIO_UID,
+	CPIO_GID,
+	CPIO_NLINK,
+	CPIO_MTIME,
+	CPIO_FILESIZE,
+	CPIO_DEVMAJOR,
+	CPIO_DEVMINOR,
+	CPIO_RDEVMAJOR,
+	CPIO_RDEVMINOR,
+	CPIO_NAMESIZE,
+	CPIO_CHECK,
+	CPIO_FIELDS
 };
 
 static const char cpio_trailer[] = "TRAILER!!!";
@@ -46,7 +58,9 @@ static const char *cpio_foreign(const struct cpio *cpio)
 		const char *problem;
 	} formats[] = {
 		{ "\x1f\x8b", 2, "it is compressed with gzip: give it uncompressed" },
-		{ "\xfd" "7zXZ", 5, "it is compressed with xz: give it uncompressed" },
+		{ "\xfd"
+		  "7zXZ",
+		  5, "it is compressed with xz: give it uncompressed" },
 		{ "\x28\xb5\x2f\xfd", 4, "it is compressed with zstd: give it uncompressed" },
 		{ "BZh", 3, "it is compressed with bzip2: give it uncompressed" },
 		{ "\x5d\0\0", 3, "it is compressed with lzma: give it uncompressed" },
@@ -56,7 +70,9 @@ static const char *cpio_foreign(const struct cpio *cpio)
 		{ "070707", 6, "it is cpio in the old portable format: make it with -H newc" },
 		{ "\xc7\x71", 2, "it is cpio in the old binary format: make it with -H newc" },
 		{ "\x71\xc7", 2, "it is cpio in the old binary format: make it with -H newc" },
-		{ "\x7f" "ELF", 4, "it is an ELF file, not a cpio archive" },
+		{ "\x7f"
+		  "ELF",
+		  4, "it is an ELF file, not a cpio archive" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
@@ -163,7 +179,8 @@ static int cpio_entry(struct cpio *cpio, struct cpio_entry *out)
 	cpio->entry_at = cpio->at;
 	if (cpio->at == cpio->total)
 		return cpio_fail(cpio, "it ends without a trailer: a part of it is missing");
-	if ((error = cpio_header(cpio, field, &checked)) != 0 || (error = cpio_name(cpio, field[CPIO_NAMESIZE], out)) != 0 ||
+	if ((error = cpio_header(cpio, field, &checked)) != 0 ||
+	    (error = cpio_name(cpio, field[CPIO_NAMESIZE], out)) != 0 ||
 	    (error = cpio_data(cpio, field, checked, out)) != 0)
 		return error;
 	out->inode = field[CPIO_INO];

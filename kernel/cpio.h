@@ -18,7 +18,7 @@ struct cpio {
 };
 
 struct cpio_entry {
-	const char *name; /* ends with a 0, has none inside, is not empty */
+	const char *name;    /* ends with a 0, has none inside, is not empty */
 	uint32_t name_bytes; /* without the 0 */
 	const void *data;
 	uint32_t bytes;

@@ -73,7 +73,9 @@ static int zero_object(struct file *file, struct object **out)
 }
 
 static const struct file_ops null_ops = { .read = null_read, .write = dev_swallow, .seek = dev_seek };
-static const struct file_ops zero_ops = { .read = zero_read, .write = dev_swallow, .seek = dev_seek, .object = zero_object };
+static const struct file_ops zero_ops = {
+	.read = zero_read, .write = dev_swallow, .seek = dev_seek, .object = zero_object
+};
 static const struct file_ops full_ops = { .read = zero_read, .write = full_write, .seek = dev_seek };
 static const struct file_ops random_ops = { .read = random_read, .write = dev_swallow, .seek = dev_seek };
 
@@ -83,8 +85,8 @@ static const struct {
 	uint32_t mode;
 	const struct file_ops *ops;
 } devices[] = {
-	{ "/dev/null", DEVICE(1, 3), 0666, &null_ops },	   { "/dev/zero", DEVICE(1, 5), 0666, &zero_ops },
-	{ "/dev/full", DEVICE(1, 7), 0666, &full_ops },	   { "/dev/random", DEVICE(1, 8), 0666, &random_ops },
+	{ "/dev/null", DEVICE(1, 3), 0666, &null_ops },	     { "/dev/zero", DEVICE(1, 5), 0666, &zero_ops },
+	{ "/dev/full", DEVICE(1, 7), 0666, &full_ops },	     { "/dev/random", DEVICE(1, 8), 0666, &random_ops },
 	{ "/dev/urandom", DEVICE(1, 9), 0666, &random_ops }, { "/dev/tty", DEVICE(5, 0), 0666, &tty_ops },
 	{ "/dev/console", DEVICE(5, 1), 0600, &tty_ops },
 };

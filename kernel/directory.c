@@ -84,7 +84,8 @@ static int64_t directory_seek(struct file *file, int64_t offset, unsigned whence
 	int64_t result = -EINVAL;
 
 	tree_enter();
-	if (whence <= 1 && !__builtin_add_overflow(whence == 1 ? (int64_t)file->position : 0, offset, &result) && result >= 0)
+	if (whence <= 1 && !__builtin_add_overflow(whence == 1 ? (int64_t)file->position : 0, offset, &result) &&
+	    result >= 0)
 		file->position = (uint64_t)result;
 	else
 		result = -EINVAL;

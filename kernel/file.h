@@ -118,7 +118,8 @@ struct file {
 };
 
 /* A new open file with one count. Takes over the caller's count of node (NULL: none) only when it succeeds. */
-int file_create(const struct file_ops *ops, unsigned flags, struct node *node, void *data, struct file **out) MUST_CHECK;
+int file_create(const struct file_ops *ops, unsigned flags, struct node *node, void *data, struct file **out)
+	MUST_CHECK;
 void file_hold(struct file *file);
 void file_put(struct file *file); /* the last one releases; no lock held */
 
@@ -130,12 +131,14 @@ static inline unsigned file_flags(const struct file *file)
 
 static inline bool file_may_read(const struct file *file)
 {
-	return (file_flags(file) & (O_ACCMODE | O_PATH)) == O_RDONLY || (file_flags(file) & (O_ACCMODE | O_PATH)) == O_RDWR;
+	return (file_flags(file) & (O_ACCMODE | O_PATH)) == O_RDONLY ||
+	       (file_flags(file) & (O_ACCMODE | O_PATH)) == O_RDWR;
 }
 
 static inline bool file_may_write(const struct file *file)
 {
-	return (file_flags(file) & (O_ACCMODE | O_PATH)) == O_WRONLY || (file_flags(file) & (O_ACCMODE | O_PATH)) == O_RDWR;
+	return (file_flags(file) & (O_ACCMODE | O_PATH)) == O_WRONLY ||
+	       (file_flags(file) & (O_ACCMODE | O_PATH)) == O_RDWR;
 }
 
 /* For mmap: the memory object behind an open file, with a reference for the caller. -ENODEV. The caller checks
@@ -155,9 +158,10 @@ int file_get(int fd, struct file **out) MUST_CHECK;
 struct fd_table;
 
 struct fd_table *fdtable_create(void) MUST_CHECK; /* empty, one reference; NULL: no memory */
-int fdtable_clone(struct fd_table *table, struct fd_table **out) MUST_CHECK; /* fork: same files, own slots. 0, -ENOMEM */
+int fdtable_clone(struct fd_table *table, struct fd_table **out)
+	MUST_CHECK; /* fork: same files, own slots. 0, -ENOMEM */
 void fdtable_get(struct fd_table *table);
-void fdtable_put(struct fd_table *table); /* NULL is allowed; the last one closes everything; never blocks */
+void fdtable_put(struct fd_table *table);  /* NULL is allowed; the last one closes everything; never blocks */
 void fdtable_exec(struct fd_table *table); /* closes what is close-on-exec */
 /* For prlimit64(RLIMIT_NOFILE): the soft limit goes with the table. Setting it above FD_LIMIT_MAX is the caller's error. */
 unsigned fdtable_limit(const struct fd_table *table);

@@ -17,8 +17,19 @@ static const struct termios line_default = {
 	.oflag = OPOST | ONLCR,
 	.cflag = 0010002U | 0000060U | 0000200U | 0002000U | 0004000U, /* 115200 baud, 8 bits, CREAD, HUPCL, CLOCAL */
 	.lflag = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN,
-	.cc = { [VINTR] = 3, [VQUIT] = 28, [VERASE] = 127, [VKILL] = 21, [VEOF] = 4, [VMIN] = 1, [VSTART] = 17, [VSTOP] = 19,
-		[VSUSP] = 26, [VREPRINT] = 18, [VDISCARD] = 15, [VWERASE] = 23, [VLNEXT] = 22 },
+	.cc = { [VINTR] = 3,
+		[VQUIT] = 28,
+		[VERASE] = 127,
+		[VKILL] = 21,
+		[VEOF] = 4,
+		[VMIN] = 1,
+		[VSTART] = 17,
+		[VSTOP] = 19,
+		[VSUSP] = 26,
+		[VREPRINT] = 18,
+		[VDISCARD] = 15,
+		[VWERASE] = 23,
+		[VLNEXT] = 22 },
 };
 
 void line_init(struct line *line, void (*echo)(void *ctx, const char *bytes, size_t n), void *ctx)

@@ -7,31 +7,46 @@
 
 #include "lib/types.h"
 
-#define LINE_BYTES  4096U /* a power of two; the longest line is one less */
-#define LINE_ECHO   128U  /* the most that one byte typed echoes outside of an erased line */
-#define LINE_CHARS  19U
+#define LINE_BYTES 4096U /* a power of two; the longest line is one less */
+#define LINE_ECHO  128U	 /* the most that one byte typed echoes outside of an erased line */
+#define LINE_CHARS 19U
 
 /* c_iflag, c_oflag, c_lflag: those that mean something here. */
-#define INLCR  0000100U
-#define IGNCR  0000200U
-#define ICRNL  0000400U
-#define IUTF8  0040000U
-#define OPOST  0000001U
-#define ONLCR  0000004U
-#define ISIG   0000001U
-#define ICANON 0000002U
-#define ECHO   0000010U
-#define ECHOE  0000020U
-#define ECHOK  0000040U
-#define ECHONL 0000100U
-#define NOFLSH 0000200U
+#define INLCR	0000100U
+#define IGNCR	0000200U
+#define ICRNL	0000400U
+#define IUTF8	0040000U
+#define OPOST	0000001U
+#define ONLCR	0000004U
+#define ISIG	0000001U
+#define ICANON	0000002U
+#define ECHO	0000010U
+#define ECHOE	0000020U
+#define ECHOK	0000040U
+#define ECHONL	0000100U
+#define NOFLSH	0000200U
 #define ECHOCTL 0001000U
-#define ECHOKE 0004000U
-#define IEXTEN 0100000U
+#define ECHOKE	0004000U
+#define IEXTEN	0100000U
 
 enum line_char {
-	VINTR, VQUIT, VERASE, VKILL, VEOF, VTIME, VMIN, VSWTC, VSTART, VSTOP, VSUSP, VEOL, VREPRINT, VDISCARD, VWERASE,
-	VLNEXT, VEOL2
+	VINTR,
+	VQUIT,
+	VERASE,
+	VKILL,
+	VEOF,
+	VTIME,
+	VMIN,
+	VSWTC,
+	VSTART,
+	VSTOP,
+	VSUSP,
+	VEOL,
+	VREPRINT,
+	VDISCARD,
+	VWERASE,
+	VLNEXT,
+	VEOL2
 };
 
 /* As TCGETS and TCSETS pass it. */
@@ -48,7 +63,7 @@ struct line {
 	uint32_t head;		   /* oldest byte; counts on, taken modulo LINE_BYTES */
 	uint32_t done;		   /* canonical: up to here lines are complete; head <= done <= tail */
 	uint32_t tail;
-	bool literal;	       /* VLNEXT was typed */
+	bool literal; /* VLNEXT was typed */
 	void (*echo)(void *ctx, const char *bytes, size_t n);
 	void *ctx;
 };

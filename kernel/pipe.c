@@ -227,8 +227,12 @@ static int pipe_stat(struct file *file, struct file_stat *out)
 {
 	struct pipe *pipe = file->data;
 
-	*out = (struct file_stat){ .device = 3, .inode = pipe->inode, .mode = S_IFIFO | 0600U, .links = 1,
-				   .block_size = PAGE_SIZE, .time_ns = pipe->time_ns };
+	*out = (struct file_stat){ .device = 3,
+				   .inode = pipe->inode,
+				   .mode = S_IFIFO | 0600U,
+				   .links = 1,
+				   .block_size = PAGE_SIZE,
+				   .time_ns = pipe->time_ns };
 	return 0;
 }
 

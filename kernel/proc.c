@@ -83,7 +83,8 @@ static int64_t proc_seek(struct file *file, int64_t offset, unsigned whence)
 	int64_t result = -EINVAL;
 
 	spin_lock(&file->lock, RANK_FILE);
-	if (whence > 1 || __builtin_add_overflow(whence == 1 ? (int64_t)file->position : 0, offset, &result) || result < 0)
+	if (whence > 1 || __builtin_add_overflow(whence == 1 ? (int64_t)file->position : 0, offset, &result) ||
+	    result < 0)
 		result = -EINVAL;
 	else
 		file->position = (uint64_t)result;
@@ -182,8 +183,8 @@ static void machine_meminfo(struct text *text)
 {
 	uint64_t free = frames_free();
 
-	text_put(text, "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\n", KIB(frames_total()),
-		 KIB(free), KIB(free));
+	text_put(text, "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\n",
+		 KIB(frames_total()), KIB(free), KIB(free));
 	text_put(text, "SwapTotal:             0 kB\nSwapFree:              0 kB\n");
 }
 

@@ -29,7 +29,8 @@ static int io_file(int fd, enum io_way way, struct file **out)
 
 static int64_t io_run(struct file *file, enum io_way way, struct io *io, const uint64_t *at)
 {
-	int64_t (*op)(struct file *, struct io *, const uint64_t *) = way == IO_READ ? file->ops->read : file->ops->write;
+	int64_t (*op)(struct file *, struct io *, const uint64_t *) =
+		way == IO_READ ? file->ops->read : file->ops->write;
 
 	if (at != NULL && file->ops->seek == NULL)
 		return -ESPIPE;

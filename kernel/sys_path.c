@@ -189,7 +189,8 @@ int64_t sys_linkat(const uint64_t *a)
 	if ((flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) != 0)
 		return -EINVAL;
 	error = user_lookup_at((int)a[0], a[1],
-			       (flags & AT_EMPTY_PATH) | ((flags & AT_SYMLINK_FOLLOW) != 0 ? 0 : AT_SYMLINK_NOFOLLOW), &node);
+			       (flags & AT_EMPTY_PATH) | ((flags & AT_SYMLINK_FOLLOW) != 0 ? 0 : AT_SYMLINK_NOFOLLOW),
+			       &node);
 	if (error != 0)
 		return error;
 	error = node_is(node, S_IFDIR) ? -EPERM : name_node((int)a[2], a[3], node);

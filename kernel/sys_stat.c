@@ -7,12 +7,12 @@
 #include "mm/slab.h"
 #include "mm/space.h"
 
-#define TMPFS_MAGIC   0x01021994
-#define STATX_BASIC   0x7ffU
+#define TMPFS_MAGIC    0x01021994
+#define STATX_BASIC    0x7ffU
 #define STATX_RESERVED 0x80000000U
-#define NS_PER_SEC    UINT64_C(1000000000)
-#define UTIME_NOW     ((1L << 30) - 1)
-#define UTIME_OMIT    ((1L << 30) - 2)
+#define NS_PER_SEC     UINT64_C(1000000000)
+#define UTIME_NOW      ((1L << 30) - 1)
+#define UTIME_OMIT     ((1L << 30) - 2)
 
 /* struct stat of riscv64 (asm-generic). */
 struct user_stat {

@@ -164,7 +164,7 @@ static int directory_grow(struct node_directory *dir)
 	kfree(dir->bucket);
 	dir->bucket = bucket;
 	dir->buckets = buckets;
-	list_for_each(pos, &dir->entries)
+	list_for_each (pos, &dir->entries)
 		bucket_add(dir, list_entry(pos, struct entry, link));
 	return 0;
 }
@@ -288,7 +288,7 @@ int tree_rename_locked(struct entry *entry, struct node *directory, const char *
 struct entry *tree_next_locked(struct node *directory, uint64_t cookie)
 {
 	ASSERT(spin_is_held(&tree.lock));
-	list_for_each(pos, &directory->directory.entries) {
+	list_for_each (pos, &directory->directory.entries) {
 		struct entry *entry = list_entry(pos, struct entry, link);
 
 		if (entry->cookie >= cookie)

@@ -14,9 +14,9 @@
 #include "lib/list.h"
 #include "lib/types.h"
 
-#define PATH_MAX   4096U /* with the final 0 */
-#define NAME_MAX   255U
-#define LINKS_MAX  40U /* symbolic links that one walk follows */
+#define PATH_MAX  4096U /* with the final 0 */
+#define NAME_MAX  255U
+#define LINKS_MAX 40U /* symbolic links that one walk follows */
 
 #define S_IFMT	 0170000U
 #define S_IFSOCK 0140000U
@@ -43,13 +43,13 @@ struct entry {
 };
 
 struct node_directory {
-	struct node *parent; /* counted, but for the root's, which is itself [tree] */
-	struct list entries; /* [tree] */
+	struct node *parent;   /* counted, but for the root's, which is itself [tree] */
+	struct list entries;   /* [tree] */
 	struct entry **bucket; /* [tree] */
-	uint32_t buckets;    /* a power of two; 0: none yet [tree] */
-	uint32_t count;	     /* [tree] */
-	uint64_t next_cookie; /* [tree] */
-	bool removed;	     /* rmdir was here: nothing can be added [tree] */
+	uint32_t buckets;      /* a power of two; 0: none yet [tree] */
+	uint32_t count;	       /* [tree] */
+	uint64_t next_cookie;  /* [tree] */
+	bool removed;	       /* rmdir was here: nothing can be added [tree] */
 };
 
 /* A regular file with content of its own. */
@@ -62,20 +62,21 @@ struct node_regular {
 
 struct node {
 	_Atomic uint32_t count;
-	uint32_t mode;	/* S_IF* never changes; the permission bits do [tree] */
-	uint32_t links; /* [tree] */
+	uint32_t mode;	   /* S_IF* never changes; the permission bits do [tree] */
+	uint32_t links;	   /* [tree] */
 	uint32_t uid, gid; /* [tree] */
 	uint64_t inode;
 	uint64_t rdev;
-	uint64_t time_ns; /* [tree] */
-	struct entry *entry; /* a name of it, the last one given; NULL: none [tree] */
+	uint64_t time_ns;	    /* [tree] */
+	struct entry *entry;	    /* a name of it, the last one given; NULL: none [tree] */
 	const struct file_ops *ops; /* of devices and made-up files; NULL: what its S_IF* says */
 	union {
 		struct node_directory directory;
 		struct node_regular regular;
 		struct {
 			char *target; /* kalloc'd, or NULL: */
-			const char *(*make)(void); /* what the calling process sees; stays while the call does; NULL: ENOENT */
+			const char *(*make)(
+				void); /* what the calling process sees; stays while the call does; NULL: ENOENT */
 		} link;
 		void (*text)(struct text *text); /* ops == &proc_ops: writes the content */
 	};
@@ -101,7 +102,8 @@ struct entry *tree_find_locked(struct node *directory, const char *name, size_t 
 /* The name goes; its count of the node is the caller's, to put outside of the lock. The entry is freed. */
 struct node *tree_remove_locked(struct entry *entry);
 /* Moves a name; what had the new one goes: *old, counted, or NULL. */
-int tree_rename_locked(struct entry *entry, struct node *directory, const char *name, size_t bytes, struct node **old) MUST_CHECK;
+int tree_rename_locked(struct entry *entry, struct node *directory, const char *name, size_t bytes, struct node **old)
+	MUST_CHECK;
 /* The first entry whose cookie is not below this; NULL: none. */
 struct entry *tree_next_locked(struct node *directory, uint64_t cookie);
 
@@ -119,8 +121,8 @@ int64_t node_path(struct node *node, char *buffer, uint64_t bytes) MUST_CHECK;
 #define WALK_CREATE 2U /* the last name may be missing: then node is NULL, and parent and name say what to make */
 
 struct walk {
-	struct node *parent; /* counted; NULL when the path has no last name: "/", ".", ".." */
-	struct node *node;   /* counted */
+	struct node *parent;	 /* counted; NULL when the path has no last name: "/", ".", ".." */
+	struct node *node;	 /* counted */
 	char name[NAME_MAX + 1]; /* the last one, "." or ".." included; empty for "/" */
 	uint32_t name_bytes;
 	bool slash; /* a slash behind the last name: only a directory will do */
@@ -153,6 +155,7 @@ const struct file_ops *dev_ops(uint64_t rdev);
 /* Makes directories as needed: "/a/b" and a file b of this node, unless it exists (then -EEXIST). */
 int tree_place(const char *path, struct node *node) MUST_CHECK;
 
-#define DEVICE(major, minor) (((uint64_t)(major) << 8) | (minor)) /* as stat shows it, for majors below 4096, minors below 256 */
+#define DEVICE(major, minor)                                                                                           \
+	(((uint64_t)(major) << 8) | (minor)) /* as stat shows it, for majors below 4096, minors below 256 */
 
 #endif

@@ -24,8 +24,8 @@
 #include "lib/errno.h"
 #include "mm/space.h"
 
-#define CHUNK	    256U
-#define TYPED	    64U
+#define CHUNK	     256U
+#define TYPED	     64U
 #define NS_PER_TENTH UINT64_C(100000000)
 
 #define TCGETS	   0x5401U
@@ -52,9 +52,9 @@ struct winsize {
 static struct {
 	struct spinlock lock;
 	struct line line;
-	bool terminal;	      /* written once */
-	bool ended;	      /* the line's other end has said so */
-	uint32_t foreground;  /* process group that the keys signal */
+	bool terminal;	       /* written once */
+	bool ended;	       /* the line's other end has said so */
+	uint32_t foreground;   /* process group that the keys signal */
 	struct winsize window; /* as a program has set it; 0: as the console says */
 	struct wait_queue readers;
 	struct wait_queue writers;
@@ -180,46 +180,61 @@ static int64_t tty_deliver_locked(struct io *io)
 	}
 }
 
-enum tty_wait { TTY_READY, TTY_WAIT, TTY_WAIT_MORE };
+/* What a read waits for. A pause (VTIME) begins with each byte that comes, or at once where VMIN is 0. */
+struct tty_wait {
+	uint64_t deadline_ns;
+	uint32_t ready; /* bytes there were at the last look */
+};
 
-static enum tty_wait tty_look_locked(uint64_t want, uint64_t *pause_ns)
+/* Whether a read is to return now. */
+static bool tty_look_locked(struct tty_wait *wait, uint64_t want)
 {
-	uint32_t enough = tty_enough_locked(want, pause_ns);
+	uint64_t pause_ns;
+	uint32_t enough = tty_enough_locked(want, &pause_ns);
 	bool eof;
 	uint32_t ready = line_ready(&tty.line, &eof);
 
-	if (ready >= enough && (ready != 0 || *pause_ns == 0))
-		return TTY_READY;
-	if (eof || tty.ended)
-		return TTY_READY;
-	return ready != 0 || enough == 0 ? TTY_WAIT_MORE : TTY_WAIT;
+	if (eof || tty.ended || (ready >= enough && (ready != 0 || pause_ns == 0)))
+		return true;
+	if (pause_ns != 0 && (ready != wait->ready || (enough == 0 && wait->deadline_ns == WAIT_FOREVER)))
+		wait->deadline_ns = time_ns() + pause_ns;
+	wait->ready = ready;
+	return false;
 }
 
-/* Waits until there is something to deliver. A pause (VTIME) begins with the first byte, or at once where VMIN is 0. */
+static bool tty_try_read(struct tty_wait *wait, struct io *io, bool time_is_up, int64_t *result)
+{
+	uint64_t signals;
+	bool ready;
+
+	spin_lock(&tty.lock, RANK_FILE);
+	signals = tty_pull_locked();
+	ready = tty_look_locked(wait, io->left) || time_is_up;
+	if (ready) {
+		*result = tty_deliver_locked(io);
+		signals |= tty_pull_locked();
+	}
+	spin_unlock(&tty.lock, RANK_FILE);
+	tty_signal(signals);
+	return ready;
+}
+
 static int tty_wait_readable(struct file *file, struct io *io, int64_t *result)
 {
+	struct tty_wait wait = { .deadline_ns = WAIT_FOREVER };
 	struct waiter waiter = { 0 };
-	uint64_t signals, pause_ns;
-	enum tty_wait look;
 	int error = 0;
 
-	do {
+	for (;;) {
 		wait_prepare(&tty.readers, &waiter);
-		spin_lock(&tty.lock, RANK_FILE);
-		signals = tty_pull_locked();
-		look = error == -ETIMEDOUT ? TTY_READY : tty_look_locked(io->left, &pause_ns);
-		if (look == TTY_READY)
-			*result = tty_deliver_locked(io);
-		signals |= look == TTY_READY ? tty_pull_locked() : 0;
-		spin_unlock(&tty.lock, RANK_FILE);
-		tty_signal(signals);
-		if (look == TTY_READY)
+		if (tty_try_read(&wait, io, error == -ETIMEDOUT, result)) {
 			error = 0;
-		else if ((file_flags(file) & O_NONBLOCK) != 0)
-			error = -EAGAIN;
-		else
-			error = wait_block(look == TTY_WAIT_MORE ? time_ns() + pause_ns : WAIT_FOREVER);
-	} while (look != TTY_READY && (error == 0 || error == -ETIMEDOUT));
+			break;
+		}
+		error = (file_flags(file) & O_NONBLOCK) != 0 ? -EAGAIN : wait_block(wait.deadline_ns);
+		if (error != 0 && error != -ETIMEDOUT)
+			break;
+	}
 	wait_finish(&tty.readers, &waiter);
 	return error;
 }
@@ -311,7 +326,9 @@ static int tty_stat(struct file *file, struct file_stat *out)
 		node_stat(file->node, out);
 		return 0;
 	}
-	*out = (struct file_stat){ .device = 2, .inode = 1, .mode = S_IFIFO | 0600U, .links = 1, .block_size = PAGE_SIZE };
+	*out = (struct file_stat){
+		.device = 2, .inode = 1, .mode = S_IFIFO | 0600U, .links = 1, .block_size = PAGE_SIZE
+	};
 	return 0;
 }
 
