@@ -214,15 +214,21 @@ struct program {
 	struct space *space;
 	struct elf_image image;
 	uint64_t sp;
+	char path[PROCESS_PATH_BYTES]; /* absolute, links followed: /proc/self/exe */
 };
 
 static int build(const char *path, struct arguments *from, struct program *out)
 {
 	struct object *object;
-	int error = file_open_exec(path, &object, NULL);
+	struct node *node;
+	int error = file_open_exec(path, &object, &node);
 
 	if (error != 0)
 		return error;
+	if (node_path(node, out->path, sizeof(out->path)) < 0)
+		strncpy(out->path, path, sizeof(out->path) - 1);
+	out->path[sizeof(out->path) - 1] = 0;
+	node_put(node);
 	error = space_create(&out->space);
 	if (error != 0) {
 		object_put(object);
@@ -239,14 +245,14 @@ static int build(const char *path, struct arguments *from, struct program *out)
 	return error;
 }
 
-static void set_names(struct process *process, struct thread *thread, const char *path)
+static void set_names(struct process *process, struct thread *thread, const char *path, const struct program *program)
 {
 	const char *slash = strrchr(path, '/');
 
 	strncpy(thread->name, slash == NULL ? path : slash + 1, sizeof(thread->name) - 1);
 	thread->name[sizeof(thread->name) - 1] = 0;
 	spin_lock(&process->lock, RANK_PROCESS);
-	strncpy(process->path, path, sizeof(process->path) - 1);
+	memcpy(process->path, program->path, sizeof(process->path));
 	spin_unlock(&process->lock, RANK_PROCESS);
 }
 
@@ -282,7 +288,7 @@ static void become(struct process *process, struct thread *thread, const struct 
 	signal_exec(process);
 	fdtable_exec(process->files);
 	set_space(process, program);
-	set_names(process, thread, path);
+	set_names(process, thread, path, program);
 	space_switch(program->space);
 	process_vfork_done(process);
 	space_put(old);
@@ -374,7 +380,7 @@ int exec_first(const char *path, char *const *argv, char *const *envp, const cha
 	if (error != 0)
 		return error;
 	set_space(process, &program);
-	set_names(process, thread, path);
+	set_names(process, thread, path, &program);
 	set_registers(thread, &program);
 	process_publish(process, thread, NULL, false);
 	sched_start(thread);

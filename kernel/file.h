@@ -188,7 +188,7 @@ void fdtable_close_range(struct fd_table *table, unsigned first, unsigned last, 
 int files_init(const void *initrd, uint64_t bytes) MUST_CHECK;
 
 /* For execve: the object of the executable regular file that path (a kernel string) names, with a reference; *node (where
- * node is not NULL) is the file in the tree, with a count: keep it as the process's exe. -ENOENT, -EACCES, -ELOOP, ... */
+ * node is not NULL) is the file in the tree, with a count: node_path tells /proc/self/exe. -ENOENT, -EACCES, -ELOOP, ... */
 int file_open_exec(const char *path, struct object **out, struct node **node) MUST_CHECK;
 
 /* For the machine's end, when no process is left: gives the pages of files back that only cache the initramfs, so that the
@@ -200,6 +200,8 @@ struct node *node_root(void); /* with a count: init's cwd */
  * change it at any time. The root for a thread of the kernel's own. */
 struct node *node_cwd(void);
 void node_get(struct node *node);
+/* Its absolute path: the length with the final 0, -ENOENT (it has no name any more), -ERANGE. */
+int64_t node_path(struct node *node, char *buffer, uint64_t bytes) MUST_CHECK;
 void node_put(struct node *node); /* NULL is allowed */
 
 #endif

@@ -46,7 +46,7 @@ struct process {
 	uint32_t umask;		/* the files' own [lock] */
 	uint64_t brk_start;	/* [lock]; page-aligned */
 	uint64_t brk;		/* [lock] */
-	char path[PROCESS_PATH_BYTES]; /* of the executable, as it was given to execve [lock] */
+	char path[PROCESS_PATH_BYTES]; /* of the executable: absolute, links followed [lock] */
 
 	struct list threads;	/* thread.link [lock] */
 	unsigned thread_count;	/* [lock] */

@@ -112,8 +112,6 @@ int node_object(struct node *node, bool for_writing, struct object **out) MUST_C
 /* For O_TRUNC: regular files alone. An object that nobody else has open or mapped is replaced, so its memory comes back. */
 int node_truncate(struct node *node) MUST_CHECK;
 void node_stat(struct node *node, struct file_stat *out);
-/* Bytes with the final 0, or -ENOENT (it has no name any more), -ERANGE. */
-int64_t node_path(struct node *node, char *buffer, uint64_t bytes) MUST_CHECK;
 
 /* ---- Walking paths: path.c. */
 
