@@ -183,8 +183,8 @@ void fdtable_close_range(struct fd_table *table, unsigned first, unsigned last, 
 
 /* ---- The tree, as kernel-core needs it. Before any of these: */
 
-/* Builds the file tree from the initramfs (NULL, 0: an empty one) and sets up the console's terminal. 0, or -EINVAL after one
- * clear line in the log that says what is wrong with the archive; -ENOMEM. Asks for the boot argument tty. */
+/* Builds the file tree from the initramfs (NULL, 0: an empty one) and sets up the console's terminal. 0 or -ENOMEM; boot_fail with one
+ * line that says what is wrong with the archive. Asks for the boot argument tty. */
 int files_init(const void *initrd, uint64_t bytes) MUST_CHECK;
 
 /* For execve: the object of the executable regular file that path (a kernel string) names, with a reference; *node (where

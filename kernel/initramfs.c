@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "firmware/log.h"
+#include "firmware/boot.h"
 #include "kernel/cpio.h"
 #include "kernel/tree.h"
 #include "lib/errno.h"
@@ -252,11 +252,11 @@ int initramfs_load(const void *bytes, uint64_t total)
 	cpio_init(&loader.cpio, bytes, total);
 	error = load_all(&loader);
 	if (error == -EINVAL && loader.cpio.problem != NULL)
-		klog("initramfs: %s (at byte %llu of %llu)", loader.problem, (unsigned long long)loader.cpio.entry_at,
-		     (unsigned long long)total);
-	else if (error == -EINVAL)
-		klog("initramfs: %s: \"%.255s\" (at byte %llu)", loader.problem, loader.entry.name,
-		     (unsigned long long)loader.cpio.entry_at);
+		boot_fail("initramfs: %s (at byte %llu of %llu)", loader.problem,
+			  (unsigned long long)loader.cpio.entry_at, (unsigned long long)total);
+	if (error == -EINVAL)
+		boot_fail("initramfs: %s: \"%.255s\" (at byte %llu)", loader.problem, loader.entry.name,
+			  (unsigned long long)loader.cpio.entry_at);
 	links_free(&loader);
 	return error;
 }

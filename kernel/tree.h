@@ -145,9 +145,10 @@ extern const struct file_ops path_ops;	    /* open.c: O_PATH */
 
 /* ---- What fills the tree. */
 
-int initramfs_load(const void *bytes, uint64_t total) MUST_CHECK; /* -EINVAL after one line in the log */
-int dev_init(void) MUST_CHECK;					  /* dev.c: /dev */
-int proc_init(void) MUST_CHECK;					  /* proc.c: /proc */
+int initramfs_load(const void *bytes, uint64_t total)
+	MUST_CHECK;		/* ends the machine with one line where the archive is bad */
+int dev_init(void) MUST_CHECK;	/* dev.c: /dev */
+int proc_init(void) MUST_CHECK; /* proc.c: /proc */
 /* The ops of a device node by its number; NULL: there is no such device. */
 const struct file_ops *dev_ops(uint64_t rdev);
 /* Makes directories as needed: "/a/b" and a file b of this node, unless it exists (then -EEXIST). */
