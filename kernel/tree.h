@@ -145,8 +145,8 @@ extern const struct file_ops path_ops;	    /* open.c: O_PATH */
 
 /* ---- What fills the tree. */
 
-int initramfs_load(const void *bytes, uint64_t total)
-	MUST_CHECK;		/* ends the machine with one line where the archive is bad */
+/* Ends the machine with one line where the archive is bad. 0 or -ENOMEM. */
+int initramfs_load(const void *bytes, uint64_t total) MUST_CHECK;
 int dev_init(void) MUST_CHECK;	/* dev.c: /dev */
 int proc_init(void) MUST_CHECK; /* proc.c: /proc */
 /* The ops of a device node by its number; NULL: there is no such device. */

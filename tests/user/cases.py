@@ -100,6 +100,8 @@ CASES = {
     "wait": {},
     "leftovers": {"harts": SMP},
     "pipes": {"harts": SMP, "emulation": ERRNO},
+    "files": {},
+    "file_race": {"harts": SMP},
     "exec": {"files": True, "emulation": NO_EXEC},
     "exec_storm": {"harts": SMP, "emulation": NO_EXEC},
     "threads": {"harts": SMP},
