@@ -179,14 +179,14 @@ user-tests: $(TEST_BIN)
 initramfs: $(O)/initramfs.cpio
 
 bench: all ## Run the benchmark on HARTS and MEM: a table, and build/results/bench.json
-	@scripts/bench --build $(O) --harts $(HARTS) --mem $(MEM) $(if $(ICOUNT),--icount) $(if $(FILTER),--filter '$(FILTER)')
+	@scripts/bench --build $(O) --kernel $(B)/Image --harts $(HARTS) --mem $(MEM) $(if $(ICOUNT),--icount) $(if $(FILTER),--filter '$(FILTER)')
 
 run: all ## An example: the benchmark's null system call, by scripts/corral
-	scripts/corral run --harts $(HARTS) --mem $(MEM) -- bench --benchmark_filter=null_syscall
+	scripts/corral run --build $(O) --kernel $(B)/Image --harts $(HARTS) --mem $(MEM) -- bench --benchmark_filter=null_syscall
 
 debug: ## Boot the debug kernel stopped, waiting for gdb on port 1234
 	$(Q)$(MAKE) MODE=debug all
-	scripts/corral run --harts $(HARTS) --mem $(MEM) --kernel $(O)/$(BOARD)-debug/Image --qemu-args '-s -S' -- bench
+	scripts/corral run --build $(O) --harts $(HARTS) --mem $(MEM) --kernel $(O)/$(BOARD)-debug/Image --qemu-args '-s -S' -- bench
 
 test: ## Run all tests; the last line counts them
 	@scripts/test --build $(O) unit kernel user system
