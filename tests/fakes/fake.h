@@ -66,6 +66,13 @@ void fake_tlb_flush(unsigned hart);
 pfn_t fake_hart_root(unsigned hart); /* what satp says; 0: the kernel's */
 uint16_t fake_hart_asid(unsigned hart);
 
+/* Called when a hart is about to ask others, before they know of it: what the machine looks like then. One thread only. */
+extern void (*fake_window)(void);
+/* Called in each turn of a loop that waits. */
+extern void (*fake_waiting)(void);
+/* In fake_window: one access by another hart, without its fault handler. */
+bool fake_access_on(unsigned hart, vaddr_t va, struct fake_op *op);
+
 struct fake_counts {
 	uint64_t fence_page, fence_asid, fence_all; /* by this hart, on itself */
 	uint64_t remote_calls, ipi_calls;	    /* by this hart */

@@ -31,6 +31,8 @@ static struct fake_hart {
 	struct fake_counts counts;
 } CACHE_ALIGNED harts[HW_MAX_HARTS];
 
+void (*fake_window)(void);
+void (*fake_waiting)(void);
 static struct fake_config machine;
 static _Thread_local unsigned entered = NO_HART;
 static _Thread_local bool serving;
@@ -251,6 +253,17 @@ void fake_hart_enter(unsigned hart)
 	serve();
 }
 
+bool fake_access_on(unsigned hart, vaddr_t va, struct fake_op *op)
+{
+	unsigned self = fake_hart_index;
+	bool done;
+
+	fake_hart_index = hart;
+	done = fake_access(va, op);
+	fake_hart_index = self;
+	return done;
+}
+
 static void serve_others(void)
 {
 	unsigned self = fake_hart_index;
@@ -268,6 +281,8 @@ static void serve_others(void)
 
 void hw_relax(void)
 {
+	if (fake_waiting != NULL)
+		fake_waiting();
 	serve();
 	if (!serving)
 		serve_others();
@@ -277,6 +292,8 @@ void hw_relax(void)
 
 void hw_send_ipi(uint64_t set)
 {
+	if (fake_window != NULL)
+		fake_window();
 	fake_jitter();
 	harts[fake_hart_index].counts.ipi_calls++;
 	for (unsigned i = 0; i < HW_MAX_HARTS; i++) {
@@ -341,7 +358,7 @@ void fake_jitter(void)
 		return;
 	if (fake_below(16) == 0)
 		fake_speculate(fake_hart_index);
-	if (fake_below(64) == 0)
+	if (fake_below(fake_direct_countdown != 0 ? 4 : 64) == 0)
 		sched_yield();
 }
 

@@ -358,6 +358,8 @@ void hw_fence_all(void)
 
 void hw_remote_fence(uint64_t harts, vaddr_t start, uint64_t bytes, uint16_t asid)
 {
+	if (fake_window != NULL)
+		fake_window();
 	fake_jitter();
 	fake_counts(hw_hart())->remote_calls++;
 	for (unsigned i = 0; i < hw_harts(); i++) {

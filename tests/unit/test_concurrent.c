@@ -310,6 +310,45 @@ static void forks_with_few_asids(void **state)
 	forks_lose_no_write(&few_asids);
 }
 
+/* ---- Two harts break the same pages again and again while a third reads: what it reads never goes back. */
+
+static _Atomic uint64_t last_write[2][2];
+
+static void break_and_read(unsigned hart)
+{
+	uint64_t value = 0;
+
+	for (unsigned step = 0; hart == 0 && step < unit_steps(50); step++) {
+		struct space *child;
+
+		MUST(space_fork(common, &child) == 0);
+		for (unsigned i = 0; i < 8; i++)
+			(void)must_load(slot_va((unsigned)fake_below(2), 0));
+		space_put(child);
+	}
+	while (hart != 0 && running == HARTS) {
+		unsigned page = (unsigned)fake_below(2), writer = (unsigned)fake_below(2);
+
+		if (hart == 3) {
+			uint64_t said = last_write[page][writer];
+
+			MUST(must_load(slot_va(page, 1 + writer)) >= said);
+			continue;
+		}
+		must_store(slot_va(page, hart), ++value);
+		last_write[page][hart - 1] = value;
+	}
+}
+
+static void no_reader_sees_an_old_page(void **state)
+{
+	(void)state;
+	start(&by_ipi);
+	(void)unit_map(common, BASE, 2, RW);
+	run(break_and_read);
+	end();
+}
+
 /* ---- One hart maps, tags, protects and unmaps; the others look: what they see is of now, or a fault. */
 
 static _Atomic uint64_t tag_low, tag_high; /* what a reader may find in a page: 0 or in [low, high] */
@@ -624,6 +663,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(forks_by_rfence),
 	UNIT_TEST(forks_without_asids),
 	UNIT_TEST(forks_with_few_asids),
+	UNIT_TEST(no_reader_sees_an_old_page),
 	UNIT_TEST(unmap_under_readers_by_ipi),
 	UNIT_TEST(unmap_under_readers_by_rfence),
 	UNIT_TEST(tables_go_under_walkers),

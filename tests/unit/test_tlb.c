@@ -1,6 +1,7 @@
 /* Shootdown: who is asked, who is not, ASIDs used again, spaces left and entered, both ways of asking. */
 #include "tests/unit/unit.h"
 
+#include "mm/hart.h"
 #include "mm/slab.h"
 
 #define RW (PERM_R | PERM_W)
@@ -284,6 +285,128 @@ static void breaking_copy_on_write_asks_who_reads(void **state)
 	end(space);
 }
 
+/* While a copy is announced and not everybody has fenced: nobody may write it yet, for somebody still reads the old page. */
+static bool window_seen;
+
+static void nobody_writes_yet(void)
+{
+	struct fake_op read = { .access = ACCESS_READ }, write = { .access = ACCESS_WRITE, .value = 99 };
+
+	window_seen = true;
+	fake_tlb_flush(2);
+	assert_false(fake_access_on(2, VADDR(AT), &write));
+	assert_true(fake_access_on(1, VADDR(AT), &read));
+	assert_int_equal(read.value, 1);
+}
+
+static void a_copy_is_read_only_until_all_have_fenced(bool rfence)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = 16, .rfence = rfence }), *child;
+
+	(void)unit_map(space, AT, 1, RW);
+	unit_store(VADDR(AT), 1);
+	assert_int_equal(space_fork(space, &child), 0);
+	for (unsigned h = 1; h < 3; h++) {
+		on_hart(h, space);
+		assert_int_equal(unit_load(VADDR(AT)), 1);
+	}
+	fake_hart_enter(0);
+	fake_window = nobody_writes_yet;
+	unit_store(VADDR(AT), 2);
+	fake_window = NULL;
+	assert_true(window_seen);
+	for (unsigned h = 1; h < 3; h++) {
+		fake_hart_enter(h);
+		assert_int_equal(unit_load(VADDR(AT)), 2);
+	}
+	fake_hart_enter(0);
+	unit_drop(child);
+	end(space);
+}
+
+static void a_copy_is_read_only_at_first_by_ipi(void **state)
+{
+	(void)state;
+	a_copy_is_read_only_until_all_have_fenced(false);
+}
+
+static void a_copy_is_read_only_at_first_by_rfence(void **state)
+{
+	(void)state;
+	a_copy_is_read_only_until_all_have_fenced(true);
+}
+
+/* While an unmap is announced: the page is not reachable afresh, and its frame is still what the stale entries name. */
+static pfn_t window_frame;
+
+static void not_freed_yet(void)
+{
+	struct fake_op op = { .access = ACCESS_READ };
+
+	window_seen = true;
+	assert_int_equal(frame_of(window_frame)->kind, FRAME_ANON);
+	assert_true(fake_access_on(1, VADDR(AT), &op)); /* from its TLB: the fake checks that the frame lives */
+	fake_tlb_flush(2);
+	assert_false(fake_access_on(2, VADDR(AT), &op));
+}
+
+static void nothing_is_freed_before_all_have_fenced(void **state)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = 16 });
+
+	(void)state;
+	for (unsigned way = 0; way < 4; way++) {
+		(void)unit_map(space, AT, way == 3 ? 1024 : 1, RW);
+		for (unsigned h = 0; h < 3; h++) {
+			on_hart(h, space);
+			unit_store(VADDR(AT), 1);
+		}
+		fake_hart_enter(0);
+		window_frame = pte_pfn(unit_entry(space, VADDR(AT), NULL));
+		window_seen = false;
+		fake_window = not_freed_yet;
+		if (way == 0 || way == 3)
+			assert_int_equal(space_unmap(space, VADDR(AT), PAGES(way == 3 ? 1024 : 1)), 0);
+		else if (way == 1)
+			assert_int_equal(space_discard(space, VADDR(AT), PAGE_SIZE), 0);
+		else
+			(void)unit_map(space, AT, 1, PERM_R);
+		fake_window = NULL;
+		assert_true(window_seen);
+		assert_int_equal(frame_of(window_frame)->kind, FRAME_FREE);
+	}
+	end(space);
+}
+
+/* A hart in the middle of a walk by software: a table that was unlinked is not freed before it has left that walk. */
+static unsigned turns;
+
+static void leave_the_walk_late(void)
+{
+	assert_int_equal(frame_of(window_frame)->kind, FRAME_TABLE);
+	if (++turns == 3)
+		atomic_fetch_add(&mm_harts[3].epoch, 1);
+}
+
+static void tables_outlive_walks(void **state)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = 16 });
+	pfn_t upper;
+
+	(void)state;
+	(void)unit_map(space, UINT64_C(0x40000000), 512, RW);
+	unit_store(VADDR(0x40000000), 1);
+	upper = pte_pfn(pte_load(pt_slot(space->root, 1)));
+	window_frame = pte_pfn(pte_load(pt_slot(upper, 0)));
+	atomic_fetch_add(&mm_harts[3].epoch, 1); /* hart 3 walks, and may be reading that very table */
+	fake_waiting = leave_the_walk_late;
+	assert_int_equal(space_unmap(space, VADDR(0x40000000), PAGES(512)), 0);
+	fake_waiting = NULL;
+	assert_int_equal(turns, 3);
+	assert_int_equal(frame_of(window_frame)->kind, FRAME_FREE);
+	end(space);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(only_this_hart_asks_nobody),
 	UNIT_TEST(only_harts_that_may_hold_it_by_ipi),
@@ -295,6 +418,10 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(whole_tables_go_on_every_level),
 	UNIT_TEST(whole_tables_go_on_every_level_by_rfence),
 	UNIT_TEST(a_request_waits_its_turn),
+	UNIT_TEST(a_copy_is_read_only_at_first_by_ipi),
+	UNIT_TEST(a_copy_is_read_only_at_first_by_rfence),
+	UNIT_TEST(nothing_is_freed_before_all_have_fenced),
+	UNIT_TEST(tables_outlive_walks),
 	UNIT_TEST(switching_to_none),
 	UNIT_TEST(breaking_copy_on_write_asks_who_reads),
 };
