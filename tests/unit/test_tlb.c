@@ -394,13 +394,13 @@ static void tables_outlive_walks(void **state)
 	pfn_t upper;
 
 	(void)state;
-	(void)unit_map(space, UINT64_C(0x40000000), 512, RW);
+	(void)unit_map(space, UINT64_C(0x40000000), 1024, RW);
 	unit_store(VADDR(0x40000000), 1);
 	upper = pte_pfn(pte_load(pt_slot(space->root, 1)));
 	window_frame = pte_pfn(pte_load(pt_slot(upper, 0)));
 	atomic_fetch_add(&mm_harts[3].epoch, 1); /* hart 3 walks, and may be reading that very table */
 	fake_waiting = leave_the_walk_late;
-	assert_int_equal(space_unmap(space, VADDR(0x40000000), PAGES(512)), 0);
+	assert_int_equal(space_unmap(space, VADDR(0x40000000), PAGES(1024)), 0);
 	fake_waiting = NULL;
 	assert_int_equal(turns, 3);
 	assert_int_equal(frame_of(window_frame)->kind, FRAME_FREE);
