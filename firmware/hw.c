@@ -37,6 +37,9 @@ unsigned hw_asid_bits_probe(void)
 	return (unsigned)__builtin_popcountl(got);
 }
 
+#define RELAX_CALLS  2048U
+#define RELAX_NAP_NS UINT64_C(50000)
+
 static bool ids_are_dense(void)
 {
 	for (unsigned i = 0; i < hw_harts(); i++)
@@ -53,13 +56,36 @@ void hw_init(void)
 	hw.id_offset = hart_get(0)->id;
 }
 
+/*
+ * Under an emulator, or a hypervisor, the hart that we wait for may be waiting for the host's processor that we burn: every
+ * so often sleep a moment instead, until an interrupt is pending. On real harts, which wait for microseconds, that comes
+ * about once in a hundred waits.
+ */
+static void nap(struct hart *hart)
+{
+	uint64_t armed = hart->timer;
+	uint64_t until = time_ticks() + ns_to_ticks(RELAX_NAP_NS);
+
+	if ((csr_read(sie) & (IP_TIMER | IP_SOFTWARE)) != (IP_TIMER | IP_SOFTWARE))
+		return;
+	if (until < armed)
+		timer_set(until);
+	hart_wait_for_interrupt();
+	if (until < armed)
+		timer_set(armed);
+}
+
 void hw_relax(void)
 {
+	struct hart *hart = this_hart();
+
 	/* A request of another hart is an S-mode software interrupt, which stays pending while interrupts are off. */
 	if (UNLIKELY((csr_read(sip) & IP_SOFTWARE) != 0))
 		hart_serve_ipi();
 	/* pause (Zihintpause), a hint that every hart has */
 	__asm__ volatile(".word 0x0100000f" : : : "memory");
+	if (UNLIKELY(++hart->relaxed % RELAX_CALLS == 0))
+		nap(hart);
 }
 
 void hw_fence_all(void)

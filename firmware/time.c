@@ -5,6 +5,7 @@
 #include "firmware/time.h"
 
 #include "firmware/csr.h"
+#include "firmware/hart.h"
 #include "firmware/sbi.h"
 #include "firmware/trap.h"
 
@@ -69,6 +70,7 @@ uint64_t ns_to_ticks(uint64_t ns)
 
 void timer_set(uint64_t ticks)
 {
+	this_hart()->timer = ticks;
 	if (timing.sstc)
 		csr_write(0x14d, ticks);
 	else
