@@ -32,12 +32,12 @@ int64_t sys_sched_setaffinity(const uint64_t *a)
 	if (user_read(current_space(), &mask, VADDR(a[2]), MIN(a[1], sizeof(mask))) != 0)
 		return -EFAULT;
 	mask &= sched_harts();
-	if (mask == 0)
-		return -EINVAL;
 	tree_lock();
 	thread = find(a[0]);
 	if (thread == NULL)
 		result = -ESRCH;
+	else if (mask == 0)
+		result = -EINVAL;
 	else
 		sched_set_affinity(thread, mask);
 	tree_unlock();
