@@ -1,4 +1,4 @@
-/* Starts the files: the tree, what the kernel puts into it, the console's terminal. Once, at boot. */
+/* Starts the files: the tree, what the kernel puts into it, the console's terminal, the first program's descriptors. */
 #include <string.h>
 
 #include "firmware/boot.h"
@@ -30,4 +30,41 @@ int files_init(const void *initrd, uint64_t bytes)
 		error = proc_init();
 	tty_init(wants_terminal());
 	return error;
+}
+
+/* A terminal is /dev/console; what stands for a pipe has no name. */
+static int install_console(struct fd_table *table, unsigned flags, bool err, struct node *node)
+{
+	struct file *file;
+	int error;
+
+	if (node != NULL)
+		node_get(node);
+	error = tty_open(flags, err, node, &file);
+	if (error != 0) {
+		node_put(node);
+		return error;
+	}
+	error = fdtable_install(table, file, false, 0);
+	if (error < 0)
+		file_put(file);
+	return error;
+}
+
+int fdtable_open_console(struct fd_table *table)
+{
+	bool terminal = tty_is_terminal();
+	struct node *root = node_root();
+	struct node *node = NULL;
+	int error = terminal ? path_lookup(root, "/dev/console", WALK_FOLLOW, &node) : 0;
+
+	if (error == 0)
+		error = install_console(table, terminal ? O_RDWR : O_RDONLY, false, node);
+	if (error >= 0)
+		error = install_console(table, terminal ? O_RDWR : O_WRONLY, false, node);
+	if (error >= 0)
+		error = install_console(table, terminal ? O_RDWR : O_WRONLY, true, node);
+	node_put(node);
+	node_put(root);
+	return error < 0 ? error : 0;
 }

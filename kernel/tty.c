@@ -28,23 +28,6 @@
 #define TYPED	     64U
 #define NS_PER_TENTH UINT64_C(100000000)
 
-#define TCGETS	   0x5401U
-#define TCSETS	   0x5402U
-#define TCSETSW	   0x5403U
-#define TCSETSF	   0x5404U
-#define TCSBRK	   0x5409U
-#define TCXONC	   0x540AU
-#define TCFLSH	   0x540BU
-#define TIOCSCTTY  0x540EU
-#define TIOCGPGRP  0x540FU
-#define TIOCSPGRP  0x5410U
-#define TIOCOUTQ   0x5411U
-#define TIOCGWINSZ 0x5413U
-#define TIOCSWINSZ 0x5414U
-#define TIOCINQ	   0x541BU
-#define TIOCNOTTY  0x5422U
-#define TIOCGSID   0x5429U
-
 struct winsize {
 	uint16_t rows, columns, x, y;
 };
@@ -496,40 +479,12 @@ void tty_init(bool terminal)
 	console_set_callbacks(tty_readable, tty_writable);
 }
 
-/* One of the first program's descriptors. A terminal is /dev/console; what stands for a pipe has no name. */
-static int tty_install(struct fd_table *table, unsigned flags, void *data, struct node *node)
+bool tty_is_terminal(void)
 {
-	struct file *file;
-	int error;
-
-	if (node != NULL)
-		node_get(node);
-	error = file_create(&tty_ops, flags | O_LARGEFILE, node, data, &file);
-	if (error != 0) {
-		node_put(node);
-		return error;
-	}
-	error = fdtable_install(table, file, false, 0);
-	if (error < 0)
-		file_put(file);
-	return error;
+	return tty.terminal;
 }
 
-int fdtable_open_console(struct fd_table *table)
+int tty_open(unsigned flags, bool err, struct node *node, struct file **out)
 {
-	struct node *root = node_root();
-	struct node *node = NULL;
-	unsigned in = tty.terminal ? O_RDWR : O_RDONLY;
-	unsigned out = tty.terminal ? O_RDWR : O_WRONLY;
-	int error = tty.terminal ? path_lookup(root, "/dev/console", WALK_FOLLOW, &node) : 0;
-
-	if (error == 0)
-		error = tty_install(table, in, NULL, node);
-	if (error >= 0)
-		error = tty_install(table, out, NULL, node);
-	if (error >= 0)
-		error = tty_install(table, out, &tty_err_channel, node);
-	node_put(node);
-	node_put(root);
-	return error < 0 ? error : 0;
+	return file_create(&tty_ops, flags | O_LARGEFILE, node, err ? &tty_err_channel : NULL, out);
 }

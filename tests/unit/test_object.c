@@ -147,8 +147,48 @@ static void no_memory(void **state)
 	unit_audit();
 }
 
+/* What is cut off is gone: zeros when it grows again, also where it came from the source and was never touched. */
+static void resizing(void **state)
+{
+	static unsigned char source[PAGES(20)];
+	struct object *object;
+	uint64_t bytes = sizeof(source);
+
+	(void)state;
+	fake_start(&machine);
+	(void)unit_seed();
+	for (size_t i = 0; i < sizeof(source); i++)
+		flat[i] = source[i] = (unsigned char)fake_random();
+	assert_int_equal(object_create(bytes, source, bytes, &object), 0);
+	assert_true(object_is_sole(object));
+	for (unsigned step = 0; step < unit_steps(1000); step++) {
+		uint64_t offset = fake_below(BYTES);
+		uint64_t n = fake_below(9000);
+		uint64_t expect;
+
+		if (fake_below(3) == 0) {
+			uint64_t to = fake_below(4) == 0 ? fake_below(BYTES) : bytes - fake_below(MIN(bytes, 5000) + 1);
+
+			assert_int_equal(object_resize(object, to), 0);
+			if (to > bytes)
+				memset(flat + bytes, 0, to - bytes);
+			bytes = to;
+			assert_int_equal(object_bytes(object), bytes);
+		}
+		expect = offset >= bytes ? 0 : MIN(n, bytes - offset);
+		assert_int_equal(object_read(object, offset, buffer, n), expect);
+		assert_memory_equal(buffer, flat + offset, expect);
+		memset(buffer, (int)step, n);
+		assert_int_equal(object_write(object, offset, buffer, n), expect);
+		memset(flat + offset, (int)step, expect);
+	}
+	object_put(object);
+	unit_audit();
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(random_io),
+	UNIT_TEST(resizing),
 	UNIT_TEST(frames_are_counted),
 	UNIT_TEST(sparse_and_large),
 	UNIT_TEST(no_memory),
