@@ -77,6 +77,7 @@ int main(void)
 	child_wait(pid);
 	CPU_ZERO(&none);
 	CHECK_ERR(sched_setaffinity(0, sizeof(none), &none), EINVAL);
+	CPU_SET(list[0], &none);
 	CHECK_ERR(sched_setaffinity(999999, sizeof(none), &none), ESRCH);
 	CHECK_ERR(syscall(SYS_sched_getaffinity, 0, 1, &none), EINVAL);
 	return pass();

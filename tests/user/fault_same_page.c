@@ -1,7 +1,7 @@
 /* Many threads touch the same untouched pages at the same moment: one frame each, every write kept. */
 #include "check.h"
 
-enum { THREADS = 6, PAGES = 256, ROUNDS = 12 };
+enum { THREADS = 6, PAGES = 64, ROUNDS = 8 };
 
 static uint32_t *area;
 static pthread_barrier_t barrier;

@@ -5,7 +5,7 @@
  */
 #include "check.h"
 
-enum { THREADS = 3, ROUNDS = 250, SPAN_PAGES = 600 };
+enum { THREADS = 3, ROUNDS = 80, SPAN_PAGES = 600 };
 
 static char *base;
 static atomic_bool stop;
