@@ -25,6 +25,7 @@
 #include "kernel/sched.h"
 #include "kernel/sys.h"
 #include "kernel/syscall.h"
+#include "kernel/trap.h"
 #include "kernel/wait.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
@@ -98,6 +99,7 @@ static int fault_in(struct space *space, vaddr_t va, enum access access)
 	case FAULT_OK:
 		return 0;
 	case FAULT_OOM:
+		trap_starved(space, va);
 		return -ENOMEM;
 	default:
 		return -EFAULT;

@@ -22,6 +22,7 @@
 #include "kernel/sched.h"
 #include "kernel/signal.h"
 #include "kernel/syscall.h"
+#include "kernel/trap.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
 #include "mm/slab.h"
@@ -215,6 +216,31 @@ static unsigned exit_status(int status)
 	return signo != 0 ? 128 + signo : (unsigned)status >> 8 & 0xff;
 }
 
+#ifdef CORRAL_KERNEL_TESTS
+int kernel_tests_run(void); /* tests/kernel: in place of the first program */
+#else
+static int kernel_tests_run(void)
+{
+	return -ENOSYS;
+}
+#endif
+
+/* Runs the first program, or the suites in a kernel that has them; the status for whoever started the machine. */
+static unsigned run(const struct boot_info *info, const struct options *options, uint64_t free_before)
+{
+	int tests = kernel_tests_run();
+	unsigned status;
+
+	if (tests >= 0)
+		return (unsigned)tests;
+	start_first(info, options->init);
+	status = exit_status(process_wait_first());
+	process_end_all();
+	if (options->audit && !audit(free_before))
+		status = STATUS_MACHINE_FAILED;
+	return status;
+}
+
 void kernel_main(const struct boot_info *info)
 {
 	struct options options;
@@ -225,6 +251,7 @@ void kernel_main(const struct boot_info *info)
 	options = read_options();
 	coremap_init(info->ram, info->ram_count, info->reserved, info->reserved_count);
 	mm_init(options.tlb_ipi);
+	trap_user_init();
 	sched_init();
 	process_init();
 	futex_init();
@@ -240,11 +267,7 @@ void kernel_main(const struct boot_info *info)
 	make_environment();
 	harts_start(sched_hart_main);
 	free_before = settled_free_frames();
-	start_first(info, options.init);
-	status = exit_status(process_wait_first());
-	process_end_all();
-	if (options.audit && !audit(free_before))
-		status = STATUS_MACHINE_FAILED;
+	status = run(info, &options, free_before);
 	console_mark_exit(status);
 	console_flush();
 	machine_power_off(status);

@@ -501,6 +501,29 @@ int thread_create(struct thread **out)
 	return 0;
 }
 
+/* One of the kernel's own: its trap frame, which user mode never sees, holds what it calls. */
+static void kernel_thread_entry(void *unused)
+{
+	struct trap_frame *frame = thread_frame(current_thread());
+
+	(void)unused;
+	finish_switch();
+	((void (*)(void *))frame->a0)((void *)frame->a1);
+	sched_exit();
+}
+
+int thread_create_kernel(void (*fn)(void *), void *arg, struct thread **out)
+{
+	int error = thread_create(out);
+
+	if (error != 0)
+		return error;
+	thread_frame(*out)->a0 = (uint64_t)fn;
+	thread_frame(*out)->a1 = (uint64_t)arg;
+	(*out)->saved_sp = context_init((uint64_t)thread_frame(*out), kernel_thread_entry, NULL);
+	return 0;
+}
+
 void thread_destroy(struct thread *thread)
 {
 	free_thread(thread);

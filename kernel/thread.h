@@ -24,6 +24,7 @@ struct process;
 #define WORK_RESCHED 4U	 /* its time slice is over */
 #define WORK_SLICE   8U	 /* others wait for this hart: the slice must be timed */
 #define WORK_QUIESCE 16U /* quiesce.c wants this hart to stand still */
+#define WORK_STARVED 32U /* the kernel found no memory for a page of the program's: the process must end */
 
 #define THREAD_STACK_ORDER 2
 #define THREAD_STACK_BYTES (PAGE_SIZE << THREAD_STACK_ORDER)
@@ -35,6 +36,7 @@ struct thread {
 	uint32_t tid;
 	struct process *process; /* NULL: a thread of the kernel's own (idle, main) */
 	uint64_t faults;	 /* page faults taken; written by the thread */
+	uint64_t starved;	 /* WORK_STARVED: the address */
 
 	/* Scheduling: sched.c. */
 	uint64_t saved_sp;	   /* while it does not run */
@@ -93,6 +95,8 @@ static inline struct trap_frame *thread_frame(const struct thread *thread)
 
 /* A thread that will start in user mode with the frame that the caller then fills; not yet runnable. 0 or -ENOMEM. */
 int thread_create(struct thread **out) MUST_CHECK;
+/* A thread of the kernel's own, which calls fn(arg) and ends; it must not stay long without hw_relax or blocking. */
+int thread_create_kernel(void (*fn)(void *), void *arg, struct thread **out) MUST_CHECK;
 /* For one that never ran. */
 void thread_destroy(struct thread *thread);
 

@@ -24,6 +24,33 @@ static void clear_work(struct thread *thread, uint32_t bits)
 	atomic_fetch_and_explicit(&thread->work, ~bits, memory_order_acquire);
 }
 
+static void out_of_memory(struct thread *thread, uint64_t address)
+{
+	struct process *process = thread->process;
+
+	klog("out of memory: %s (process %u) wanted the page at %#lx and is killed", thread->name, process->pid,
+	     (unsigned long)address);
+	spin_lock(&process->lock, RANK_PROCESS);
+	process_end_locked(process, SIGKILL);
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+/* Memory of another space (a new program's, a child's) is the call's to answer for: it fails with ENOMEM. */
+void trap_starved(struct space *space, vaddr_t va)
+{
+	struct thread *thread = current_thread();
+
+	if (thread->process == NULL || thread->process->space != space)
+		return;
+	thread->starved = va.v;
+	atomic_fetch_or_explicit(&thread->work, WORK_STARVED, memory_order_relaxed);
+}
+
+void trap_user_init(void)
+{
+	user_set_starved(trap_starved);
+}
+
 static __attribute__((noinline)) void trap_work(struct trap_frame *frame)
 {
 	struct thread *thread = current_thread();
@@ -33,6 +60,11 @@ static __attribute__((noinline)) void trap_work(struct trap_frame *frame)
 	while ((work = atomic_load_explicit(&thread->work, memory_order_acquire)) != 0) {
 		if ((work & WORK_KILL) != 0)
 			thread_exit();
+		if ((work & WORK_STARVED) != 0) {
+			clear_work(thread, WORK_STARVED);
+			out_of_memory(thread, thread->starved);
+			continue;
+		}
 		if ((work & WORK_QUIESCE) != 0) {
 			clear_work(thread, WORK_QUIESCE);
 			quiesce_stand();
@@ -44,17 +76,6 @@ static __attribute__((noinline)) void trap_work(struct trap_frame *frame)
 		if ((work & WORK_SIGNAL) != 0)
 			signal_deliver(frame, frame->scause == CAUSE_ECALL_U);
 	}
-}
-
-static void out_of_memory(struct thread *thread, uint64_t address)
-{
-	struct process *process = thread->process;
-
-	klog("out of memory: %s (process %u) wanted the page at %#lx and is killed", thread->name, process->pid,
-	     (unsigned long)address);
-	spin_lock(&process->lock, RANK_PROCESS);
-	process_end_locked(process, SIGKILL);
-	spin_unlock(&process->lock, RANK_PROCESS);
 }
 
 static __attribute__((noinline, cold)) void bad_access(struct thread *thread, enum fault fault, uint64_t address)

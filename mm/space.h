@@ -110,6 +110,8 @@ enum fault space_fault(struct space *space, vaddr_t va, enum access access) MUST
 
 /* ---- The kernel's own access to user memory: user.c. Through the page tables and the direct map, never through the
  * program's translations; faults like the program's own. Any address, any length. 0, -EFAULT, or -ENOMEM. */
+/* Whoever ends programs for want of memory is told, with whatever locks the caller holds, when one of these says -ENOMEM. */
+void user_set_starved(void (*handler)(struct space *space, vaddr_t va));
 int user_read(struct space *space, void *dst, vaddr_t src, uint64_t n) MUST_CHECK;
 int user_write(struct space *space, vaddr_t dst, const void *src, uint64_t n) MUST_CHECK;
 int user_clear(struct space *space, vaddr_t dst, uint64_t n) MUST_CHECK;

@@ -13,6 +13,13 @@
 #include "mm/object.h"
 #include "mm/walk.h"
 
+static void (*starved)(struct space *space, vaddr_t va); /* set once, before programs run */
+
+void user_set_starved(void (*handler)(struct space *space, vaddr_t va))
+{
+	starved = handler;
+}
+
 static int fault_errno(enum fault fault)
 {
 	return fault == FAULT_OK ? 0 : fault == FAULT_OOM ? -ENOMEM : -EFAULT;
@@ -47,6 +54,8 @@ static int get_page(struct space *space, vaddr_t va, enum access access, pfn_t *
 	while ((*out = lock_page(space, va, access, table)) == NULL) {
 		int err = fault_errno(space_fault(space, va, access));
 
+		if (err == -ENOMEM && starved != NULL)
+			starved(space, va);
 		if (err != 0)
 			return err;
 	}
