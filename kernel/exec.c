@@ -214,24 +214,24 @@ struct program {
 	struct space *space;
 	struct elf_image image;
 	uint64_t sp;
+	struct file *exe;
 	char path[PROCESS_PATH_BYTES]; /* absolute, links followed: /proc/self/exe */
 };
 
 static int build(const char *path, struct arguments *from, struct program *out)
 {
 	struct object *object;
-	struct node *node;
-	int error = file_open_exec(path, &object, &node);
+	int error = file_open_exec(path, &object, &out->exe);
 
 	if (error != 0)
 		return error;
-	if (node_path(node, out->path, sizeof(out->path)) < 0)
+	if (node_path(out->exe->node, out->path, sizeof(out->path)) < 0)
 		strncpy(out->path, path, sizeof(out->path) - 1);
 	out->path[sizeof(out->path) - 1] = 0;
-	node_put(node);
 	error = space_create(&out->space);
 	if (error != 0) {
 		object_put(object);
+		file_put(out->exe);
 		return error;
 	}
 	error = elf_load(out->space, object, &out->image);
@@ -240,8 +240,10 @@ static int build(const char *path, struct arguments *from, struct program *out)
 	if (error == 0)
 		error = make_stack(out->space, from, &out->image, &out->sp);
 	object_put(object);
-	if (error != 0)
+	if (error != 0) {
 		space_put(out->space);
+		file_put(out->exe);
+	}
 	return error;
 }
 
@@ -280,6 +282,7 @@ static void set_space(struct process *process, const struct program *program)
 static void become(struct process *process, struct thread *thread, const struct program *program, const char *path)
 {
 	struct space *old = process->space;
+	struct file *old_exe = process->exe;
 
 	thread->robust_list = 0;
 	thread->clear_child_tid = 0;
@@ -288,10 +291,12 @@ static void become(struct process *process, struct thread *thread, const struct 
 	signal_exec(process);
 	fdtable_exec(process->files);
 	set_space(process, program);
+	process->exe = program->exe;
 	set_names(process, thread, path, program);
 	space_switch(program->space);
 	process_vfork_done(process);
 	space_put(old);
+	file_put(old_exe);
 	set_registers(thread, program);
 	sched_fp_load(thread);
 }
@@ -327,6 +332,7 @@ static int64_t exec(const char *path, const uint64_t *a)
 		error = unshare_files(process);
 	if (error != 0) {
 		space_put(program.space);
+		file_put(program.exe);
 		return error;
 	}
 	become(process, current_thread(), &program, path);
@@ -380,6 +386,7 @@ int exec_first(const char *path, char *const *argv, char *const *envp, const cha
 	if (error != 0)
 		return error;
 	set_space(process, &program);
+	process->exe = program.exe;
 	set_names(process, thread, path, &program);
 	set_registers(thread, &program);
 	process_publish(process, thread, NULL, false);

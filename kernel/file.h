@@ -187,9 +187,10 @@ void fdtable_close_range(struct fd_table *table, unsigned first, unsigned last, 
  * line that says what is wrong with the archive. Asks for the boot argument tty. */
 int files_init(const void *initrd, uint64_t bytes) MUST_CHECK;
 
-/* For execve: the object of the executable regular file that path (a kernel string) names, with a reference; *node (where
- * node is not NULL) is the file in the tree, with a count: node_path tells /proc/self/exe. -ENOENT, -EACCES, -ELOOP, ... */
-int file_open_exec(const char *path, struct object **out, struct node **node) MUST_CHECK;
+/* For execve: the object of the executable regular file that path (a kernel string) names, with a reference; and an open file
+ * that stands for its being run: as long as it is held, opening for writing is -ETXTBSY. exe->node is its place in the tree.
+ * -ENOENT, -EACCES, -ELOOP, -ETXTBSY: it is open for writing, ... */
+int file_open_exec(const char *path, struct object **out, struct file **exe) MUST_CHECK;
 
 /* For the machine's end, when no process is left: gives the pages of files back that only cache the initramfs, so that the
  * free count can be what it was before the first process. */

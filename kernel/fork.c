@@ -130,6 +130,8 @@ static int make_process(const struct request *request, struct process **out)
 	spin_lock(&parent->lock, RANK_PROCESS);
 	child->cwd = parent->cwd;
 	node_get(child->cwd);
+	child->exe = parent->exe;
+	file_hold(child->exe);
 	spin_unlock(&parent->lock, RANK_PROCESS);
 	signal_fork(child, parent);
 	if ((request->flags & CLONE_CLEAR_SIGHAND) != 0)

@@ -33,19 +33,21 @@ struct node *node_cwd(void)
 
 static int node_open_regular(struct node *node, unsigned flags, struct file **out)
 {
-	bool for_writing = (flags & O_ACCMODE) != O_RDONLY;
+	enum node_use use = (flags & O_ACCMODE) != O_RDONLY ? NODE_WRITE : NODE_READ;
 	struct object *object;
 	int error = 0;
 
 	if ((flags & O_TRUNC) != 0)
 		error = node_truncate(node);
 	if (error == 0)
-		error = node_object(node, for_writing, &object);
+		error = node_object(node, use, &object);
 	if (error != 0)
 		return error;
 	error = file_create(&regular_ops, flags, node, object, out);
-	if (error != 0)
+	if (error != 0) {
+		node_done(node, use);
 		object_put(object);
+	}
 	return error;
 }
 
@@ -165,26 +167,42 @@ int path_open(struct node *from, const char *path, unsigned flags, unsigned mode
 	return error;
 }
 
-static int node_object_exec(struct node *node, struct object **out)
+static void exec_release(struct file *file)
 {
-	if (!node_is(node, S_IFREG) || node->ops != NULL || (node->mode & MODE_EXECUTABLE) == 0)
-		return -EACCES;
-	return node_object(node, false, out);
+	node_done(file->node, NODE_RUN);
 }
 
-int file_open_exec(const char *path, struct object **out, struct node **node)
+static const struct file_ops exec_ops = { .release = exec_release };
+
+/* Takes over the caller's count of node when it succeeds. */
+static int node_open_exec(struct node *node, struct object **out, struct file **exe)
+{
+	int error;
+
+	if (!node_is(node, S_IFREG) || node->ops != NULL || (node->mode & MODE_EXECUTABLE) == 0)
+		return -EACCES;
+	error = node_object(node, NODE_RUN, out);
+	if (error != 0)
+		return error;
+	error = file_create(&exec_ops, O_PATH, node, NULL, exe);
+	if (error != 0) {
+		node_done(node, NODE_RUN);
+		object_put(*out);
+	}
+	return error;
+}
+
+int file_open_exec(const char *path, struct object **out, struct file **exe)
 {
 	struct node *cwd = node_cwd();
-	struct node *found;
-	int error = path_lookup(cwd, path, WALK_FOLLOW, &found);
+	struct node *node;
+	int error = path_lookup(cwd, path, WALK_FOLLOW, &node);
 
 	node_put(cwd);
 	if (error != 0)
 		return error;
-	error = node_object_exec(found, out);
-	if (error == 0 && node != NULL)
-		*node = found;
-	else
-		node_put(found);
+	error = node_open_exec(node, out, exe);
+	if (error != 0)
+		node_put(node);
 	return error;
 }

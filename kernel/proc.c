@@ -113,9 +113,11 @@ static const char *self_exe(void)
 	return process == NULL || process->path[0] == 0 ? NULL : process->path;
 }
 
-/* What Linux writes behind the numbers, as far as it can be known here: brk's range, and the stack's. */
+/* What Linux writes behind the numbers, as far as it can be known here: the executable, and brk's range. */
 static const char *region_name(const struct process *process, const struct space_region *region)
 {
+	if (region->mapping->object != NULL && region->mapping->object == process->exe->node->regular.object)
+		return process->path;
 	if (region->start.v >= process->brk_start && region->start.v < process->brk)
 		return "[heap]";
 	return "";

@@ -444,20 +444,25 @@ static void release_resources(struct process *process)
 {
 	struct space *space;
 	struct fd_table *files;
+	struct file *exe;
 	struct node *cwd;
 
 	spin_lock(&process->lock, RANK_PROCESS);
 	space = process->space;
+	exe = process->exe;
 	files = process->files;
 	cwd = process->cwd;
 	process->space = NULL;
 	process->files = NULL;
 	process->cwd = NULL;
+	process->exe = NULL;
 	process->ending = true;
 	spin_unlock(&process->lock, RANK_PROCESS);
 	space_put(space);
 	fdtable_put(files);
 	node_put(cwd);
+	if (exe != NULL)
+		file_put(exe);
 	sigpending_clear(&process->pending);
 }
 

@@ -16,6 +16,7 @@
 #include "mm/space.h"
 
 struct fd_table;
+struct file;
 struct node;
 
 #define PROCESS_PATH_BYTES 256
@@ -43,6 +44,7 @@ struct process {
 	struct fd_table *files; /* [own]; NULL once it has ended */
 	bool files_shared;	/* with another process (CLONE_FILES): execve makes a copy first [own] */
 	struct node *cwd;	/* the files' own; one reference [lock] */
+	struct file *exe;	/* its executable, which nobody can write to meanwhile; one count [own] */
 	uint32_t umask;		/* the files' own [lock] */
 	uint64_t brk_start;	/* [lock]; page-aligned */
 	uint64_t brk;		/* [lock] */

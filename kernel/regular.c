@@ -36,19 +36,43 @@ static int node_object_locked(struct node *node)
 	return object_create(regular->bytes, regular->source, regular->bytes, &regular->object);
 }
 
-int node_object(struct node *node, bool for_writing, struct object **out)
+static int node_use_locked(struct node_regular *regular, enum node_use use)
+{
+	if ((use == NODE_WRITE && regular->runs != 0) || (use == NODE_RUN && regular->writers != 0))
+		return -ETXTBSY;
+	if (use == NODE_WRITE) {
+		regular->writers++;
+		regular->changed = true;
+	}
+	if (use == NODE_RUN)
+		regular->runs++;
+	return 0;
+}
+
+int node_object(struct node *node, enum node_use use, struct object **out)
 {
 	int error;
 
 	tree_enter();
 	error = node_object_locked(node);
+	if (error == 0)
+		error = node_use_locked(&node->regular, use);
 	if (error == 0) {
-		node->regular.changed = node->regular.changed || for_writing;
 		*out = node->regular.object;
 		object_get(*out);
 	}
 	tree_leave();
 	return error;
+}
+
+void node_done(struct node *node, enum node_use use)
+{
+	tree_enter();
+	if (use == NODE_WRITE)
+		node->regular.writers--;
+	if (use == NODE_RUN)
+		node->regular.runs--;
+	tree_leave();
 }
 
 int node_truncate(struct node *node)
@@ -58,6 +82,10 @@ int node_truncate(struct node *node)
 	int error = 0;
 
 	tree_enter();
+	if (regular->runs != 0) {
+		tree_leave();
+		return -ETXTBSY;
+	}
 	regular->changed = true;
 	regular->source = NULL;
 	regular->bytes = 0;
@@ -303,6 +331,8 @@ static int regular_truncate(struct file *file, uint64_t bytes)
 
 static void regular_release(struct file *file)
 {
+	if ((file_flags(file) & O_ACCMODE) != O_RDONLY)
+		node_done(file->node, NODE_WRITE);
 	object_put(file->data);
 }
 

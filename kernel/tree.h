@@ -58,6 +58,8 @@ struct node_regular {
 	const void *source;    /* its bytes in the initramfs, or NULL */
 	uint64_t bytes;	       /* of source */
 	bool changed;	       /* was open for writing: the object is more than a cache of source [tree] */
+	uint32_t writers;      /* open files that may write [tree] */
+	uint32_t runs; /* processes that execute it: while there are any, nobody may write, and the reverse [tree] */
 };
 
 struct node {
@@ -107,8 +109,11 @@ int tree_rename_locked(struct entry *entry, struct node *directory, const char *
 /* The first entry whose cookie is not below this; NULL: none. */
 struct entry *tree_next_locked(struct node *directory, uint64_t cookie);
 
-/* The object of a regular file, with a reference for the caller. for_writing: it is kept from now on. */
-int node_object(struct node *node, bool for_writing, struct object **out) MUST_CHECK;
+/* What an object is wanted for. NODE_WRITE and NODE_RUN exclude each other: -ETXTBSY; each that was granted ends with node_done. */
+enum node_use { NODE_READ, NODE_WRITE, NODE_RUN };
+/* The object of a regular file, with a reference for the caller. */
+int node_object(struct node *node, enum node_use use, struct object **out) MUST_CHECK;
+void node_done(struct node *node, enum node_use use);
 /* For O_TRUNC: regular files alone. An object that nobody else has open or mapped is replaced, so its memory comes back. */
 int node_truncate(struct node *node) MUST_CHECK;
 void node_stat(struct node *node, struct file_stat *out);

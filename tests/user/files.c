@@ -235,6 +235,14 @@ static void descriptors(void)
 	CHECK(syscall(SYS_close_range, fd, last, 0) == 0 && unlink("fd") == 0);
 }
 
+/* A program that runs is not written to: a fuzzer that did so to its own text was how this was found missing. */
+static void busy_text(void)
+{
+	CHECK_ERR(open("/proc/self/exe", O_WRONLY), ETXTBSY);
+	CHECK_ERR(open("/proc/self/exe", O_RDONLY | O_TRUNC), ETXTBSY);
+	CHECK_ERR(truncate("/proc/self/exe", 0), ETXTBSY);
+}
+
 static void devices(void)
 {
 	struct pollfd fds[2] = { { .fd = 1000, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
@@ -275,6 +283,7 @@ int main(void)
 	directories();
 	descriptors();
 	devices();
+	busy_text();
 	CHECK(chdir("/") == 0 && rmdir(home) == 0);
 	(void)rmdir("/tmp"); /* what is left in memory would be missing from the free frames */
 	puts("ok");
