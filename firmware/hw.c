@@ -66,7 +66,8 @@ static void nap(struct hart *hart)
 	uint64_t armed = hart->timer;
 	uint64_t until = time_ticks() + ns_to_ticks(RELAX_NAP_NS);
 
-	if ((csr_read(sie) & (IP_TIMER | IP_SOFTWARE)) != (IP_TIMER | IP_SOFTWARE))
+	/* Not before the hart has its interrupts and its timer: nothing would wake it. */
+	if (armed == 0 || (csr_read(sie) & (IP_TIMER | IP_SOFTWARE)) != (IP_TIMER | IP_SOFTWARE))
 		return;
 	if (until < armed)
 		timer_set(until);

@@ -335,7 +335,6 @@ static int futex_deadline(uint32_t operation, uint64_t address, bool realtime, u
 
 static int64_t futex_wait_call(const uint64_t *a, uint32_t operation, bool realtime)
 {
-	struct thread *thread = current_thread();
 	uint64_t deadline;
 	int error = futex_deadline(operation, a[3], realtime, &deadline);
 	int64_t result;
@@ -345,7 +344,7 @@ static int64_t futex_wait_call(const uint64_t *a, uint32_t operation, bool realt
 	result = wait(current_space(), VADDR(a[0]), (uint32_t)a[2], deadline,
 		      operation == FUTEX_WAIT ? UINT32_MAX : (uint32_t)a[5]);
 	if (result != -EINTR)
-		thread->restart_deadline = 0;
+		deadline_done();
 	return result;
 }
 

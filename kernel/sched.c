@@ -86,8 +86,8 @@ static void push(unsigned hart, struct thread *thread)
 		hw_send_ipi(UINT64_C(1) << hart);
 }
 
-/* The oldest thread of a queue that may run on this hart. */
-static struct thread *take(struct runqueue *queue, uint64_t me)
+/* The oldest thread of a queue that may run on one of these harts. */
+static struct thread *take(struct runqueue *queue, uint64_t harts)
 {
 	struct thread *found = NULL;
 
@@ -99,7 +99,7 @@ static struct thread *take(struct runqueue *queue, uint64_t me)
 		struct thread *thread = list_entry(pos, struct thread, run_link);
 
 		/* relaxed: a thread that just lost this hart finds that out before it reaches user mode */
-		if ((atomic_load_explicit(&thread->affinity, memory_order_relaxed) & me) != 0) {
+		if ((atomic_load_explicit(&thread->affinity, memory_order_relaxed) & harts) != 0) {
 			found = thread;
 			break;
 		}
@@ -126,7 +126,8 @@ static struct thread *steal(unsigned me)
 
 static struct thread *pick(unsigned me)
 {
-	struct thread *thread = take(&sched.queues[me], UINT64_C(1) << me);
+	/* One that may no longer run here runs all the same, until it is to go to user mode and moves itself. */
+	struct thread *thread = take(&sched.queues[me], UINT64_MAX);
 
 	return thread != NULL ? thread : steal(me);
 }

@@ -94,6 +94,7 @@ static int64_t poll_wait(struct poll *poll, uint64_t deadline_ns)
 		if (error == -EINTR)
 			return error;
 	}
+	deadline_done();
 	return (int64_t)ready;
 }
 

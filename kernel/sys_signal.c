@@ -212,7 +212,6 @@ int64_t sys_rt_sigsuspend(const uint64_t *a)
 /* Takes one of the set, waiting for it: they are blocked, and accepted meanwhile all the same (thread->sigwait). */
 static int64_t wait_for_signal(uint64_t set, uint64_t deadline_ns, struct siginfo *info)
 {
-	struct thread *thread = current_thread();
 	int64_t result = 0;
 
 	signal_accept(set);
@@ -225,7 +224,7 @@ static int64_t wait_for_signal(uint64_t set, uint64_t deadline_ns, struct siginf
 	if (result != 0 && signal_take(set, info))
 		result = 0;
 	signal_accept(0);
-	thread->restart_deadline = 0;
+	deadline_done();
 	if (result == 0)
 		return info->signo;
 	return result == -ETIMEDOUT ? -EAGAIN : result;

@@ -78,6 +78,11 @@ uint64_t deadline_after(uint64_t ns)
 	return thread->restart_deadline;
 }
 
+void deadline_done(void)
+{
+	current_thread()->restart_deadline = 0;
+}
+
 static uint64_t process_ns(struct process *process)
 {
 	uint64_t ticks;
@@ -162,13 +167,12 @@ static int sleep_until(uint64_t deadline_ns)
 /* remain: where an interrupted sleep says what is left; 0: nowhere. */
 static int64_t sleep_for(uint64_t ns, uint64_t remain)
 {
-	struct thread *thread = current_thread();
 	uint64_t deadline = deadline_after(ns);
 	int64_t result = sleep_until(deadline);
 	uint64_t now = time_ns();
 
 	if (result == 0)
-		thread->restart_deadline = 0;
+		deadline_done();
 	else if (remain != 0 && put_timespec(remain, deadline > now ? deadline - now : 0) != 0)
 		return -EFAULT;
 	return result;

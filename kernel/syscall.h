@@ -33,6 +33,8 @@ void syscall_init(bool log_unknown);
 
 /* now + ns without overflow; the deadline of the interrupted call if this one is its restart. */
 uint64_t deadline_after(uint64_t ns);
+/* The call that asked for it is not left with -EINTR: there is nothing to restart. */
+void deadline_done(void);
 
 struct timespec {
 	int64_t tv_sec;
