@@ -160,7 +160,8 @@ class Machine:
         self.want_write(bool(self.to_guest))
         events = self.poll.select(self.remaining())
         for key, mask in events:
-            key.data(key.fileobj, mask)
+            if key.fileobj in self.poll.get_map():  # else one before it in this round has ended it
+                key.data(key.fileobj, mask)
         if not events and self.deadline is not None and time.monotonic() >= self.deadline:
             self.on_deadline()
 

@@ -81,6 +81,13 @@ def scenario_early():
     say(FRAME + b"O", b"early %d" % early, FRAME + b"X00")
 
 
+def scenario_burst():
+    banner()
+    say(FRAME + b"O", b"go\n")
+    time.sleep(0.3)
+    say(FRAME + b"X03")
+
+
 def scenario_append():
     banner()
     say(FRAME + b"O", os.fsencode(option("-append")), FRAME + b"X00")

@@ -171,6 +171,17 @@ def test_null_and_closed(command):
     assert (done.returncode, done.stdout) == (0, b"\x10Z")
 
 
+def test_end_and_input_at_once(command):
+    """The guest is done in the very moment in which our input ends: that is no error."""
+    process = subprocess.Popen(command("burst"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == b"go\n"
+    process.send_signal(signal.SIGSTOP)
+    process.stdin.close()
+    time.sleep(0.8)  # the guest says that it is done, 0.3 s after "go"
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(timeout=20) == 3 and process.stderr.read() == b""
+
+
 def test_input_waits_for_the_guest(run):
     assert run("early", stdin=b"x" * 100).stdout == b"early 0"
 
