@@ -99,6 +99,8 @@ static void audit_table(struct audit *audit, struct space *space, pfn_t table, u
 		if (pte_is_none(pte))
 			continue;
 		used++;
+		if ((frame->table.groups >> (i / PT_GROUP) & 1) == 0)
+			violation(audit, "5: %#llx: entry %u is not in its table's groups", (unsigned long long)va, i);
 		if (level > 0 && pte_is_table(pte)) {
 			audit_table(audit, space, pte_pfn(pte), level - 1, at);
 		} else if (pte_is_reservation(pte)) {

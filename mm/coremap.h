@@ -40,6 +40,7 @@ struct frame {
 			struct spinlock lock;	     /* guards the entries but for A and D bits, and the rest here */
 			bool stale;		     /* unlinked: whoever gets the lock now must walk again */
 			uint16_t used;		     /* entries that are not zero */
+			uint64_t groups;	     /* bit i clear: entries 8 i to 8 i + 7 are all zero */
 			struct mapping *mapping;     /* leaf table: what its present pages belong to, if no side page */
 			struct mapping **side;	     /* leaf table: per entry, where one table mixes mappings; or NULL */
 			pfn_t next_dead;	     /* next in a list of unlinked tables, see range.h */

@@ -65,6 +65,7 @@ static int sweep_run(struct range *range, const struct run *run, void *ctx)
 	frame->table.used = (uint16_t)(frame->table.used - cleared);
 	if (sweep->fill.v != 0) {
 		frame->table.used = (uint16_t)(frame->table.used + (run->last - run->first));
+		table_note(frame, run->first, run->last);
 		sweep->filled += run->last - run->first;
 	}
 	return 0;

@@ -13,14 +13,18 @@
 #include "mm/range.h"
 #include "mm/walk.h"
 
-static pte_t fork_reservation(pte_t pte)
+/* Entries index .. end - 1 of the parent are the same reservation: the child gets them too, or nothing. */
+static void fork_reservations(pfn_t parent, pfn_t child, unsigned index, unsigned end)
 {
+	pte_t pte = pte_load(pt_slot(parent, index));
 	struct mapping *mapping = pte_mapping(pte);
 
 	if (mapping->fork == MAPPING_FORK_DROP)
-		return PTE(0);
-	mapping_get(mapping, 1);
-	return pte;
+		return;
+	mapping_get(mapping, end - index);
+	frame_of(child)->table.used = (uint16_t)(frame_of(child)->table.used + (end - index));
+	for (unsigned i = index; i < end; i++)
+		pte_store_unseen(pt_slot(child, i), pte);
 }
 
 /* Replaces the parent's entry of a page by what the child gets for it. 0 or -ENOMEM. */
@@ -63,25 +67,26 @@ static int fork_leaf(struct range *range, pfn_t parent, pfn_t child)
 {
 	struct frame *from = frame_of(parent);
 	struct frame *to = frame_of(child);
-	unsigned left = from->table.used;
 	int err = fork_side(from, to);
+	unsigned next;
 
-	for (unsigned i = 0; err == 0 && left != 0; i++) {
+	to->table.groups = from->table.groups;
+	for (unsigned i = table_next(parent, 0, PT_ENTRIES); err == 0 && i < PT_ENTRIES;
+	     i = table_next(parent, next, PT_ENTRIES)) {
 		_Atomic uint64_t *slot = pt_slot(parent, i);
 		pte_t pte = pte_load(slot);
 
-		if (pte_is_none(pte))
+		if (!pte_is_page(pte)) {
+			next = table_run(parent, i, PT_ENTRIES);
+			fork_reservations(parent, child, i, next);
 			continue;
-		left--;
-		if (pte_is_page(pte))
-			err = fork_page(range, slot, &pte, table_mapping(from, i));
-		else
-			pte = fork_reservation(pte);
-		if (err != 0)
-			break;
-		if (!pte_is_none(pte))
+		}
+		next = i + 1;
+		err = fork_page(range, slot, &pte, table_mapping(from, i));
+		if (err == 0 && !pte_is_none(pte)) {
+			pte_store_unseen(pt_slot(child, i), pte);
 			to->table.used++;
-		pte_store(pt_slot(child, i), pte);
+		}
 	}
 	return err;
 }
@@ -97,7 +102,7 @@ static int fork_below(struct range *range, pfn_t parent, pfn_t child, unsigned l
 	if (err != 0)
 		return err;
 	/* Linked first: whatever happens then, taking the child down finds it. */
-	pte_store(pt_slot(child, index), pte_table(copy));
+	pte_store_unseen(pt_slot(child, index), pte_table(copy));
 	frame_of(child)->table.used++;
 	if (level == 1)
 		return fork_leaf(range, below, copy);
@@ -106,23 +111,19 @@ static int fork_below(struct range *range, pfn_t parent, pfn_t child, unsigned l
 
 static int fork_table(struct range *range, pfn_t parent, pfn_t child, unsigned level)
 {
-	unsigned left = frame_of(parent)->table.used;
+	unsigned end = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES; /* the kernel's half is in place */
+	unsigned next;
 	int err = 0;
 
-	for (unsigned i = 0; err == 0 && left != 0; i++) {
-		pte_t pte = pte_load(pt_slot(parent, i));
-
-		if (pte_is_none(pte))
-			continue;
-		left--;
-		if (pte_is_table(pte)) {
+	frame_of(child)->table.groups = frame_of(parent)->table.groups;
+	for (unsigned i = table_next(parent, 0, end); err == 0 && i < end; i = table_next(parent, next, end)) {
+		if (pte_is_table(pte_load(pt_slot(parent, i)))) {
+			next = i + 1;
 			err = fork_below(range, parent, child, level, i);
-			continue;
+		} else {
+			next = table_run(parent, i, end);
+			fork_reservations(parent, child, i, next);
 		}
-		pte = fork_reservation(pte);
-		if (!pte_is_none(pte))
-			frame_of(child)->table.used++;
-		pte_store(pt_slot(child, i), pte);
 	}
 	return err;
 }

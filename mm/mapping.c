@@ -47,9 +47,9 @@ int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool
 	return 0;
 }
 
-void mapping_get(struct mapping *mapping, uint64_t n)
+void mapping_count_get(struct mapping *mapping, uint64_t n)
 {
-	if (mapping->object == NULL || n == 0)
+	if (n == 0)
 		return;
 	/* relaxed: the caller holds a count, or the lock of a slot that does */
 	uint64_t old = atomic_fetch_add_explicit(&mapping->slots, n, memory_order_relaxed);
@@ -57,9 +57,9 @@ void mapping_get(struct mapping *mapping, uint64_t n)
 	CHECK(old != 0);
 }
 
-void mapping_put(struct mapping *mapping, uint64_t n)
+void mapping_count_put(struct mapping *mapping, uint64_t n)
 {
-	if (mapping->object == NULL || n == 0)
+	if (n == 0)
 		return;
 	/* acq_rel: everything done through other slots is done before the last put frees it */
 	uint64_t old = atomic_fetch_sub_explicit(&mapping->slots, n, memory_order_acq_rel);

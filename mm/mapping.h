@@ -44,8 +44,20 @@ struct mapping *mapping_anon(enum mapping_fork fork);
 int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool shared, struct mapping **out) MUST_CHECK;
 
 /* n more, n fewer slots name it. No-ops on immortal descriptors. The last put frees it and puts the object. */
-void mapping_get(struct mapping *mapping, uint64_t n);
-void mapping_put(struct mapping *mapping, uint64_t n);
+void mapping_count_get(struct mapping *mapping, uint64_t n);
+void mapping_count_put(struct mapping *mapping, uint64_t n);
+
+static inline void mapping_get(struct mapping *mapping, uint64_t n)
+{
+	if (UNLIKELY(mapping->object != NULL))
+		mapping_count_get(mapping, n);
+}
+
+static inline void mapping_put(struct mapping *mapping, uint64_t n)
+{
+	if (UNLIKELY(mapping->object != NULL))
+		mapping_count_put(mapping, n);
+}
 
 /* Page number within the object of the page at va. */
 static inline uint64_t mapping_index(const struct mapping *mapping, vaddr_t va)

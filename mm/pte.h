@@ -44,6 +44,7 @@
 
 #define PT_BITS	   9
 #define PT_ENTRIES (1U << PT_BITS)
+#define PT_GROUP   (PT_ENTRIES / 64) /* entries that one bit of struct frame.table.groups stands for */
 #define PT_LEVELS  3
 #define PT_ROOT	   (PT_LEVELS - 1)
 
@@ -132,6 +133,14 @@ static inline pte_t pte_load(const _Atomic uint64_t *slot)
 static inline void pte_store(_Atomic uint64_t *slot, pte_t pte)
 {
 	store_release_u64(slot, pte.v);
+}
+
+/*
+ * Stores an entry of a table that nobody else can reach yet. relaxed: whatever makes the table reachable releases.
+ */
+static inline void pte_store_unseen(_Atomic uint64_t *slot, pte_t pte)
+{
+	store_relaxed_u64(slot, pte.v);
 }
 
 /* The only ways to change a valid entry: hardware may set A and D at any time. Each returns the entry as it was. */

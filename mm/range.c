@@ -20,34 +20,35 @@ static uint64_t entry_end(uint64_t at, unsigned level, uint64_t end)
 	return MIN(end, ALIGN_DOWN(at, pt_span(level)) + pt_span(level));
 }
 
-static void lock_below(pfn_t table, unsigned level, uint64_t start, uint64_t end)
+/* Calls fn for each table that hangs below the entries of this one that overlap the range. */
+static void each_child(pfn_t table, unsigned level, uint64_t start, uint64_t end,
+		       void (*fn)(pfn_t child, unsigned level, uint64_t start, uint64_t end))
 {
-	uint64_t next;
+	unsigned i = pt_index(VADDR(start), level);
+	unsigned last = pt_index(VADDR(end - 1), level) + 1;
+	uint64_t base = start - (start & (pt_span(level + 1) - 1));
 
-	for (uint64_t at = start; level > 0 && at < end; at = next) {
-		pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(at), level)));
+	for (i = table_next(table, i, last); i < last; i = table_next(table, i + 1, last)) {
+		pte_t pte = pte_load(pt_slot(table, i));
+		uint64_t at = base + i * pt_span(level);
 
-		next = entry_end(at, level, end);
-		if (!pte_is_table(pte))
-			continue;
-		spin_lock(&frame_of(pte_pfn(pte))->table.lock, RANK_TABLE);
-		lock_below(pte_pfn(pte), level - 1, at, next);
+		if (pte_is_table(pte))
+			fn(pte_pfn(pte), level - 1, MAX(at, start), MIN(at + pt_span(level), end));
 	}
 }
 
-static void unlock_below(pfn_t table, unsigned level, uint64_t start, uint64_t end)
+static void lock_tree(pfn_t table, unsigned level, uint64_t start, uint64_t end)
 {
-	uint64_t next;
+	spin_lock(&frame_of(table)->table.lock, RANK_TABLE);
+	if (level > 0)
+		each_child(table, level, start, end, lock_tree);
+}
 
-	for (uint64_t at = start; level > 0 && at < end; at = next) {
-		pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(at), level)));
-
-		next = entry_end(at, level, end);
-		if (!pte_is_table(pte))
-			continue;
-		unlock_below(pte_pfn(pte), level - 1, at, next);
-		table_unlock(pte_pfn(pte));
-	}
+static void unlock_tree(pfn_t table, unsigned level, uint64_t start, uint64_t end)
+{
+	if (level > 0)
+		each_child(table, level, start, end, unlock_tree);
+	table_unlock(table);
 }
 
 /* Whether one entry of a table on this level covers the range, and leads to a table. */
@@ -86,7 +87,8 @@ void range_lock(struct range *range, struct space *space, uint64_t start, uint64
 		if (LIKELY(good)) {
 			range->top = table;
 			range->level = level;
-			lock_below(table, level, start, end);
+			if (level > 0)
+				each_child(table, level, start, end, lock_tree);
 			return;
 		}
 	}
@@ -267,8 +269,7 @@ static void empty_dead(pfn_t table)
 
 void range_unlock(struct range *range)
 {
-	unlock_below(range->top, range->level, range->start, range->end);
-	table_unlock(range->top);
+	unlock_tree(range->top, range->level, range->start, range->end);
 
 	if (range->dead.v == 0)
 		return;

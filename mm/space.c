@@ -79,25 +79,25 @@ void space_get(struct space *space)
 static void take_down(pfn_t table, unsigned level)
 {
 	struct frame *frame = frame_of(table);
-	unsigned entries = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES;
-	unsigned left = frame->table.used;
+	unsigned end = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES;
+	unsigned seen = 0, next;
 
-	for (unsigned i = 0; i < entries && left != 0; i++) {
+	for (unsigned i = table_next(table, 0, end); i < end; i = table_next(table, next, end)) {
 		pte_t pte = pte_load(pt_slot(table, i));
 
-		if (pte_is_none(pte))
-			continue;
-		left--;
+		next = i + 1;
 		if (level > 0 && pte_is_table(pte)) {
 			take_down(pte_pfn(pte), level - 1);
 		} else if (pte_is_page(pte)) {
 			mapping_put(table_mapping(frame, i), 1);
 			frame_put(pte_pfn(pte));
 		} else {
-			mapping_put(pte_mapping(pte), 1);
+			next = table_run(table, i, end);
+			mapping_put(pte_mapping(pte), next - i);
 		}
+		seen += next - i;
 	}
-	CHECK(left == 0);
+	CHECK(seen == frame->table.used);
 	table_free(table);
 }
 

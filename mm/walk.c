@@ -48,6 +48,7 @@ int table_new(unsigned level, pte_t fill, pfn_t *out)
 	spin_init(&frame->table.lock);
 	frame->table.stale = false;
 	frame->table.used = fill.v == 0 ? 0 : PT_ENTRIES;
+	frame->table.groups = fill.v == 0 ? 0 : UINT64_MAX;
 	frame->table.mapping = NULL;
 	frame->table.side = NULL;
 	frame->table.next_dead = PFN(0);
@@ -76,11 +77,36 @@ int table_split(pfn_t table, unsigned level, unsigned index, bool keep_locked)
 	if (keep_locked)
 		spin_lock(&frame_of(below)->table.lock, RANK_TABLE);
 	pte_store(slot, pte_table(below));
-	if (pte_is_none(pte))
+	if (pte_is_none(pte)) {
 		frame_of(table)->table.used++;
-	else
+		table_note(frame_of(table), index, index + 1);
+	} else {
 		mapping_put(pte_mapping(pte), 1);
+	}
 	return 0;
+}
+
+unsigned table_next_slow(pfn_t table, unsigned index, unsigned end)
+{
+	uint64_t groups = frame_of(table)->table.groups;
+	const _Atomic uint64_t *slot = pt_slot(table, 0);
+
+	while (index < end) {
+		uint64_t above = groups >> (index / PT_GROUP);
+
+		if (above == 0)
+			return end;
+		if ((above & 1) == 0) {
+			index = ALIGN_DOWN(index, PT_GROUP) + PT_GROUP * (unsigned)__builtin_ctzll(above);
+			continue;
+		}
+		do {
+			if (pte_load(&slot[index]).v != 0)
+				return index;
+			index++;
+		} while (index % PT_GROUP != 0 && index < end);
+	}
+	return end;
 }
 
 static bool has_pages(pfn_t table)

@@ -80,6 +80,39 @@ static inline pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level)
 	}
 }
 
+/* Entries first .. last - 1 of a locked table may no longer be zero. */
+static inline void table_note(struct frame *frame, unsigned first, unsigned last)
+{
+	unsigned from = first / PT_GROUP, to = (last - 1) / PT_GROUP;
+
+	frame->table.groups |= (UINT64_MAX << from) & (UINT64_MAX >> (63 - to));
+}
+
+unsigned table_next_slow(pfn_t table, unsigned index, unsigned end);
+
+/*
+ * The first entry that is not zero among index .. end - 1 of a locked table, or end. Small processes use a few entries of
+ * each table; this is what keeps their fork and exit from looking at all of them.
+ */
+static inline unsigned table_next(pfn_t table, unsigned index, unsigned end)
+{
+	if (index < end && pte_load(pt_slot(table, index)).v != 0)
+		return index;
+	return table_next_slow(table, index, end);
+}
+
+/* Where the run of entries that are the same as entry index ends, at most at end. */
+static inline unsigned table_run(pfn_t table, unsigned index, unsigned end)
+{
+	const _Atomic uint64_t *slot = pt_slot(table, 0);
+	uint64_t same = pte_load(&slot[index]).v;
+
+	do
+		index++;
+	while (index < end && pte_load(&slot[index]).v == same);
+	return index;
+}
+
 /* A table with every entry `fill` (0: none; else a reservation, whose descriptor it counts). Unlocked, not linked. */
 int table_new(unsigned level, pte_t fill, pfn_t *out) MUST_CHECK;
 
