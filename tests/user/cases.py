@@ -100,7 +100,7 @@ CASES = {
     "wait": {},
     "leftovers": {"harts": SMP},
     "pipes": {"harts": SMP, "emulation": ERRNO},
-    "files": {},
+    "files": {"emulation": "QEMU runs, not the program, so /proc/self/exe can be written to"},
     "file_race": {"harts": SMP},
     "exec": {"files": True, "emulation": NO_EXEC},
     "exec_storm": {"harts": SMP, "emulation": NO_EXEC},
