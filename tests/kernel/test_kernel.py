@@ -1,0 +1,69 @@
+"""
+The suites inside the kernel, as KTAP: the test image (CORRAL_TEST_IMAGE, or what `make MODE=debug ktest-image` builds) on 1,
+2, 4 and 8 harts, with either way of shooting down. CORRAL_SEED repeats an order.
+"""
+import os
+import re
+import secrets
+import subprocess
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+IMAGE = os.environ.get("CORRAL_TEST_IMAGE", os.path.join(ROOT, "build", "virt-debug", "Image-test"))
+LIMIT = 180  # seconds for one boot
+LINE = re.compile(r"corral: (.*)")
+RESULT = re.compile(r"(ok|not ok) (\d+) (\S+)")
+
+
+def boot(harts, arguments):
+    """The machine's exit status and the kernel's lines."""
+    command = ["qemu-system-riscv64", "-M", "virt", "-smp", str(harts), "-m", "256M", "-nographic", "-no-reboot",
+               "-kernel", IMAGE, "-append", arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=LIMIT, check=False)
+    return done.returncode, [match.group(1).rstrip() for match in LINE.finditer(done.stdout.decode(errors="replace"))]
+
+
+def check(status, lines):
+    said = "\n".join(lines)
+    assert "KTAP version 1" in lines, said
+    plan = next(int(line[3:]) for line in lines if line.startswith("1.."))
+    results = [match.groups() for match in map(RESULT.match, lines) if match]
+    assert [int(number) for _, number, _ in results] == list(range(1, plan + 1)), said
+    assert [name for word, _, name in results if word != "ok"] == [], said
+    assert status == 0, f"exit status {status}\n{said}"
+    return [name for _, _, name in results]
+
+
+def seed():
+    return os.environ.get("CORRAL_SEED") or str(secrets.randbelow(1 << 31))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def image():
+    if not os.path.exists(IMAGE):
+        pytest.skip(f"{IMAGE} is not built: make MODE=debug ktest-image")
+
+
+@pytest.mark.parametrize("tlb", ["ipi", "rfence"])
+@pytest.mark.parametrize("harts", [1, 2, 4, 8])
+def test_all_suites(harts, tlb):
+    names = check(*boot(harts, f"test=all tlb={tlb} seed={seed()}"))
+    assert len(names) == len(set(names)) >= 20
+
+
+def test_one_suite_alone():
+    names = check(*boot(2, f"test=alloc. seed={seed()}"))
+    assert names and all(name.startswith("alloc.") for name in names)
+
+
+def test_a_seed_repeats_the_order():
+    orders = [check(*boot(1, f"test=sched. seed={given}")) for given in (7, 7, 8, 9)]
+    assert orders[0] == orders[1]
+    assert len(set(map(tuple, orders))) > 1
+
+
+def test_no_such_suite_is_a_failure():
+    status, _ = boot(1, "test=nothing-of-that-name")
+    assert status == 1
