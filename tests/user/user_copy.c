@@ -110,7 +110,8 @@ static void race(void)
 
 	racing = map_anon(PAGE);
 	thread = thread_start(remapper, NULL);
-	for (int i = 0; i < 2000; i++) {
+	/* Many times, and until one has met the page: the other thread may not have run yet. */
+	for (int i = 0; i < 2000 || (good == 0 && i < 50000000); i++) {
 		struct timespec *time = (struct timespec *)(racing + 16);
 
 		/* The raw call: the vDSO of a Linux would write itself. */
