@@ -13,7 +13,7 @@ static _Atomic unsigned busy;
 
 static void unlink_tables(void)
 {
-	for (unsigned step = 0; step < 150; step++) {
+	for (unsigned step = 0; ktest_more(step, 150); step++) {
 		vaddr_t at = VADDR(AT);
 		uint64_t value = step;
 

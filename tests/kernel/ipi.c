@@ -30,7 +30,7 @@ static void fences_body(unsigned index)
 {
 	(void)index;
 	ktest_barrier();
-	for (unsigned step = 0; step < 8; step++) {
+	for (unsigned step = 0; ktest_more(step, 30); step++) {
 		uint64_t others = sched_harts() & ~(UINT64_C(1) << hw_hart());
 
 		if (others != 0) {

@@ -20,6 +20,7 @@
 #include "mm/space.h"
 
 #define TESTS_MAX 64
+#define TEST_NS	  UINT64_C(3000000000)
 
 int kernel_tests_run(void);
 
@@ -37,6 +38,7 @@ static struct {
 	_Atomic unsigned failures; /* in the running test */
 	_Atomic unsigned running;  /* threads of it */
 	struct wait_queue done;
+	uint64_t start;			      /* of the running test, in ns */
 	_Atomic unsigned arrived, generation; /* the barrier */
 	void (*body)(unsigned index);
 	struct {
@@ -61,6 +63,11 @@ bool ktest_failed(void)
 unsigned ktest_harts(void)
 {
 	return (unsigned)__builtin_popcountll(sched_harts());
+}
+
+bool ktest_more(uint64_t step, uint64_t most)
+{
+	return step < most && (step < 4 || time_ns() - run.start < TEST_NS);
 }
 
 /* xorshift64* */
@@ -169,11 +176,12 @@ static void audit_line(const char *line)
 
 static bool run_one(const struct entry *entry, unsigned number)
 {
-	uint64_t before = settled_frames(), after, start = time_ns();
+	uint64_t before = settled_frames(), after;
 	unsigned violations;
 	bool good;
 
 	run.failures = 0;
+	run.start = time_ns();
 	entry->test->run();
 	after = settled_frames();
 	if (after != before) {
@@ -185,7 +193,7 @@ static bool run_one(const struct entry *entry, unsigned number)
 	quiesce_end();
 	good = run.failures == 0 && violations == 0;
 	klog("%s %u %s.%s # %lu ms", good ? "ok" : "not ok", number, entry->suite->name + strlen("ktest_"),
-	     entry->test->name, (unsigned long)((time_ns() - start) / 1000000));
+	     entry->test->name, (unsigned long)((time_ns() - run.start) / 1000000));
 	return good;
 }
 

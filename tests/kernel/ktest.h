@@ -44,6 +44,12 @@ void ktest_wait(void);
 /* In ktest_on_all: returns when all harts have come here. */
 void ktest_barrier(void);
 
+/*
+ * Whether a loop goes on: for `most` steps, or fewer where the machine is slow (an emulator with more harts than the host has
+ * takes a second for a few remote fences): four at least, then as far as a few seconds go.
+ */
+bool ktest_more(uint64_t step, uint64_t most);
+
 /* A stream for each hart, from the run's seed. */
 uint64_t ktest_random(void);
 static inline uint64_t ktest_below(uint64_t limit)

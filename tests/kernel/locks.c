@@ -70,7 +70,7 @@ static void wait_body(unsigned index)
 
 	space_switch(space);
 	ktest_barrier();
-	for (unsigned i = 0; i < 40; i++) {
+	for (unsigned i = 0; ktest_more(i, 40); i++) {
 		/* An outer rank, so that mm's own locks may be taken under it. */
 		spin_lock(&lock, RANK_PROCESS);
 		KT_CHECK(space_map(space, PLACE_FIXED, &at, PAGE_SIZE, PERM_R | PERM_W,

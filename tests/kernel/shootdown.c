@@ -46,7 +46,7 @@ static bool start(void)
 /* Fork makes the pages read-only, the write breaks that: a new frame, and the old one is freed with the child. */
 static void replace_frames(void)
 {
-	for (uint64_t step = 1; step <= 150; step++) {
+	for (uint64_t step = 1; ktest_more(step, 150); step++) {
 		struct space *child;
 
 		KT_CHECK(space_fork(space, &child) == 0);
@@ -97,7 +97,7 @@ static void storm_body(unsigned index)
 
 	space_switch(space);
 	ktest_barrier();
-	for (uint64_t step = 0; step < 100; step++) {
+	for (uint64_t step = 0; ktest_more(step, 100); step++) {
 		uint64_t value = step + 1, back = 0;
 
 		KT_CHECK(space_map(space, PLACE_FIXED, &at, PAGES * PAGE_SIZE, RW, mapping_anon(MAPPING_FORK_COPY)) ==
@@ -123,7 +123,7 @@ static void shootdown_storm(void)
 static void spaces_body(unsigned index)
 {
 	ktest_barrier();
-	for (uint64_t step = 0; step < 60; step++) {
+	for (uint64_t step = 0; ktest_more(step, 60); step++) {
 		uint64_t value = step * 64 + index, zero = 0;
 		vaddr_t at = VADDR(AT);
 		struct space *own, *child;

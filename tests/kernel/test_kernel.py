@@ -20,14 +20,18 @@ def boot(harts, arguments):
     """The machine's exit status and the kernel's lines."""
     command = ["qemu-system-riscv64", "-M", "virt", "-smp", str(harts), "-m", "256M", "-nographic", "-no-reboot",
                "-kernel", IMAGE, "-append", arguments]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=LIMIT, check=False)
-    return done.returncode, [match.group(1).rstrip() for match in LINE.finditer(done.stdout.decode(errors="replace"))]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=LIMIT, check=False)
+        status, output = done.returncode, done.stdout
+    except subprocess.TimeoutExpired as late:
+        status, output = 124, late.stdout or b""
+    return status, [match.group(1).rstrip() for match in LINE.finditer(output.decode(errors="replace"))]
 
 
 def check(status, lines):
     said = "\n".join(lines)
-    assert "KTAP version 1" in lines, said
+    assert "KTAP version 1" in lines and status != 124, f"exit status {status}\n{said}"
     plan = next(int(line[3:]) for line in lines if line.startswith("1.."))
     results = [match.groups() for match in map(RESULT.match, lines) if match]
     assert [int(number) for _, number, _ in results] == list(range(1, plan + 1)), said

@@ -21,7 +21,7 @@ static void slots_body(unsigned index)
 {
 	space_switch(space);
 	ktest_barrier();
-	for (uint64_t round = 1; round <= 12; round++) {
+	for (uint64_t round = 1; ktest_more(round, 13); round++) {
 		struct space *child;
 		uint64_t value;
 
