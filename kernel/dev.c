@@ -10,6 +10,7 @@
 #include "mm/object.h"
 
 #define ZERO_BYTES   (UINT64_C(1) << 38) /* all that a program can map */
+#define ZERO_CHUNK   (UINT64_C(64) << 10)
 #define RANDOM_CHUNK 256U
 
 static int64_t dev_swallow(struct file *file, struct io *io, const uint64_t *at)
@@ -29,9 +30,17 @@ static int64_t null_read(struct file *file, struct io *io, const uint64_t *at)
 
 static int64_t zero_read(struct file *file, struct io *io, const uint64_t *at)
 {
+	uint64_t done = 0;
+	uint64_t n;
+
 	(void)file;
 	(void)at;
-	return io_result(io, io_clear(io, io->left));
+	do {
+		n = io_clear(io, ZERO_CHUNK);
+		done += n;
+		io_yield(io);
+	} while (n == ZERO_CHUNK && io->error == 0);
+	return io_result(io, done);
 }
 
 static int64_t full_write(struct file *file, struct io *io, const uint64_t *at)
@@ -53,7 +62,8 @@ static int64_t random_read(struct file *file, struct io *io, const uint64_t *at)
 		random_bytes(chunk, sizeof(chunk));
 		put = io_put(io, chunk, sizeof(chunk));
 		done += put;
-	} while (put == sizeof(chunk) && io->left != 0);
+		io_yield(io);
+	} while (put == sizeof(chunk) && io->left != 0 && io->error == 0);
 	return io_result(io, done);
 }
 

@@ -30,9 +30,10 @@ struct io_range {
 struct io {
 	struct space *space; /* NULL: the ranges are kernel addresses */
 	const struct io_range *range;
-	uint64_t skip; /* bytes of *range that are done */
-	uint64_t left; /* bytes in all that are not done */
-	int error;     /* why the last io_put or io_take came short */
+	uint64_t skip;	 /* bytes of *range that are done */
+	uint64_t left;	 /* bytes in all that are not done */
+	int error;	 /* why the last io_put or io_take came short */
+	uint32_t pieces; /* since this hart last served the others */
 };
 
 void io_init(struct io *io, struct space *space, const struct io_range *range, uint64_t bytes);
@@ -41,6 +42,8 @@ void io_init(struct io *io, struct space *space, const struct io_range *range, u
 uint64_t io_put(struct io *io, const void *src, uint64_t n);
 uint64_t io_clear(struct io *io, uint64_t n);
 uint64_t io_take(struct io *io, void *dst, uint64_t n);
+/* Between parts of a long transfer, with no lock held: lets other threads run now and then. */
+void io_yield(struct io *io);
 /* What a call returns that has moved `done` bytes: done, or the error if none. */
 int64_t io_result(const struct io *io, uint64_t done);
 

@@ -2,14 +2,20 @@
  * Moving bytes between the kernel and the ranges of a program's memory that a read or write names.
  *
  * Copies are cut at the program's page boundaries: a page is there or it is not, so a copy that fails has moved nothing,
- * and the count of what was moved is exact. No state of its own, no locks; user_read and user_write take theirs, all of
+ * and the count of what was moved is exact. A long copy runs with interrupts off, so it serves the other harts' requests as it
+ * goes, and ends early when its thread is being killed. No state of its own, no locks; user_read and user_write take theirs, all of
  * which are inner to RANK_FILE.
  */
 #include <string.h>
 
 #include "kernel/file.h"
+#include "kernel/process.h"
+#include "kernel/sched.h"
 #include "lib/errno.h"
 #include "mm/space.h"
+
+#define PIECES_SERVE 16U  /* 64 KiB at most */
+#define PIECES_YIELD 256U /* 1 MiB */
 
 void io_init(struct io *io, struct space *space, const struct io_range *range, uint64_t bytes)
 {
@@ -53,6 +59,26 @@ static int io_user_piece(struct space *space, enum io_way way, vaddr_t user, uin
 	return user_read(space, mine, user, n);
 }
 
+static bool io_breathe(struct io *io)
+{
+	if (++io->pieces % PIECES_SERVE != 0)
+		return true;
+	hw_relax();
+	/* relaxed: acted upon when the call returns */
+	if ((atomic_load_explicit(&current_thread()->work, memory_order_relaxed) & WORK_KILL) == 0)
+		return true;
+	io->error = -EINTR;
+	return false;
+}
+
+void io_yield(struct io *io)
+{
+	if (io->pieces < PIECES_YIELD)
+		return;
+	io->pieces = 0;
+	sched_yield();
+}
+
 static uint64_t io_move(struct io *io, enum io_way way, uint8_t *mine, uint64_t n)
 {
 	uint64_t done = 0;
@@ -73,6 +99,8 @@ static uint64_t io_move(struct io *io, enum io_way way, uint8_t *mine, uint64_t 
 		io->skip += piece;
 		io->left -= piece;
 		done += piece;
+		if (io->space != NULL && !io_breathe(io))
+			break;
 	}
 	return done;
 }

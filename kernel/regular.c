@@ -181,6 +181,7 @@ static uint64_t regular_copy_out(struct object *object, struct io *io, uint64_t 
 		}
 		done += io_put(io, (const char *)frame_data(pfn) + (at & PAGE_MASK), piece);
 		frame_put(pfn);
+		io_yield(io);
 	}
 	return done;
 }
@@ -243,6 +244,7 @@ static uint64_t regular_copy_in(struct file *file, struct io *io, bool append, u
 			break;
 		done += (uint64_t)wrote;
 		*at += (uint64_t)wrote;
+		io_yield(io);
 	}
 	kfree(chunk);
 	return done;

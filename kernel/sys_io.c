@@ -3,14 +3,16 @@
  * another thread only takes the descriptor. Lengths are cut to IO_MAX as Linux cuts them; addresses are checked before anything happens.
  */
 #include "kernel/process.h"
+#include "kernel/sched.h"
 #include "kernel/sys_file.h"
 #include "mm/object.h"
 #include "mm/slab.h"
 #include "mm/space.h"
 
-#define IO_MAX	   UINT64_C(0x7ffff000)
-#define RANGES_MAX 1024U /* UIO_MAXIOV */
-#define RANGES_FEW 8U
+#define IO_MAX	    UINT64_C(0x7ffff000)
+#define RANGES_MAX  1024U /* UIO_MAXIOV */
+#define RANGES_FEW  8U
+#define SEND_BREATH (UINT64_C(64) << 10)
 
 enum io_way { IO_READ, IO_WRITE };
 
@@ -205,6 +207,13 @@ static int64_t send_all(struct file *out, struct file *in, uint64_t n, uint64_t 
 		if (moved <= 0)
 			break;
 		done += (uint64_t)moved;
+		if (done % SEND_BREATH == 0) {
+			hw_relax();
+			sched_yield();
+		}
+		/* relaxed: acted upon when the call returns */
+		if ((atomic_load_explicit(&current_thread()->work, memory_order_relaxed) & WORK_KILL) != 0)
+			break;
 	}
 	kfree(page);
 	return done != 0 ? (int64_t)done : moved;
