@@ -12,7 +12,7 @@
 #undef atomic_thread_fence
 #define atomic_thread_fence(order) __asm__ volatile("mfence" ::: "memory")
 #undef atomic_fetch_sub_explicit
-#define atomic_fetch_sub_explicit(at, value, order) __atomic_fetch_sub(at, value, __ATOMIC_ACQ_REL)
+#define atomic_fetch_sub_explicit(at, value, order) atomic_fetch_sub(at, value)
 
 #include "mm/mapping.h"
 

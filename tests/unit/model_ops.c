@@ -300,10 +300,11 @@ void model_step(void)
 	assert_int_equal(error, 0);
 }
 
-void model_step_oom(void)
+unsigned model_step_oom(void)
 {
 	op_fn *fn = choose_fn();
 	struct op op = choose();
+	unsigned failures = 0;
 
 	for (unsigned n = 1;; n++) {
 		int error;
@@ -316,6 +317,8 @@ void model_step_oom(void)
 		}
 		fake_fail_at(0, false);
 		unit_audit();
+		failures++;
 		assert_in_range(n, 1, 5000);
 	}
+	return failures;
 }

@@ -187,11 +187,8 @@ static void resizing(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(random_io),
-	UNIT_TEST(resizing),
-	UNIT_TEST(frames_are_counted),
-	UNIT_TEST(sparse_and_large),
-	UNIT_TEST(no_memory),
+	UNIT_TEST(random_io),	     UNIT_TEST(resizing),  UNIT_TEST(frames_are_counted),
+	UNIT_TEST(sparse_and_large), UNIT_TEST(no_memory),
 };
 
 UNIT_MAIN("object", tests)

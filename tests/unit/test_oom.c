@@ -6,17 +6,21 @@
 
 static void every_allocation_in_turn(void **state)
 {
+	unsigned failures = 0;
+
 	(void)state;
 	fake_start(&(struct fake_config){ .harts = 2, .asid_bits = 16 });
 	(void)unit_seed();
 	model_start();
-	for (unsigned step = 0; step < unit_steps(1500); step++) {
-		model_step_oom();
+	for (unsigned step = 0; step < unit_steps(8000); step++) {
+		failures += model_step_oom();
 		if (step % 300 == 299)
 			for (unsigned i = 0; i < MODEL_SPACES; i++)
 				if (model.space[i].space != NULL)
 					model_compare(&model.space[i]);
 	}
+	printf("%u failures\n", failures);
+	assert_true(failures > unit_steps(8000) / 20);
 	model_end();
 }
 

@@ -11,6 +11,7 @@
 
 const char *__asan_default_options(void);
 const char *__tsan_default_options(void);
+const char *__tsan_default_suppressions(void);
 const char *__ubsan_default_options(void);
 
 /* Frames of the fake machine come from mmap: there is nothing for the leak checker to see. */
@@ -22,6 +23,12 @@ const char *__asan_default_options(void)
 const char *__tsan_default_options(void)
 {
 	return "halt_on_error=1:second_deadlock_stack=1";
+}
+
+/* The kernel reads and writes a program's memory while the program does: that race is the program's. */
+const char *__tsan_default_suppressions(void)
+{
+	return "race:user_read\nrace:user_write\nrace:user_clear\n";
 }
 
 const char *__ubsan_default_options(void)

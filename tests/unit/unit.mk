@@ -40,7 +40,7 @@ endef
 $(eval $(call unit_variant,asan))
 $(eval $(call unit_variant,tsan))
 
-.PHONY: unit-build unit-run unit-clean-results
+.PHONY: unit-build unit-run
 unit-build: $(UNIT_BIN)
 
 # A failing program does not stop the others: its counts say so at the end. One that left no counts died: one failure.
