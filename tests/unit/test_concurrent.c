@@ -1,106 +1,8 @@
 /*
- * Harts as threads, in one space and in several: faults, forks, unmaps, protects, discards at the same time, each access
- * through a fake TLB. Run under ASan with UBSan, and under TSan. Each test says what must hold whatever the order.
+ * Harts as threads in one space: faults, unmaps, protects, discards at the same time, each access through a fake TLB. Each
+ * test says what must hold whatever the order.
  */
-#define _GNU_SOURCE
-#include "tests/unit/unit.h"
-
-#include <pthread.h>
-#include <sched.h>
-
-#include "mm/object.h"
-#include "mm/slab.h"
-
-#define HARTS	     4
-#define BASE	     UINT64_C(0x3fff0000) /* 16 pages below 1 GiB: two leaf tables, two level-1 tables */
-#define PAGES_SHARED 32
-
-#define RW (PERM_R | PERM_W)
-
-static struct space *common;
-static uint64_t free_before, seed;
-static _Atomic unsigned running;
-static void (*body)(unsigned hart);
-
-static void *thread_main(void *arg)
-{
-	unsigned hart = (unsigned)(uintptr_t)arg;
-
-	fake_seed(seed * 31 + hart);
-	fake_hart_enter(hart);
-	fake_nervous();
-	space_switch(common);
-	body(hart);
-	atomic_fetch_sub(&running, 1);
-	space_switch(NULL);
-	fake_hart_leave();
-	return NULL;
-}
-
-static void start(const struct fake_config *config)
-{
-	fake_start(config);
-	seed = unit_seed();
-	fake_max_faults = 100000;
-	slab_drain();
-	free_before = frames_free();
-	common = unit_space();
-	space_switch(NULL);
-}
-
-static void run(void (*fn)(unsigned hart))
-{
-	pthread_t thread[HARTS];
-
-	body = fn;
-	running = HARTS;
-	fake_hart_leave();
-	for (unsigned i = 0; i < HARTS; i++)
-		pthread_create(&thread[i], NULL, thread_main, (void *)(uintptr_t)i);
-	for (unsigned i = 0; i < HARTS; i++)
-		pthread_join(thread[i], NULL);
-	fake_hart_enter(0);
-	unit_audit();
-}
-
-static void end(void)
-{
-	unit_drop(common);
-	unit_audit();
-	slab_drain();
-	coremap_drain();
-	assert_int_equal(frames_free(), free_before);
-}
-
-static const struct fake_config by_ipi = { .harts = HARTS, .asid_bits = 16 };
-static const struct fake_config by_rfence = { .harts = HARTS, .asid_bits = 16, .rfence = true };
-static const struct fake_config no_asid = { .harts = HARTS, .asid_bits = 0, .svade = true };
-static const struct fake_config few_asids = { .harts = HARTS, .asid_bits = 3 };
-
-/* Assertions of cmocka are for one thread; these are for all. */
-#define MUST(cond)                                                                                                     \
-	do {                                                                                                           \
-		if (!(cond))                                                                                           \
-			fake_fail("%s:%d: %s", __FILE__, __LINE__, #cond);                                             \
-	} while (0)
-
-static void must_store(vaddr_t va, uint64_t value)
-{
-	enum fault fault = fake_store(va, value);
-
-	if (fault != FAULT_OK)
-		fake_fail("store to %#llx: fault %u", (unsigned long long)va.v, fault);
-}
-
-static uint64_t must_load(vaddr_t va)
-{
-	uint64_t value = 0;
-	enum fault fault = fake_load(va, &value);
-
-	if (fault != FAULT_OK)
-		fake_fail("load from %#llx: fault %u", (unsigned long long)va.v, fault);
-	return value;
-}
+#include "tests/unit/threads.h"
 
 /* ---- Each hart in addresses of its own, in tables that it shares with the others. */
 
@@ -201,113 +103,6 @@ static void disjoint_without_asids(void **state)
 	start(&no_asid);
 	run(disjoint);
 	end();
-}
-
-/* ---- The same pages, a word each for each hart, while the space is forked and protected: no write is ever lost. */
-
-static vaddr_t slot_va(unsigned page, unsigned hart)
-{
-	return VADDR(BASE + PAGES(page) + 64 * hart);
-}
-
-static _Atomic uint64_t written[PAGES_SHARED][HARTS];
-
-/* What another hart said that it has written is there, on whatever frame the page is by now. */
-static void read_slot(unsigned page, unsigned hart)
-{
-	uint64_t said = written[page][hart];
-
-	MUST(must_load(slot_va(page, hart)) >= said);
-}
-
-static void write_slots(unsigned hart, uint64_t *round)
-{
-	(*round)++;
-	for (unsigned page = 0; page < PAGES_SHARED; page++) {
-		MUST(must_load(slot_va(page, hart)) == *round - 1);
-		if (fake_below(4) == 0)
-			MUST(user_write(common, slot_va(page, hart), round, 8) == 0);
-		else
-			must_store(slot_va(page, hart), *round);
-		written[page][hart] = *round;
-		for (unsigned i = 0; i < 4; i++)
-			read_slot((unsigned)fake_below(PAGES_SHARED), (unsigned)fake_below(HARTS));
-	}
-}
-
-/* A child is a snapshot: of each writer, rounds descend from the first page to the last, by one at most; and it stays. */
-static void check_child(unsigned hart, uint64_t own_round)
-{
-	uint64_t first[HARTS], last[HARTS];
-
-	for (unsigned h = 0; h < HARTS; h++) {
-		first[h] = last[h] = must_load(slot_va(0, h));
-		for (unsigned page = 1; page < PAGES_SHARED; page++) {
-			uint64_t value = must_load(slot_va(page, h));
-
-			MUST(value == last[h] || (value + 1 == last[h] && last[h] == first[h]));
-			last[h] = value;
-		}
-	}
-	MUST(first[hart] == own_round && last[hart] == own_round);
-	for (unsigned page = 0; page < PAGES_SHARED; page++)
-		must_store(slot_va(page, hart), UINT64_C(0xc0c0c0c0) + page);
-	for (unsigned h = 0; h < HARTS; h++) {
-		if (h == hart)
-			continue;
-		MUST(must_load(slot_va(0, h)) == first[h]);
-		MUST(must_load(slot_va(PAGES_SHARED - 1, h)) == last[h]);
-	}
-}
-
-static void fork_and_write(unsigned hart)
-{
-	uint64_t round = 0;
-
-	for (unsigned step = 0; step < unit_steps(60); step++) {
-		struct space *child;
-
-		write_slots(hart, &round);
-		if (fake_below(4) != 0)
-			continue;
-		MUST(space_fork(common, &child) == 0);
-		space_switch(child);
-		check_child(hart, round);
-		space_switch(common);
-		space_put(child);
-	}
-}
-
-static void forks_lose_no_write(const struct fake_config *config)
-{
-	start(config);
-	(void)unit_map(common, BASE, PAGES_SHARED, RW);
-	run(fork_and_write);
-	end();
-}
-
-static void forks_by_ipi(void **state)
-{
-	(void)state;
-	forks_lose_no_write(&by_ipi);
-}
-
-static void forks_by_rfence(void **state)
-{
-	(void)state;
-	forks_lose_no_write(&by_rfence);
-}
-
-static void forks_without_asids(void **state)
-{
-	(void)state;
-	forks_lose_no_write(&no_asid);
-}
-
-static void forks_with_few_asids(void **state)
-{
-	(void)state;
-	forks_lose_no_write(&few_asids);
 }
 
 /* ---- Two harts break the same pages again and again while a third reads: what it reads never goes back. */
@@ -503,92 +298,6 @@ static void discards_never_reach_the_object(void **state)
 	end();
 }
 
-/* ---- A shared object in a space for each hart: all see the same frames, forks included. */
-
-static void shared_object(unsigned hart)
-{
-	struct space *own;
-	vaddr_t va = VADDR(BASE);
-
-	MUST(space_create(&own) == 0);
-	MUST(space_map_object(own, PLACE_FIXED, &va, PAGES(PAGES_SHARED), RW, RW, object, 0, true) == 0);
-	space_switch(own);
-	for (uint64_t step = 1; step < unit_steps(300); step++) {
-		unsigned page = (unsigned)fake_below(PAGES_SHARED);
-		uint64_t value;
-		struct space *child;
-
-		must_store(slot_va(page, hart), step);
-		MUST(object_read(object, PAGES(page) + 64 * hart, &value, 8) == 8);
-		MUST(value == step);
-		value = step + 1000;
-		MUST(object_write(object, PAGES(page) + 64 * hart, &value, 8) == 8);
-		MUST(must_load(slot_va(page, hart)) == value);
-		if (fake_below(16) != 0)
-			continue;
-		MUST(space_fork(own, &child) == 0);
-		space_switch(child);
-		must_store(slot_va(page, hart), step + 7);
-		space_switch(own);
-		space_put(child);
-		MUST(must_load(slot_va(page, hart)) == step + 7);
-		if (fake_below(4) == 0)
-			MUST(space_discard(own, VADDR(BASE), PAGES(PAGES_SHARED)) == 0);
-	}
-	space_switch(NULL);
-	space_put(own);
-}
-
-static void shared_pages_are_shared(void **state)
-{
-	(void)state;
-	start(&few_asids);
-	assert_int_equal(object_create(PAGES(PAGES_SHARED), NULL, 0, &object), 0);
-	run(shared_object);
-	object_put(object);
-	end();
-}
-
-/* ---- Spaces made and ended on all harts, siblings breaking the same frames. */
-
-static void siblings(unsigned hart)
-{
-	struct space *mine;
-
-	MUST(space_fork(common, &mine) == 0);
-	space_switch(mine);
-	for (unsigned step = 0; step < unit_steps(40); step++) {
-		struct space *next;
-
-		for (unsigned page = 0; page < PAGES_SHARED; page++) {
-			MUST(must_load(slot_va(page, HARTS)) == page);
-			must_store(slot_va(page, hart), step);
-			MUST(must_load(slot_va(page, (hart + 1) % HARTS)) == 0);
-		}
-		MUST(space_fork(fake_below(3) == 0 ? mine : common, &next) == 0);
-		space_switch(next);
-		space_put(mine);
-		mine = next;
-		for (unsigned page = 0; page < PAGES_SHARED; page++)
-			MUST(must_load(slot_va(page, hart)) % unit_steps(40) <= step);
-	}
-	space_switch(NULL);
-	space_put(mine);
-}
-
-static void siblings_are_apart(void **state)
-{
-	(void)state;
-	start(&few_asids);
-	(void)unit_map(common, BASE, PAGES_SHARED, RW);
-	space_switch(common);
-	for (unsigned page = 0; page < PAGES_SHARED; page++)
-		unit_store(slot_va(page, HARTS), page);
-	space_switch(NULL);
-	run(siblings);
-	end();
-}
-
 /* ---- mmap without an address, from all harts: no two get the same. */
 
 static void anywhere(unsigned hart)
@@ -659,18 +368,12 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(disjoint_by_ipi),
 	UNIT_TEST(disjoint_by_rfence),
 	UNIT_TEST(disjoint_without_asids),
-	UNIT_TEST(forks_by_ipi),
-	UNIT_TEST(forks_by_rfence),
-	UNIT_TEST(forks_without_asids),
-	UNIT_TEST(forks_with_few_asids),
 	UNIT_TEST(no_reader_sees_an_old_page),
-	UNIT_TEST(unmap_under_readers_by_ipi),
-	UNIT_TEST(unmap_under_readers_by_rfence),
 	UNIT_TEST(tables_go_under_walkers),
 	UNIT_TEST(tables_go_under_walkers_by_rfence),
+	UNIT_TEST(unmap_under_readers_by_ipi),
+	UNIT_TEST(unmap_under_readers_by_rfence),
 	UNIT_TEST(discards_never_reach_the_object),
-	UNIT_TEST(shared_pages_are_shared),
-	UNIT_TEST(siblings_are_apart),
 	UNIT_TEST(places_do_not_overlap),
 	UNIT_TEST(allocator_storm),
 };

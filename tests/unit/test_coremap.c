@@ -294,6 +294,28 @@ static void counts_do_not_wrap(void **state)
 	assert_true(frame_get(pfn));
 }
 
+/* 6 GiB with a hole in it: the largest blocks, and nothing that reaches into the hole. */
+static void a_large_machine(void **state)
+{
+	uint64_t gib = UINT64_C(1) << 30, hole = (FAKE_RAM_BASE + 3 * gib) >> PAGE_SHIFT, before;
+	pfn_t block[8];
+	unsigned n = 0;
+
+	(void)state;
+	fake_start(&(struct fake_config){
+		.harts = 8, .bytes = 6 * gib, .hole_start = 3 * gib, .hole_bytes = PAGES(5), .coremap_only = true });
+	before = frames_free();
+	while (n < 8 && frame_alloc_block(FRAME_ANON, BUDDY_ORDERS - 1, &block[n]) == 0)
+		n++;
+	assert_int_equal(n, 4); /* the first GiB has a reservation in it, the fourth the hole */
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(block[i].v % (gib >> PAGE_SHIFT), 0);
+		assert_true(hole < block[i].v || hole >= block[i].v + (gib >> PAGE_SHIFT));
+		frame_put(block[i]);
+	}
+	assert_int_equal(frames_free(), before);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(what_is_reserved_is_never_given_out),
 	UNIT_TEST(random_against_a_bitmap),
@@ -304,6 +326,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(count_underflow_stops),
 	UNIT_TEST(count_of_free_frame_stops),
 	UNIT_TEST(counts_do_not_wrap),
+	UNIT_TEST(a_large_machine),
 };
 
 UNIT_MAIN("coremap", tests)
