@@ -538,10 +538,24 @@ static void serve_pending(void)
 
 	if ((pending & IP_SOFTWARE) != 0)
 		hart_serve_ipi();
-	if ((pending & IP_TIMER) != 0)
-		(void)timers_serve();
+	if ((pending & IP_TIMER) != 0 && timers_serve())
+		sched_slice_over();
 	if ((pending & IP_EXTERNAL) != 0)
 		plic_serve();
+}
+
+void sched_breathe(void)
+{
+	struct thread *thread = current_thread();
+	uint32_t work;
+
+	serve_pending();
+	/* acquire: as in trap_work */
+	work = atomic_fetch_and_explicit(&thread->work, ~(WORK_RESCHED | WORK_SLICE | WORK_QUIESCE), memory_order_acquire);
+	if ((work & WORK_QUIESCE) != 0)
+		quiesce_stand();
+	if ((work & (WORK_RESCHED | WORK_SLICE)) != 0)
+		sched_work(work);
 }
 
 static _Noreturn void idle_loop(void)

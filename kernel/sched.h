@@ -26,6 +26,11 @@ bool sched_take_token(struct thread *thread);
 void sched_block(uint64_t deadline_ns);
 
 void sched_yield(void);
+/*
+ * For calls that take long: answers interrupts and other harts, and gives way when the time slice is over, as a return to
+ * user mode would. No lock held, nothing in mm/ half done. Whether the thread is to end is for the caller to look at.
+ */
+void sched_breathe(void);
 /* The calling thread never runs again; its stack and structure are freed by whoever runs next. */
 _Noreturn void sched_exit(void);
 

@@ -264,6 +264,7 @@ int64_t sys_getrandom(const uint64_t *a)
 		if (put(a[0] + done, bytes, n) != 0)
 			break;
 		done += n;
+		sched_breathe();
 		/* relaxed: only to end early what is long */
 		if (atomic_load_explicit(&current_thread()->work, memory_order_relaxed) != 0)
 			break;

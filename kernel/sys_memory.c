@@ -9,7 +9,9 @@
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys.h"
+#include "kernel/trap.h"
 #include "lib/errno.h"
+#include "mm/coremap.h"
 #include "mm/object.h"
 #include "mm/space.h"
 
@@ -79,19 +81,30 @@ static bool round_up(uint64_t *bytes)
 	return true;
 }
 
-/* Touches what can be touched, as a hint: no error reaches the program. */
+/* Whether the calling thread has something better to do than to go on with a long call. */
+static bool interrupted(void)
+{
+	struct thread *thread = current_thread();
+
+	sched_breathe();
+	/* acquire: as in trap_work */
+	return (atomic_load_explicit(&thread->work, memory_order_acquire) & (WORK_KILL | WORK_STARVED)) != 0;
+}
+
+/* Touches every page, as far as it goes. */
 static int populate(struct space *space, uint64_t start, uint64_t bytes, enum access access)
 {
 	for (uint64_t va = start; va < start + bytes; va += PAGE_SIZE) {
 		enum fault fault = space_fault(space, VADDR(va), access);
 
-		/* acquire: as in trap_work; a thread that is to end does not go on touching */
-		if ((atomic_load_explicit(&current_thread()->work, memory_order_acquire) & WORK_KILL) != 0)
-			return -EINTR;
-		if (fault == FAULT_MAPERR)
+		if (fault == FAULT_OOM)
+			trap_starved(space, VADDR(va));
+		if (fault == FAULT_MAPERR || fault == FAULT_OOM)
 			return -ENOMEM;
 		if (fault != FAULT_OK)
-			return fault == FAULT_OOM ? -ENOMEM : -EFAULT;
+			return -EFAULT;
+		if (va / PAGE_SIZE % 32 == 0 && interrupted())
+			return -EINTR;
 	}
 	return 0;
 }
@@ -197,8 +210,9 @@ int64_t sys_mmap(const uint64_t *a)
 				  mapping_anon(MAPPING_FORK_COPY));
 	if (error != 0)
 		return error;
+	/* A hint: no more than the machine has frames. */
 	if ((request.flags & (MAP_POPULATE | MAP_LOCKED)) != 0)
-		(void)populate(space, at.v, request.bytes,
+		(void)populate(space, at.v, MIN(request.bytes, frames_total() * PAGE_SIZE),
 			       (request.prot & PROT_WRITE) != 0 && !request.shared ? ACCESS_WRITE : ACCESS_READ);
 	return (int64_t)at.v;
 }
