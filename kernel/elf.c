@@ -14,15 +14,15 @@
 #include "mm/object.h"
 #include "mm/space.h"
 
-#define ET_EXEC	 2
-#define ET_DYN	 3
-#define EM_RISCV 243
-#define PT_LOAD	 1
+#define ET_EXEC	  2
+#define ET_DYN	  3
+#define EM_RISCV  243
+#define PT_LOAD	  1
 #define PT_INTERP 3
-#define PT_PHDR	 6
-#define PF_X	 1U
-#define PF_W	 2U
-#define PF_R	 4U
+#define PT_PHDR	  6
+#define PF_X	  1U
+#define PF_W	  2U
+#define PF_R	  4U
 
 struct elf_file_header {
 	uint8_t ident[16];

@@ -11,7 +11,7 @@ struct elf_image {
 	uint64_t entry;
 	uint64_t headers; /* where the program sees its program headers; 0: nowhere */
 	uint64_t header_count;
-	uint64_t end; /* first address behind the image, page-aligned: brk begins here */
+	uint64_t end;	 /* first address behind the image, page-aligned: brk begins here */
 	const char *why; /* after an error: what is wrong, for people */
 };
 

@@ -27,9 +27,23 @@
 #define STRING_MAX    (UINT64_C(128) << 10)
 
 enum {
-	AT_NULL = 0, AT_PHDR = 3, AT_PHENT = 4, AT_PHNUM = 5, AT_PAGESZ = 6, AT_BASE = 7, AT_FLAGS = 8, AT_ENTRY = 9,
-	AT_UID = 11, AT_EUID = 12, AT_GID = 13, AT_EGID = 14, AT_HWCAP = 16, AT_CLKTCK = 17, AT_SECURE = 23,
-	AT_RANDOM = 25, AT_EXECFN = 31
+	AT_NULL = 0,
+	AT_PHDR = 3,
+	AT_PHENT = 4,
+	AT_PHNUM = 5,
+	AT_PAGESZ = 6,
+	AT_BASE = 7,
+	AT_FLAGS = 8,
+	AT_ENTRY = 9,
+	AT_UID = 11,
+	AT_EUID = 12,
+	AT_GID = 13,
+	AT_EGID = 14,
+	AT_HWCAP = 16,
+	AT_CLKTCK = 17,
+	AT_SECURE = 23,
+	AT_RANDOM = 25,
+	AT_EXECFN = 31
 };
 
 /* What user mode starts with: interrupts on, 64-bit. */
@@ -44,7 +58,8 @@ void exec_init(const char *isa)
 		return;
 	for (const char *p = isa + 4; *p >= 'a' && *p <= 'z'; p++) {
 		if (*p == 'g')
-			hwcap |= 1U << ('i' - 'a') | 1U << ('m' - 'a') | 1U << 0 | 1U << ('f' - 'a') | 1U << ('d' - 'a');
+			hwcap |=
+				1U << ('i' - 'a') | 1U << ('m' - 'a') | 1U << 0 | 1U << ('f' - 'a') | 1U << ('d' - 'a');
 		else if (strchr("imafdcv", *p) != NULL)
 			hwcap |= 1U << (*p - 'a');
 	}
@@ -118,7 +133,8 @@ static int push_string(struct stack *stack, const struct arguments *from, uint64
 }
 
 /* Last first, so that they lie in order. */
-static int push_strings(struct stack *stack, const struct arguments *from, uint64_t array, uint64_t count, uint64_t *out)
+static int push_strings(struct stack *stack, const struct arguments *from, uint64_t array, uint64_t count,
+			uint64_t *out)
 {
 	for (uint64_t i = count; i-- > 0;) {
 		uint64_t pointer;
@@ -134,13 +150,27 @@ static int push_strings(struct stack *stack, const struct arguments *from, uint6
 }
 
 /* argc, argv, NULL, envp, NULL, auxv: from the 16-byte aligned stack pointer up. */
-static int push_vectors(struct stack *stack, const struct arguments *from, const struct elf_image *image, uint64_t random,
-			uint64_t path)
+static int push_vectors(struct stack *stack, const struct arguments *from, const struct elf_image *image,
+			uint64_t random, uint64_t path)
 {
 	const uint64_t aux[] = {
-		AT_PHDR, image->headers, AT_PHENT, ELF_HEADER_BYTES, AT_PHNUM, image->header_count, AT_PAGESZ, PAGE_SIZE,
-		AT_BASE, 0, AT_FLAGS, 0, AT_ENTRY, image->entry, AT_UID, 0, AT_EUID, 0, AT_GID, 0, AT_EGID, 0,
-		AT_HWCAP, hwcap, AT_CLKTCK, 100, AT_SECURE, 0, AT_RANDOM, random, AT_EXECFN, path, AT_NULL, 0,
+		AT_PHDR,   image->headers,
+		AT_PHENT,  ELF_HEADER_BYTES,
+		AT_PHNUM,  image->header_count,
+		AT_PAGESZ, PAGE_SIZE,
+		AT_BASE,   0,
+		AT_FLAGS,  0,
+		AT_ENTRY,  image->entry,
+		AT_UID,	   0,
+		AT_EUID,   0,
+		AT_GID,	   0,
+		AT_EGID,   0,
+		AT_HWCAP,  hwcap,
+		AT_CLKTCK, 100,
+		AT_SECURE, 0,
+		AT_RANDOM, random,
+		AT_EXECFN, path,
+		AT_NULL,   0,
 	};
 	uint64_t words = 1 + from->argc + 1 + from->envc + 1;
 	uint64_t zero = 0;
@@ -195,7 +225,8 @@ static int make_stack(struct space *space, struct arguments *from, const struct 
 	if (error == 0)
 		error = count_pointers(from, from->envp, &from->envc);
 	if (error == 0)
-		error = space_map(space, PLACE_FIXED, &at, STACK_BYTES, PERM_R | PERM_W, mapping_anon(MAPPING_FORK_COPY));
+		error = space_map(space, PLACE_FIXED, &at, STACK_BYTES, PERM_R | PERM_W,
+				  mapping_anon(MAPPING_FORK_COPY));
 	if (error != 0)
 		return error;
 	stack.strings = kalloc((from->argc + from->envc + 1) * sizeof(uint64_t));

@@ -34,8 +34,8 @@
 #define CLONE_CLEAR_SIGHAND  (UINT64_C(1) << 32)
 
 #define CLONE_KNOWN                                                                                                    \
-	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT | CLONE_THREAD | CLONE_SYSVSEM | \
-	 CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_UNTRACED |                   \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT | CLONE_THREAD |               \
+	 CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_UNTRACED | \
 	 CLONE_CHILD_SETTID | CLONE_IO | CLONE_CLEAR_SIGHAND)
 
 struct request {
@@ -225,8 +225,12 @@ static int64_t do_clone(const struct request *request)
 int64_t sys_clone(const uint64_t *a)
 {
 	struct request request = {
-		.flags = a[0] & UINT32_MAX & ~UINT64_C(0xff), .exit_signal = a[0] & 0xff, .stack = a[1], .parent_tid = a[2],
-		.tls = a[3], .child_tid = a[4],
+		.flags = a[0] & UINT32_MAX & ~UINT64_C(0xff),
+		.exit_signal = a[0] & 0xff,
+		.stack = a[1],
+		.parent_tid = a[2],
+		.tls = a[3],
+		.child_tid = a[4],
 	};
 
 	return do_clone(&request);
@@ -255,8 +259,12 @@ int64_t sys_clone3(const uint64_t *a)
 	if ((args.flags & (CLONE_THREAD | CLONE_PARENT)) != 0 && args.exit_signal != 0)
 		return -EINVAL;
 	request = (struct request){
-		.flags = args.flags, .exit_signal = args.exit_signal, .stack = args.stack + args.stack_size,
-		.parent_tid = args.parent_tid, .child_tid = args.child_tid, .tls = args.tls,
+		.flags = args.flags,
+		.exit_signal = args.exit_signal,
+		.stack = args.stack + args.stack_size,
+		.parent_tid = args.parent_tid,
+		.child_tid = args.child_tid,
+		.tls = args.tls,
 	};
 	return do_clone(&request);
 }

@@ -32,19 +32,19 @@
 #include "mm/slab.h"
 #include "mm/space.h"
 
-#define FUTEX_WAIT	      0U
-#define FUTEX_WAKE	      1U
-#define FUTEX_REQUEUE	      3U
-#define FUTEX_CMP_REQUEUE     4U
-#define FUTEX_WAKE_OP	      5U
-#define FUTEX_WAIT_BITSET     9U
-#define FUTEX_WAKE_BITSET     10U
-#define FUTEX_PRIVATE	      128U
-#define FUTEX_CLOCK_REALTIME  256U
-#define FUTEX_OWNER_DIED      0x40000000U
-#define FUTEX_WAITERS	      0x80000000U
-#define FUTEX_TID_MASK	      0x3fffffffU
-#define ROBUST_LIMIT	      2048
+#define FUTEX_WAIT	     0U
+#define FUTEX_WAKE	     1U
+#define FUTEX_REQUEUE	     3U
+#define FUTEX_CMP_REQUEUE    4U
+#define FUTEX_WAKE_OP	     5U
+#define FUTEX_WAIT_BITSET    9U
+#define FUTEX_WAKE_BITSET    10U
+#define FUTEX_PRIVATE	     128U
+#define FUTEX_CLOCK_REALTIME 256U
+#define FUTEX_OWNER_DIED     0x40000000U
+#define FUTEX_WAITERS	     0x80000000U
+#define FUTEX_TID_MASK	     0x3fffffffU
+#define ROBUST_LIMIT	     2048
 
 struct bucket {
 	struct spinlock lock; /* RANK_FUTEX */
@@ -70,7 +70,8 @@ void futex_init(void)
 	uint64_t buckets = 16;
 
 	/* Linux's measure, 256 a hart, as far as a thousandth of memory allows it. */
-	while (buckets < 256 * (uint64_t)hw_harts() && buckets * sizeof(struct bucket) < frames_total() * PAGE_SIZE / 1024)
+	while (buckets < 256 * (uint64_t)hw_harts() &&
+	       buckets * sizeof(struct bucket) < frames_total() * PAGE_SIZE / 1024)
 		buckets *= 2;
 	futex.buckets = kalloc(buckets * sizeof(struct bucket));
 	CHECK(futex.buckets != NULL);
@@ -88,7 +89,8 @@ static bool key_equal(const struct user_key *a, const struct user_key *b)
 
 static struct bucket *bucket_of(const struct user_key *key)
 {
-	uint64_t hash = ((uint64_t)key->of >> 6) * UINT64_C(0x9e3779b97f4a7c15) ^ (key->offset >> 2) * UINT64_C(0xc2b2ae3d27d4eb4f);
+	uint64_t hash = ((uint64_t)key->of >> 6) * UINT64_C(0x9e3779b97f4a7c15) ^
+			(key->offset >> 2) * UINT64_C(0xc2b2ae3d27d4eb4f);
 
 	return &futex.buckets[(hash >> 32) & futex.mask];
 }
@@ -129,7 +131,7 @@ static uint32_t wake_matching_locked(struct bucket *bucket, const struct user_ke
 {
 	uint32_t woken = 0;
 
-	list_for_each_safe(pos, next, &bucket->waiters) {
+	list_for_each_safe (pos, next, &bucket->waiters) {
 		struct futex_waiter *waiter = list_entry(pos, struct futex_waiter, link);
 
 		if (woken == most)
@@ -255,15 +257,15 @@ struct requeue {
 	uint32_t value;
 };
 
-static int64_t move_locked(struct bucket *from, struct bucket *to, const struct user_key *key, const struct user_key *to_key,
-			   const struct requeue *request)
+static int64_t move_locked(struct bucket *from, struct bucket *to, const struct user_key *key,
+			   const struct user_key *to_key, const struct requeue *request)
 {
 	int64_t woken = wake_matching_locked(from, key, request->wake, UINT32_MAX);
 	uint32_t moved = 0;
 
 	if (key_equal(key, to_key))
 		return woken;
-	list_for_each_safe(pos, next, &from->waiters) {
+	list_for_each_safe (pos, next, &from->waiters) {
 		struct futex_waiter *waiter = list_entry(pos, struct futex_waiter, link);
 
 		if (moved == request->move)
@@ -353,8 +355,12 @@ int64_t sys_futex(const uint64_t *a)
 	uint32_t operation = (uint32_t)a[1] & ~(FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME);
 	bool realtime = (a[1] & FUTEX_CLOCK_REALTIME) != 0;
 	struct requeue request = {
-		.from = VADDR(a[0]), .to = VADDR(a[4]), .wake = (uint32_t)a[2], .move = (uint32_t)a[3],
-		.compare = operation == FUTEX_CMP_REQUEUE, .value = (uint32_t)a[5],
+		.from = VADDR(a[0]),
+		.to = VADDR(a[4]),
+		.wake = (uint32_t)a[2],
+		.move = (uint32_t)a[3],
+		.compare = operation == FUTEX_CMP_REQUEUE,
+		.value = (uint32_t)a[5],
 	};
 
 	switch (operation) {

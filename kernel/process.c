@@ -24,177 +24,41 @@
 
 #include "kernel/file.h"
 #include "kernel/futex.h"
+#include "kernel/ids.h"
 #include "kernel/sched.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
 #include "mm/slab.h"
 
-#define ID_LIMIT 4194304U
-
 static struct {
-	struct spinlock lock;	/* RANK_PROCESS_TREE */
-	struct list all;	/* process.link, oldest first */
-	struct list *processes; /* by pid */
-	struct list *threads;	/* by tid */
-	uint32_t hash_mask;
-	uint32_t last_id;
-	struct process *first; /* who inherits orphans; NULL: the kernel */
-	bool shutdown;
+	struct process *first;	 /* who inherits orphans; NULL: the kernel [tree lock] */
+	bool shutdown;		 /* [tree lock] */
 	struct wait_queue ended; /* for main */
 } tree;
 
 static const struct rlimit default_limits[RLIMITS] = {
-	{ UINT64_MAX, UINT64_MAX },		     /* CPU */
-	{ UINT64_MAX, UINT64_MAX },		     /* FSIZE */
-	{ UINT64_MAX, UINT64_MAX },		     /* DATA */
-	{ UINT64_C(8) << 20, UINT64_MAX },	     /* STACK */
-	{ 0, UINT64_MAX },			     /* CORE */
-	{ UINT64_MAX, UINT64_MAX },		     /* RSS */
-	{ UINT64_MAX, UINT64_MAX },		     /* NPROC */
-	{ FD_LIMIT_DEFAULT, FD_LIMIT_MAX },	     /* NOFILE */
-	{ UINT64_C(8) << 20, UINT64_C(8) << 20 },    /* MEMLOCK */
-	{ UINT64_MAX, UINT64_MAX },		     /* AS */
-	{ UINT64_MAX, UINT64_MAX },		     /* LOCKS */
-	{ UINT64_MAX, UINT64_MAX },		     /* SIGPENDING */
-	{ UINT64_C(819200), UINT64_C(819200) },	     /* MSGQUEUE */
-	{ 0, 0 },				     /* NICE */
-	{ 0, 0 },				     /* RTPRIO */
-	{ UINT64_MAX, UINT64_MAX },		     /* RTTIME */
+	{ UINT64_MAX, UINT64_MAX },		  /* CPU */
+	{ UINT64_MAX, UINT64_MAX },		  /* FSIZE */
+	{ UINT64_MAX, UINT64_MAX },		  /* DATA */
+	{ UINT64_C(8) << 20, UINT64_MAX },	  /* STACK */
+	{ 0, UINT64_MAX },			  /* CORE */
+	{ UINT64_MAX, UINT64_MAX },		  /* RSS */
+	{ UINT64_MAX, UINT64_MAX },		  /* NPROC */
+	{ FD_LIMIT_DEFAULT, FD_LIMIT_MAX },	  /* NOFILE */
+	{ UINT64_C(8) << 20, UINT64_C(8) << 20 }, /* MEMLOCK */
+	{ UINT64_MAX, UINT64_MAX },		  /* AS */
+	{ UINT64_MAX, UINT64_MAX },		  /* LOCKS */
+	{ UINT64_MAX, UINT64_MAX },		  /* SIGPENDING */
+	{ UINT64_C(819200), UINT64_C(819200) },	  /* MSGQUEUE */
+	{ 0, 0 },				  /* NICE */
+	{ 0, 0 },				  /* RTPRIO */
+	{ UINT64_MAX, UINT64_MAX },		  /* RTTIME */
 };
-
-void tree_lock(void)
-{
-	spin_lock(&tree.lock, RANK_PROCESS_TREE);
-}
-
-void tree_unlock(void)
-{
-	spin_unlock(&tree.lock, RANK_PROCESS_TREE);
-}
-
-struct list *process_list_locked(void)
-{
-	return &tree.all;
-}
 
 void process_init(void)
 {
-	uint64_t want = frames_total() / 64;
-	uint32_t buckets = 64;
-
-	while (buckets < want && buckets < 16384)
-		buckets *= 2;
-	tree.hash_mask = buckets - 1;
-	tree.processes = kalloc(buckets * sizeof(struct list));
-	tree.threads = kalloc(buckets * sizeof(struct list));
-	CHECK(tree.processes != NULL && tree.threads != NULL);
-	for (uint32_t i = 0; i < buckets; i++) {
-		list_init(&tree.processes[i]);
-		list_init(&tree.threads[i]);
-	}
-	spin_init(&tree.lock);
-	list_init(&tree.all);
+	ids_init();
 	wait_queue_init(&tree.ended);
-}
-
-/* ---- Ids. */
-
-static struct process *find_process_locked(uint32_t pid)
-{
-	struct list *bucket = &tree.processes[pid & tree.hash_mask];
-
-	list_for_each(pos, bucket) {
-		struct process *process = list_entry(pos, struct process, hash_link);
-
-		if (process->pid == pid)
-			return process;
-	}
-	return NULL;
-}
-
-struct thread *thread_find_locked(uint32_t tid)
-{
-	struct list *bucket = &tree.threads[tid & tree.hash_mask];
-
-	list_for_each(pos, bucket) {
-		struct thread *thread = list_entry(pos, struct thread, hash_link);
-
-		if (thread->tid == tid)
-			return thread;
-	}
-	return NULL;
-}
-
-static bool group_exists_locked(uint32_t id)
-{
-	list_for_each(pos, &tree.all) {
-		struct process *process = list_entry(pos, struct process, link);
-
-		if (process->group == id || process->session == id)
-			return true;
-	}
-	return false;
-}
-
-static uint32_t new_id_locked(void)
-{
-	static bool wrapped;
-
-	for (;;) {
-		tree.last_id++;
-		if (tree.last_id >= ID_LIMIT) {
-			tree.last_id = 2;
-			wrapped = true;
-		}
-		if (!wrapped)
-			return tree.last_id;
-		if (find_process_locked(tree.last_id) == NULL && thread_find_locked(tree.last_id) == NULL &&
-		    !group_exists_locked(tree.last_id))
-			return tree.last_id;
-	}
-}
-
-static void hash_thread_locked(struct thread *thread)
-{
-	list_add(&tree.threads[thread->tid & tree.hash_mask], &thread->hash_link);
-}
-
-struct process *process_find(uint32_t pid)
-{
-	struct process *process;
-
-	tree_lock();
-	process = find_process_locked(pid);
-	if (process != NULL)
-		process_get(process);
-	tree_unlock();
-	return process;
-}
-
-void process_visit(void (*visit)(void *ctx, struct process *process), void *ctx)
-{
-	uint32_t last = 0;
-
-	/* By age, and going on from the last pid seen: whatever ends meanwhile does not disturb. */
-	for (;;) {
-		struct process *found = NULL;
-
-		tree_lock();
-		list_for_each(pos, &tree.all) {
-			struct process *process = list_entry(pos, struct process, link);
-
-			if (process->pid > last && (found == NULL || process->pid < found->pid))
-				found = process;
-		}
-		if (found != NULL)
-			process_get(found);
-		tree_unlock();
-		if (found == NULL)
-			return;
-		last = found->pid;
-		visit(ctx, found);
-		process_put(found);
-	}
 }
 
 /* ---- References. */
@@ -278,15 +142,14 @@ void process_publish(struct process *process, struct thread *thread, struct proc
 	tree_lock();
 	if (sibling && parent->parent != NULL)
 		parent = parent->parent;
-	process->pid = new_id_locked();
+	process->pid = ids_new_locked();
 	thread->tid = process->pid;
 	thread->process = process;
 	set_parent_locked(process, parent);
 	process->group = parent == NULL ? process->pid : parent->group;
 	process->session = parent == NULL ? process->pid : parent->session;
-	list_add_tail(&tree.all, &process->link);
-	list_add(&tree.processes[process->pid & tree.hash_mask], &process->hash_link);
-	hash_thread_locked(thread);
+	ids_add_process_locked(process);
+	ids_add_thread_locked(thread);
 	if (parent != NULL)
 		list_add_tail(&parent->children, &process->sibling);
 	else
@@ -309,11 +172,11 @@ int process_add_thread(struct process *process, struct thread *thread)
 	if (process->ending || process->execing != NULL) {
 		error = -EAGAIN;
 	} else {
-		thread->tid = new_id_locked();
+		thread->tid = ids_new_locked();
 		thread->process = process;
 		list_add_tail(&process->threads, &thread->link);
 		process->thread_count++;
-		hash_thread_locked(thread);
+		ids_add_thread_locked(thread);
 	}
 	spin_unlock(&process->lock, RANK_PROCESS);
 	tree_unlock();
@@ -336,7 +199,7 @@ void process_end_locked(struct process *process, int status)
 		return;
 	process->ending = true;
 	process->status = status;
-	list_for_each(pos, &process->threads)
+	list_for_each (pos, &process->threads)
 		kill_thread_locked(list_entry(pos, struct thread, link));
 }
 
@@ -356,7 +219,7 @@ static void become_leader(struct process *process, struct thread *thread)
 	tree_lock();
 	list_del(&thread->hash_link);
 	thread->tid = process->pid;
-	hash_thread_locked(thread);
+	ids_add_thread_locked(thread);
 	tree_unlock();
 }
 
@@ -382,7 +245,7 @@ int process_single_thread(void)
 		error = -EINTR;
 	else
 		process->execing = self;
-	list_for_each(pos, &process->threads) {
+	list_for_each (pos, &process->threads) {
 		struct thread *thread = list_entry(pos, struct thread, link);
 
 		if (error == 0 && thread != self)
@@ -473,7 +336,7 @@ static void reparent_children(struct process *process)
 
 	if (tree.first == process)
 		tree.first = NULL;
-	list_for_each_safe(pos, next, &process->children) {
+	list_for_each_safe (pos, next, &process->children) {
 		struct process *child = list_entry(pos, struct process, sibling);
 
 		list_del(&child->sibling);
@@ -538,7 +401,7 @@ void thread_exit(void)
 
 static struct process *reap_for_kernel_locked(void)
 {
-	list_for_each(pos, &tree.all) {
+	list_for_each (pos, process_list_locked()) {
 		struct process *process = list_entry(pos, struct process, link);
 
 		if (process->zombie && process->parent == NULL) {
@@ -573,7 +436,7 @@ int process_wait_first(void)
 
 static void kill_all_locked(void)
 {
-	list_for_each(pos, &tree.all) {
+	list_for_each (pos, process_list_locked()) {
 		struct process *process = list_entry(pos, struct process, link);
 
 		spin_lock(&process->lock, RANK_PROCESS);
@@ -595,7 +458,7 @@ void process_end_all(void)
 		tree.shutdown = true;
 		kill_all_locked();
 		dead = reap_for_kernel_locked();
-		empty = list_empty(&tree.all);
+		empty = list_empty(process_list_locked());
 		tree_unlock();
 		if (dead != NULL)
 			process_put(dead);

@@ -40,14 +40,14 @@ struct process {
 	_Atomic uint32_t refs;
 	uint32_t pid;
 
-	struct space *space;	/* [own]; NULL once it has ended */
-	struct fd_table *files; /* [own]; NULL once it has ended */
-	bool files_shared;	/* with another process (CLONE_FILES): execve makes a copy first [own] */
-	struct node *cwd;	/* the files' own; one reference [lock] */
-	struct file *exe;	/* its executable, which nobody can write to meanwhile; one count [own] */
-	uint32_t umask;		/* the files' own [lock] */
-	uint64_t brk_start;	/* [lock]; page-aligned */
-	uint64_t brk;		/* [lock] */
+	struct space *space;	       /* [own]; NULL once it has ended */
+	struct fd_table *files;	       /* [own]; NULL once it has ended */
+	bool files_shared;	       /* with another process (CLONE_FILES): execve makes a copy first [own] */
+	struct node *cwd;	       /* the files' own; one reference [lock] */
+	struct file *exe;	       /* its executable, which nobody can write to meanwhile; one count [own] */
+	uint32_t umask;		       /* the files' own [lock] */
+	uint64_t brk_start;	       /* [lock]; page-aligned */
+	uint64_t brk;		       /* [lock] */
 	char path[PROCESS_PATH_BYTES]; /* of the executable: absolute, links followed [lock] */
 
 	struct list threads;	/* thread.link [lock] */
@@ -56,26 +56,27 @@ struct process {
 	struct thread *execing; /* the thread that waits for all others to end [lock] */
 	struct wait_queue threads_gone;
 
-	int status;	      /* as wait4 reports it; final when zombie [lock] */
-	bool zombie;	      /* [tree lock] */
-	bool vforked;	      /* its parent waits for exec or exit; then false, and vfork_done is woken [lock] */
+	int status;   /* as wait4 reports it; final when zombie [lock] */
+	bool zombie;  /* [tree lock] */
+	bool vforked; /* its parent waits for exec or exit; then false, and vfork_done is woken [lock] */
 	struct wait_queue vfork_done;
 	uint32_t exit_signal; /* to the parent when it ends; 0: none */
 
-	struct process *parent;	 /* NULL: the kernel's own child [tree lock] */
-	_Atomic uint32_t parent_pid; /* for getppid, which takes no lock: 0 where there is none; written under the tree lock */
-	struct list children;	 /* sibling [tree lock] */
-	struct list sibling;	 /* [tree lock] */
-	struct list link;	 /* of all processes, oldest first [tree lock] */
+	struct process *parent; /* NULL: the kernel's own child [tree lock] */
+	_Atomic uint32_t
+		parent_pid;   /* for getppid, which takes no lock: 0 where there is none; written under the tree lock */
+	struct list children; /* sibling [tree lock] */
+	struct list sibling;  /* [tree lock] */
+	struct list link;     /* of all processes, oldest first [tree lock] */
 	struct list hash_link;	 /* in the table of pids [tree lock] */
 	uint32_t group, session; /* ids [tree lock] */
 	struct wait_queue child_wait;
 
-	struct sigpending pending;		/* [lock] */
+	struct sigpending pending;	      /* [lock] */
 	struct sigaction_kernel action[NSIG]; /* [lock] */
 
-	struct rlimit limits[RLIMITS]; /* [lock] */
-	struct process_usage usage;    /* of threads that ended [lock] */
+	struct rlimit limits[RLIMITS];	     /* [lock] */
+	struct process_usage usage;	     /* of threads that ended [lock] */
 	struct process_usage children_usage; /* [lock] */
 	uint64_t started_ns;
 };

@@ -54,7 +54,7 @@ static struct {
 	struct runqueue *queues; /* hw_harts() of them */
 	uint64_t slice_ticks;
 	struct thread main;
-	_Atomic uint64_t idle CACHE_ALIGNED; /* harts with nothing to run */
+	_Atomic uint64_t idle CACHE_ALIGNED;  /* harts with nothing to run */
 	_Atomic uint64_t alive CACHE_ALIGNED; /* threads with a stack of their own */
 	struct wait_queue all_gone;
 } sched;
@@ -95,7 +95,7 @@ static struct thread *take(struct runqueue *queue, uint64_t harts)
 	if (atomic_load_explicit(&queue->count, memory_order_seq_cst) == 0)
 		return NULL;
 	spin_lock(&queue->lock, RANK_RUNQUEUE);
-	list_for_each(pos, &queue->ready) {
+	list_for_each (pos, &queue->ready) {
 		struct thread *thread = list_entry(pos, struct thread, run_link);
 
 		/* relaxed: a thread that just lost this hart finds that out before it reaches user mode */
@@ -551,7 +551,8 @@ void sched_breathe(void)
 
 	serve_pending();
 	/* acquire: as in trap_work */
-	work = atomic_fetch_and_explicit(&thread->work, ~(WORK_RESCHED | WORK_SLICE | WORK_QUIESCE), memory_order_acquire);
+	work = atomic_fetch_and_explicit(&thread->work, ~(WORK_RESCHED | WORK_SLICE | WORK_QUIESCE),
+					 memory_order_acquire);
 	if ((work & WORK_QUIESCE) != 0)
 		quiesce_stand();
 	if ((work & (WORK_RESCHED | WORK_SLICE)) != 0)

@@ -19,10 +19,10 @@
 #include "mm/object.h"
 #include "mm/space.h"
 
-#define SA_SIGINFO 4U
-#define SA_ONSTACK 0x08000000U
-#define SS_ONSTACK 1
-#define SS_DISABLE 2
+#define SA_SIGINFO    4U
+#define SA_ONSTACK    0x08000000U
+#define SS_ONSTACK    1
+#define SS_DISABLE    2
 #define SS_AUTODISARM (INT32_C(1) << 31)
 
 struct stack_user {
@@ -81,8 +81,8 @@ int sigframe_map(struct space *space)
 {
 	vaddr_t at = VADDR(SIGRETURN_PAGE);
 
-	return space_map_object(space, PLACE_FIXED, &at, PAGE_SIZE, PERM_R | PERM_X, PERM_R | PERM_X, trampoline_object, 0,
-				true);
+	return space_map_object(space, PLACE_FIXED, &at, PAGE_SIZE, PERM_R | PERM_X, PERM_R | PERM_X, trampoline_object,
+				0, true);
 }
 
 static bool on_altstack(const struct sigaltstack *stack, uint64_t sp)

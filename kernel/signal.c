@@ -34,8 +34,8 @@
 #define SIGNALS_UNBLOCKABLE (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
 /* Default action: nothing. The stop signals belong here until stopping exists. */
 #define SIGNALS_IGNORED                                                                                                \
-	(SIG_BIT(SIGCHLD) | SIG_BIT(SIGCONT) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH) | SIG_BIT(SIGSTOP) | SIG_BIT(SIGTSTP) | \
-	 SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU))
+	(SIG_BIT(SIGCHLD) | SIG_BIT(SIGCONT) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH) | SIG_BIT(SIGSTOP) |                \
+	 SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU))
 
 struct sigqueue {
 	struct list link;
@@ -102,7 +102,7 @@ static struct thread *choose_locked(struct process *process, int signo)
 
 	if (self->process == process && accepts(self, signo) && !list_empty(&self->link))
 		return self;
-	list_for_each(pos, &process->threads) {
+	list_for_each (pos, &process->threads) {
 		struct thread *thread = list_entry(pos, struct thread, link);
 
 		if (accepts(thread, signo))
@@ -250,7 +250,7 @@ void signal_swap_mask(uint64_t mask)
 static void discard(struct sigpending *pending, int signo)
 {
 	pending->set &= ~SIG_BIT(signo);
-	list_for_each_safe(pos, next, &pending->queue) {
+	list_for_each_safe (pos, next, &pending->queue) {
 		struct sigqueue *entry = list_entry(pos, struct sigqueue, link);
 
 		if (entry->info.signo != signo)
@@ -271,7 +271,7 @@ void signal_set_action(int signo, const struct sigaction_kernel *action, struct 
 		process->action[signo - 1].mask &= ~SIGNALS_UNBLOCKABLE;
 		if (ignores(process, signo)) {
 			discard(&process->pending, signo);
-			list_for_each(pos, &process->threads)
+			list_for_each (pos, &process->threads)
 				discard(&list_entry(pos, struct thread, link)->pending, signo);
 		}
 	}
@@ -309,7 +309,7 @@ static bool take_from(struct sigpending *pending, uint64_t set, struct siginfo *
 		return false;
 	signo = __builtin_ctzll(set) + 1;
 	*info = (struct siginfo){ .signo = signo, .code = SI_USER };
-	list_for_each_safe(pos, next, &pending->queue) {
+	list_for_each_safe (pos, next, &pending->queue) {
 		struct sigqueue *entry = list_entry(pos, struct sigqueue, link);
 
 		if (entry->info.signo != signo)
@@ -331,9 +331,9 @@ static bool take_from(struct sigpending *pending, uint64_t set, struct siginfo *
 static bool take_locked(struct thread *thread, uint64_t set, struct siginfo *info)
 {
 	if (thread->fault.signo != 0 && (set & SIG_BIT(thread->fault.signo)) != 0) {
-		*info = (struct siginfo){
-			.signo = thread->fault.signo, .code = thread->fault.code, .addr = thread->fault.addr
-		};
+		*info = (struct siginfo){ .signo = thread->fault.signo,
+					  .code = thread->fault.code,
+					  .addr = thread->fault.addr };
 		thread->fault.signo = 0;
 		discard(&thread->pending, info->signo);
 		return true;

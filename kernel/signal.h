@@ -85,7 +85,7 @@ struct siginfo {
 				int32_t status;
 			};
 			int64_t utime, stime;
-		} sent; /* kill, sigqueue, SIGCHLD */
+		} sent;	       /* kill, sigqueue, SIGCHLD */
 		uint64_t addr; /* faults */
 		uint8_t bytes[112];
 	};

@@ -61,9 +61,9 @@ static int64_t limit_of(struct process *process, unsigned which, const struct rl
 
 	if (which >= RLIMITS)
 		return -EINVAL;
-	if (new != NULL && new->soft > new->hard)
+	if (new != NULL &&new->soft > new->hard)
 		return -EINVAL;
-	if (new != NULL && which == RLIMIT_NOFILE && new->hard > FD_LIMIT_MAX)
+	if (new != NULL && which == RLIMIT_NOFILE &&new->hard > FD_LIMIT_MAX)
 		return -EPERM;
 	spin_lock(&process->lock, RANK_PROCESS);
 	*old = process->limits[which];
@@ -114,7 +114,8 @@ int64_t sys_setrlimit(const uint64_t *a)
 
 struct rusage {
 	int64_t utime[2], stime[2];
-	int64_t maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv, nsignals, nvcsw, nivcsw;
+	int64_t maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv, nsignals, nvcsw,
+		nivcsw;
 };
 
 /* All time is called user time: the kernel does not look at the clock when it is entered. */
@@ -150,7 +151,7 @@ static struct process_usage own_usage(struct process *process)
 
 	spin_lock(&process->lock, RANK_PROCESS);
 	usage = process->usage;
-	list_for_each(pos, &process->threads) {
+	list_for_each (pos, &process->threads) {
 		struct thread *thread = list_entry(pos, struct thread, link);
 
 		usage.ticks += sched_ran(thread);
@@ -190,7 +191,7 @@ static unsigned count_processes(void)
 	unsigned count = 0;
 
 	tree_lock();
-	list_for_each(pos, process_list_locked())
+	list_for_each (pos, process_list_locked())
 		count++;
 	tree_unlock();
 	return count;
@@ -205,8 +206,11 @@ int64_t sys_sysinfo(const uint64_t *a)
 		uint32_t pad2;
 		uint64_t totalhigh, freehigh;
 		uint32_t mem_unit, pad3;
-	} info = { .uptime = (int64_t)(time_ns() / 1000000000), .totalram = frames_total() * PAGE_SIZE,
-		   .freeram = frames_free() * PAGE_SIZE, .procs = (uint16_t)count_processes(), .mem_unit = 1 };
+	} info = { .uptime = (int64_t)(time_ns() / 1000000000),
+		   .totalram = frames_total() * PAGE_SIZE,
+		   .freeram = frames_free() * PAGE_SIZE,
+		   .procs = (uint16_t)count_processes(),
+		   .mem_unit = 1 };
 
 	return put(a[0], &info, sizeof(info));
 }

@@ -15,9 +15,9 @@
 #include "mm/object.h"
 #include "mm/space.h"
 
-#define PROT_READ  1U
-#define PROT_WRITE 2U
-#define PROT_EXEC  4U
+#define PROT_READ      1U
+#define PROT_WRITE     2U
+#define PROT_EXEC      4U
 #define PROT_GROWSDOWN 0x01000000U
 #define PROT_GROWSUP   0x02000000U
 
@@ -33,21 +33,21 @@
 #define MAP_HUGETLB	    0x40000U
 #define MAP_FIXED_NOREPLACE 0x100000U
 
-#define MADV_NORMAL	0
-#define MADV_RANDOM	1
-#define MADV_SEQUENTIAL 2
-#define MADV_WILLNEED	3
-#define MADV_DONTNEED	4
-#define MADV_DONTFORK	10
-#define MADV_DOFORK	11
-#define MADV_HUGEPAGE	14
-#define MADV_NOHUGEPAGE 15
-#define MADV_DONTDUMP	16
-#define MADV_DODUMP	17
-#define MADV_WIPEONFORK 18
-#define MADV_KEEPONFORK 19
-#define MADV_COLD	20
-#define MADV_PAGEOUT	21
+#define MADV_NORMAL	    0
+#define MADV_RANDOM	    1
+#define MADV_SEQUENTIAL	    2
+#define MADV_WILLNEED	    3
+#define MADV_DONTNEED	    4
+#define MADV_DONTFORK	    10
+#define MADV_DOFORK	    11
+#define MADV_HUGEPAGE	    14
+#define MADV_NOHUGEPAGE	    15
+#define MADV_DONTDUMP	    16
+#define MADV_DODUMP	    17
+#define MADV_WIPEONFORK	    18
+#define MADV_KEEPONFORK	    19
+#define MADV_COLD	    20
+#define MADV_PAGEOUT	    21
 #define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
 
@@ -171,8 +171,8 @@ static int map_file(struct space *space, const struct mmap_request *request, vad
 	file_put(file);
 	if (error != 0)
 		return error;
-	error = space_map_object(space, request->place, at, request->bytes, permissions(request->prot), max_perm, object,
-				 request->offset, request->shared);
+	error = space_map_object(space, request->place, at, request->bytes, permissions(request->prot), max_perm,
+				 object, request->offset, request->shared);
 	object_put(object);
 	return error;
 }
@@ -184,8 +184,8 @@ static int map_shared_memory(struct space *space, const struct mmap_request *req
 
 	if (error != 0)
 		return error;
-	error = space_map_object(space, request->place, at, request->bytes, permissions(request->prot), PERM_RWX, object, 0,
-				 true);
+	error = space_map_object(space, request->place, at, request->bytes, permissions(request->prot), PERM_RWX,
+				 object, 0, true);
 	object_put(object);
 	return error;
 }
@@ -193,7 +193,12 @@ static int map_shared_memory(struct space *space, const struct mmap_request *req
 int64_t sys_mmap(const uint64_t *a)
 {
 	struct mmap_request request = {
-		.address = a[0], .bytes = a[1], .prot = a[2], .flags = a[3], .fd = (int)a[4], .offset = a[5],
+		.address = a[0],
+		.bytes = a[1],
+		.prot = a[2],
+		.flags = a[3],
+		.fd = (int)a[4],
+		.offset = a[5],
 	};
 	struct space *space = current_space();
 	int error = check_mmap(&request);

@@ -38,7 +38,7 @@ int64_t sys_exit_group(const uint64_t *a)
 /* ---- Waiting. */
 
 struct wait_for {
-	int64_t pid;   /* > 0: that one; 0: of group */
+	int64_t pid;	/* > 0: that one; 0: of group */
 	uint32_t group; /* 0: any */
 	uint64_t options;
 };
@@ -64,7 +64,7 @@ static bool matches(const struct wait_for *want, const struct process *child)
 static struct process *find_zombie(struct process *parent, const struct wait_for *want, bool *any)
 {
 	*any = false;
-	list_for_each(pos, &parent->children) {
+	list_for_each (pos, &parent->children) {
 		struct process *child = list_entry(pos, struct process, sibling);
 
 		if (!matches(want, child))
@@ -170,7 +170,8 @@ int64_t sys_waitid(const uint64_t *a)
 	struct waited got;
 	int result;
 
-	if ((want.options & ~(uint64_t)(WNOHANG | WSTOPPED | WEXITED | WCONTINUED | WNOWAIT | W_NOTHREAD | W_ALL | W_CLONE)) != 0 ||
+	if ((want.options &
+	     ~(uint64_t)(WNOHANG | WSTOPPED | WEXITED | WCONTINUED | WNOWAIT | W_NOTHREAD | W_ALL | W_CLONE)) != 0 ||
 	    (want.options & (WEXITED | WSTOPPED | WCONTINUED)) == 0)
 		return -EINVAL;
 	if (a[0] > P_PGID || (a[0] == P_PID && (int32_t)a[1] <= 0) || (a[0] == P_PGID && (int32_t)a[1] < 0))
@@ -251,7 +252,7 @@ static struct process *by_pid(int32_t pid)
 {
 	if (pid == 0)
 		return current_process();
-	list_for_each(pos, process_list_locked()) {
+	list_for_each (pos, process_list_locked()) {
 		struct process *process = list_entry(pos, struct process, link);
 
 		if (process->pid == (uint32_t)pid)
@@ -263,7 +264,7 @@ static struct process *by_pid(int32_t pid)
 /* [tree lock] */
 static bool group_in_session(uint32_t group, uint32_t session)
 {
-	list_for_each(pos, process_list_locked()) {
+	list_for_each (pos, process_list_locked()) {
 		struct process *process = list_entry(pos, struct process, link);
 
 		if (process->group == group && process->session == session)

@@ -31,7 +31,7 @@ static int64_t send_many(uint32_t group, const struct siginfo *info)
 	struct process *self = current_process();
 	bool found = false;
 
-	list_for_each(pos, process_list_locked()) {
+	list_for_each (pos, process_list_locked()) {
 		struct process *process = list_entry(pos, struct process, link);
 
 		if (group != 0 ? process->group != group : process->pid == 1 || process == self)

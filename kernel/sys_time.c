@@ -89,7 +89,7 @@ static uint64_t process_ns(struct process *process)
 
 	spin_lock(&process->lock, RANK_PROCESS);
 	ticks = process->usage.ticks;
-	list_for_each(pos, &process->threads)
+	list_for_each (pos, &process->threads)
 		ticks += sched_ran(list_entry(pos, struct thread, link));
 	spin_unlock(&process->lock, RANK_PROCESS);
 	return ticks_to_ns(ticks);

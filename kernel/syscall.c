@@ -180,19 +180,19 @@ uint64_t syscalls_unknown(void)
 bool syscall_restarts(uint64_t number)
 {
 	switch (number) {
-	case 25: /* fcntl */
-	case 29: /* ioctl */
-	case 56: /* openat */
-	case 63: /* read */
-	case 64: /* write */
-	case 65: /* readv */
-	case 66: /* writev */
-	case 67: /* pread64 */
-	case 68: /* pwrite64 */
-	case 69: /* preadv */
-	case 70: /* pwritev */
-	case 71: /* sendfile */
-	case 95: /* waitid */
+	case 25:  /* fcntl */
+	case 29:  /* ioctl */
+	case 56:  /* openat */
+	case 63:  /* read */
+	case 64:  /* write */
+	case 65:  /* readv */
+	case 66:  /* writev */
+	case 67:  /* pread64 */
+	case 68:  /* pwrite64 */
+	case 69:  /* preadv */
+	case 70:  /* pwritev */
+	case 71:  /* sendfile */
+	case 95:  /* waitid */
 	case 260: /* wait4 */
 	case 278: /* getrandom */
 		return true;

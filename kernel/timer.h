@@ -14,10 +14,10 @@ struct timer {
 	struct timer *child;
 	struct timer *next;
 	struct timer **slot;
-	uint64_t ticks;			      /* when */
-	void (*fire)(struct timer *timer);    /* in interrupt dispatch or idle, no lock held */
-	uint32_t hart;			      /* whose heap */
-	_Atomic uint32_t state;		      /* timer.c's */
+	uint64_t ticks;			   /* when */
+	void (*fire)(struct timer *timer); /* in interrupt dispatch or idle, no lock held */
+	uint32_t hart;			   /* whose heap */
+	_Atomic uint32_t state;		   /* timer.c's */
 };
 
 void timers_init(void);

@@ -106,7 +106,8 @@ static inline bool is_page_fault(uint64_t cause)
 
 static inline enum access access_of(uint64_t cause)
 {
-	return (enum access)((ACCESS_EXEC | ACCESS_READ << 4 | ACCESS_WRITE << 12) >> (cause - CAUSE_FETCH_PAGE_FAULT) * 4 & 3);
+	return (enum access)(
+		(ACCESS_EXEC | ACCESS_READ << 4 | ACCESS_WRITE << 12) >> (cause - CAUSE_FETCH_PAGE_FAULT) * 4 & 3);
 }
 
 /* Interrupts, and exceptions that are not page faults. */
