@@ -11,20 +11,18 @@
  * - A dead thread is freed by the one that runs after it on the same hart, never by itself.
  *
  * Races, and where they are prevented
- * - A hart goes idle while a thread is put on a busy hart's list: the hart first sets its bit in idle, then looks at all
- *   counts; the other first raises the count, then looks at idle. Both seq_cst, so one sees the other.
- * - Two wakers choose the same idle hart: it belongs to the one whose atomic and cleared its bit.
  * - A signal's bit in thread->work is set while the thread is being switched to: finish_switch fences between on_hart = 1
  *   and the look at work on the way to user mode, sched_notify between setting the bit and looking at on_hart.
  * - work set between the last look at it and sret: the setter sends an IPI afterwards, which traps at once in user mode.
  *
- * Locks: one per run queue (RANK_RUNQUEUE), never two at once. There is no lock for all harts.
+ * Locks: the run queues' (runqueue.c), never two at once. There is no lock for all harts.
  */
 #include "kernel/sched.h"
 
 #include "drivers/plic.h"
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
+#include "kernel/runqueue.h"
 #include "kernel/trap.h"
 #include "kernel/wait.h"
 #include "lib/errno.h"
@@ -37,155 +35,12 @@
 
 enum { PARK_RUNS, PARK_TOKEN, PARK_BLOCKED };
 
-struct runqueue {
-	struct spinlock lock;	/* RANK_RUNQUEUE */
-	bool slicing;		/* the running thread's slice is timed, or it has been told to [lock] */
-	_Atomic uint32_t count; /* ready threads; written under the lock */
-	struct list ready;	/* thread.run_link, oldest first [lock] */
-	struct thread *current; /* [lock] */
-	/* This hart only. */
-	struct thread *previous; /* who ran before, until finish_switch has dealt with it */
-	struct thread *giving_way;
-	struct thread *fp_owner; /* whose FP state the registers hold; compare with thread->fp_hart too */
-	struct thread idle;
-} CACHE_ALIGNED;
-
 static struct {
-	struct runqueue *queues; /* hw_harts() of them */
 	uint64_t slice_ticks;
 	struct thread main;
-	_Atomic uint64_t idle CACHE_ALIGNED;  /* harts with nothing to run */
 	_Atomic uint64_t alive CACHE_ALIGNED; /* threads with a stack of their own */
 	struct wait_queue all_gone;
 } sched;
-
-static struct runqueue *my_queue(void)
-{
-	return &sched.queues[hw_hart()];
-}
-
-/* ---- Ready lists. */
-
-static void push(unsigned hart, struct thread *thread)
-{
-	struct runqueue *queue = &sched.queues[hart];
-	bool tell;
-
-	spin_lock(&queue->lock, RANK_RUNQUEUE);
-	atomic_store_explicit(&thread->hart, hart, memory_order_relaxed);
-	list_add_tail(&queue->ready, &thread->run_link);
-	/* seq_cst: pairs with the look at counts of a hart that goes idle */
-	atomic_fetch_add_explicit(&queue->count, 1, memory_order_seq_cst);
-	tell = !queue->slicing || queue->current == &queue->idle;
-	queue->slicing = true;
-	/* relaxed: the lock keeps current alive; it looks at work when it is interrupted, after the IPI's order */
-	if (tell)
-		atomic_fetch_or_explicit(&queue->current->work, WORK_SLICE, memory_order_relaxed);
-	spin_unlock(&queue->lock, RANK_RUNQUEUE);
-	if (tell && hart != hw_hart())
-		hw_send_ipi(UINT64_C(1) << hart);
-}
-
-/* The oldest thread of a queue that may run on one of these harts. */
-static struct thread *take(struct runqueue *queue, uint64_t harts)
-{
-	struct thread *found = NULL;
-
-	/* seq_cst: pairs with push, see the top */
-	if (atomic_load_explicit(&queue->count, memory_order_seq_cst) == 0)
-		return NULL;
-	spin_lock(&queue->lock, RANK_RUNQUEUE);
-	list_for_each (pos, &queue->ready) {
-		struct thread *thread = list_entry(pos, struct thread, run_link);
-
-		/* relaxed: a thread that just lost this hart finds that out before it reaches user mode */
-		if ((atomic_load_explicit(&thread->affinity, memory_order_relaxed) & harts) != 0) {
-			found = thread;
-			break;
-		}
-	}
-	if (found != NULL) {
-		list_del(&found->run_link);
-		atomic_fetch_sub_explicit(&queue->count, 1, memory_order_relaxed);
-	}
-	spin_unlock(&queue->lock, RANK_RUNQUEUE);
-	return found;
-}
-
-static struct thread *steal(unsigned me)
-{
-	for (unsigned i = 1; i < hw_harts(); i++) {
-		unsigned hart = (me + i) % hw_harts();
-		struct thread *thread = take(&sched.queues[hart], UINT64_C(1) << me);
-
-		if (thread != NULL)
-			return thread;
-	}
-	return NULL;
-}
-
-static struct thread *pick(unsigned me)
-{
-	/* One that may no longer run here runs all the same, until it is to go to user mode and moves itself. */
-	struct thread *thread = take(&sched.queues[me], UINT64_MAX);
-
-	return thread != NULL ? thread : steal(me);
-}
-
-/* ---- Placement. */
-
-static bool claim_idle(unsigned hart)
-{
-	uint64_t bit = UINT64_C(1) << hart;
-
-	/* acq_rel: whoever clears the bit owns the right to fill the hart */
-	return (atomic_fetch_and_explicit(&sched.idle, ~bit, memory_order_acq_rel) & bit) != 0;
-}
-
-static unsigned shortest_queue(uint64_t allowed, unsigned favourite)
-{
-	unsigned best = favourite;
-	uint32_t best_count = UINT32_MAX;
-
-	if ((allowed >> favourite & 1) != 0)
-		best_count = atomic_load_explicit(&sched.queues[favourite].count, memory_order_relaxed);
-	for (uint64_t left = allowed; left != 0; left &= left - 1) {
-		unsigned hart = (unsigned)__builtin_ctzll(left);
-		uint32_t count = atomic_load_explicit(&sched.queues[hart].count, memory_order_relaxed);
-
-		if (best_count == UINT32_MAX || count + 1 < best_count) {
-			best = hart;
-			best_count = count;
-		}
-	}
-	return best;
-}
-
-/* A thread that is on no hart and no list becomes ready: on an idle hart, its last one if that is idle, or where it ran. */
-static void make_ready(struct thread *thread)
-{
-	uint64_t allowed = atomic_load_explicit(&thread->affinity, memory_order_relaxed) & sched_harts();
-	unsigned last = atomic_load_explicit(&thread->hart, memory_order_relaxed);
-	uint64_t idle = atomic_load_explicit(&sched.idle, memory_order_relaxed) & allowed;
-	unsigned hart;
-
-	if (allowed == 0)
-		allowed = sched_harts();
-	while (idle != 0) {
-		hart = (idle >> last & 1) != 0 ? last : (unsigned)__builtin_ctzll(idle);
-		if (claim_idle(hart)) {
-			push(hart, thread);
-			return;
-		}
-		idle &= ~(UINT64_C(1) << hart);
-	}
-	hart = shortest_queue(allowed, last);
-	push(hart, thread);
-	/* seq_cst: a hart may have gone idle after we looked and before it could see the count: it must look again */
-	idle = atomic_load_explicit(&sched.idle, memory_order_seq_cst) & allowed;
-	if (idle != 0 && (idle >> hart & 1) == 0)
-		hw_send_ipi(idle & -idle);
-}
 
 /* ---- The switch. */
 
@@ -214,7 +69,7 @@ static void finish_switch(void)
 	/* release: pairs with the acquire in sched_wake and switch_to: the registers are saved */
 	atomic_store_explicit(&previous->on_hart, 0, memory_order_release);
 	if (giving_way != NULL)
-		make_ready(giving_way);
+		runqueue_make_ready(giving_way);
 }
 
 static void fp_leave(struct runqueue *queue, struct thread *thread)
@@ -271,7 +126,7 @@ static void switch_to(struct runqueue *queue, struct thread *next)
 static void switch_away(void)
 {
 	struct runqueue *queue = my_queue();
-	struct thread *next = pick(hw_hart());
+	struct thread *next = runqueue_pick(hw_hart());
 
 	switch_to(queue, next != NULL ? next : &queue->idle);
 }
@@ -326,7 +181,7 @@ void sched_wake(struct thread *thread)
 	/* acquire: pairs with the release in finish_switch. Its hart is in switch_away, which needs no lock of ours. */
 	while (atomic_load_explicit(&thread->on_hart, memory_order_acquire) != 0)
 		hw_relax();
-	make_ready(thread);
+	runqueue_make_ready(thread);
 }
 
 void sched_notify(struct thread *thread)
@@ -344,7 +199,7 @@ void sched_notify(struct thread *thread)
 
 void sched_start(struct thread *thread)
 {
-	make_ready(thread);
+	runqueue_make_ready(thread);
 }
 
 void sched_yield(void)
@@ -360,26 +215,11 @@ void sched_exit(void)
 	__builtin_unreachable();
 }
 
-/* Whether somebody waits for this hart; if not, the next who comes has to say so again. */
-static bool contended(struct runqueue *queue)
-{
-	bool waiting;
-
-	if (LIKELY(atomic_load_explicit(&queue->count, memory_order_relaxed) != 0))
-		return true;
-	spin_lock(&queue->lock, RANK_RUNQUEUE);
-	waiting = !list_empty(&queue->ready);
-	if (!waiting)
-		queue->slicing = false;
-	spin_unlock(&queue->lock, RANK_RUNQUEUE);
-	return waiting;
-}
-
 void sched_slice_over(void)
 {
 	struct runqueue *queue = my_queue();
 
-	if (contended(queue))
+	if (runqueue_contended(queue))
 		atomic_fetch_or_explicit(&queue->current->work, WORK_RESCHED, memory_order_relaxed);
 }
 
@@ -400,7 +240,7 @@ void sched_work(uint32_t work)
 		else
 			sched_yield();
 	}
-	if (contended(my_queue()))
+	if (runqueue_contended(my_queue()))
 		timer_slice(sched.slice_ticks);
 }
 
@@ -561,15 +401,13 @@ void sched_breathe(void)
 
 static _Noreturn void idle_loop(void)
 {
-	uint64_t bit = UINT64_C(1) << hw_hart();
 	struct runqueue *queue = my_queue();
 
 	for (;;) {
 		struct thread *next;
 
-		/* seq_cst: before the look at the counts, see the top */
-		atomic_fetch_or_explicit(&sched.idle, bit, memory_order_seq_cst);
-		next = pick(hw_hart());
+		runqueue_idle(true);
+		next = runqueue_pick(hw_hart());
 		if (next == NULL) {
 			hart_wait_for_interrupt();
 			serve_pending();
@@ -577,7 +415,7 @@ static _Noreturn void idle_loop(void)
 				quiesce_stand();
 			continue;
 		}
-		atomic_fetch_and_explicit(&sched.idle, ~bit, memory_order_relaxed);
+		runqueue_idle(false);
 		switch_to(queue, next);
 	}
 }
@@ -625,14 +463,10 @@ void sched_init(void)
 	timers_init();
 	wait_queue_init(&sched.all_gone);
 	sched.slice_ticks = ns_to_ticks(SLICE_NS);
-	sched.queues = kalloc(sizeof(struct runqueue) * hw_harts());
-	CHECK(sched.queues != NULL);
+	runqueue_init();
 	for (unsigned i = 0; i < hw_harts(); i++) {
-		spin_init(&sched.queues[i].lock);
-		list_init(&sched.queues[i].ready);
-		thread_init(&sched.queues[i].idle);
-		atomic_init(&sched.queues[i].idle.hart, i);
-		sched.queues[i].current = &sched.queues[i].idle;
+		thread_init(&runqueues[i].idle);
+		atomic_init(&runqueues[i].idle.hart, i);
 	}
 	mine = my_queue();
 	CHECK(frame_alloc_block(FRAME_KERNEL, THREAD_STACK_ORDER, &stack) == 0);
