@@ -21,7 +21,7 @@ static void frames_body(unsigned index)
 			uint64_t *data;
 
 			if (frame_alloc_zeroed(FRAME_KERNEL, &held[n]) != 0) {
-				KT_CHECK(!"no memory");
+				KT_FAIL("no memory");
 				continue;
 			}
 			data = frame_data(held[n]);
@@ -58,7 +58,7 @@ static void blocks_body(unsigned index)
 		pfn_t pfn;
 
 		if (frame_alloc_block(FRAME_KERNEL, order, &pfn) != 0) {
-			KT_CHECK(!"no memory");
+			KT_FAIL("no memory");
 			continue;
 		}
 		KT_CHECK((pfn.v & ((UINT64_C(1) << order) - 1)) == 0);
@@ -88,7 +88,7 @@ static void slab_body(unsigned index)
 		uintptr_t *object = kalloc(bytes);
 
 		if (object == NULL) {
-			KT_CHECK(!"no memory");
+			KT_FAIL("no memory");
 			continue;
 		}
 		KT_CHECK(object[0] == 0 && object[1] == 0);
@@ -127,7 +127,7 @@ static void count_body(unsigned index)
 static void count_storm(void)
 {
 	if (frame_alloc(FRAME_KERNEL, &shared) != 0) {
-		KT_CHECK(!"no memory");
+		KT_FAIL("no memory");
 		return;
 	}
 	ktest_on_all(count_body);

@@ -60,7 +60,7 @@ static void epoch_body(unsigned index)
 static void walkers_and_unlinkers(void)
 {
 	if (space_create(&space) != 0) {
-		KT_CHECK(!"no memory");
+		KT_FAIL("no memory");
 		return;
 	}
 	busy = 1;

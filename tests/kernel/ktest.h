@@ -33,6 +33,7 @@ void ktest_fail(const char *file, int line, const char *what);
 		if (UNLIKELY(!(cond)))                                                                                 \
 			ktest_fail(__FILE__, __LINE__, #cond);                                                         \
 	} while (0)
+#define KT_FAIL(what) ktest_fail(__FILE__, __LINE__, what)
 bool ktest_failed(void);
 
 /* Runs fn on every hart at once, each on a thread that stays there, and waits for all. index: 0 .. ktest_harts() - 1. */

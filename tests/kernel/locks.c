@@ -85,7 +85,7 @@ static void waiters_serve(void)
 {
 	spin_init(&lock);
 	if (space_create(&space) != 0) {
-		KT_CHECK(!"no memory");
+		KT_FAIL("no memory");
 		return;
 	}
 	ktest_on_all(wait_body);

@@ -46,7 +46,7 @@ static void faults_and_forks(void)
 	vaddr_t at = VADDR(AT);
 
 	if (space_create(&space) != 0) {
-		KT_CHECK(!"no memory");
+		KT_FAIL("no memory");
 		return;
 	}
 	KT_CHECK(space_map(space, PLACE_FIXED, &at, PAGES * PAGE_SIZE, RW, mapping_anon(MAPPING_FORK_COPY)) == 0);
@@ -87,7 +87,7 @@ static void shared_object(void)
 	for (unsigned i = 0; i < HW_MAX_HARTS; i++)
 		said[i] = 0;
 	if (object_create(PAGES * PAGE_SIZE, NULL, 0, &object) != 0) {
-		KT_CHECK(!"no memory");
+		KT_FAIL("no memory");
 		return;
 	}
 	ktest_on_all(object_body);
