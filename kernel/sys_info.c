@@ -270,7 +270,8 @@ int64_t sys_getrandom(const uint64_t *a)
 		done += n;
 		sched_breathe();
 		/* relaxed: only to end early what is long */
-		if ((atomic_load_explicit(&current_thread()->work, memory_order_relaxed) & (WORK_KILL | WORK_SIGNAL)) != 0)
+		if ((atomic_load_explicit(&current_thread()->work, memory_order_relaxed) & (WORK_KILL | WORK_SIGNAL)) !=
+		    0)
 			break;
 	}
 	memset(bytes, 0, sizeof(bytes));
