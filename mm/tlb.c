@@ -61,7 +61,8 @@ static uint64_t targets(struct space *space)
 
 	/* Orders our PTE stores before the loads below: pairs with the seq_cst join of active in space_switch. */
 	atomic_thread_fence(memory_order_seq_cst);
-	uint64_t active = atomic_load_explicit(&space->active, memory_order_relaxed);
+	/* acquire: pairs with the release in leave: what harts that have left read and wrote is before what we free */
+	uint64_t active = atomic_load_explicit(&space->active, memory_order_acquire);
 	uint64_t resting = atomic_load_explicit(&space->cached, memory_order_relaxed) & ~active & ~me;
 
 	if (UNLIKELY(resting != 0)) {

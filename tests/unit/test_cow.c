@@ -246,6 +246,8 @@ static void shared_is_never_copied(void **state)
 	(void)unit_map_object(parent, AT, 4, RW, object, 0, true);
 	store_in(parent, AT, 1);
 	child = fork_of(parent);
+	assert_int_equal(unit_entry(parent, VADDR(AT), NULL).v & PTE_W, PTE_W); /* nothing is taken from the parent */
+	assert_true(pte_is_reservation(unit_entry(child, VADDR(AT), NULL)));
 	store_in(child, AT, 2);
 	store_in(child, AT + PAGES(1), 3);
 	assert_int_equal(load_in(parent, AT), 2);
