@@ -21,8 +21,8 @@ struct hart {
 	uint64_t emergency_sp; /* stack for traps from the kernel */
 	uint64_t stop_fp;      /* frame pointer of a hart that a panic stopped, once stopped is set */
 	_Atomic uint32_t stopped;
-	uint32_t relaxed;      /* calls of hw_relax */
-	uint64_t timer;	       /* what timer_set was told last */
+	uint32_t relaxed; /* calls of hw_relax */
+	uint64_t timer;	  /* what timer_set was told last */
 } CACHE_ALIGNED;
 
 static inline struct hart *this_hart(void)

@@ -12,12 +12,22 @@ void spin_lock_slow(struct spinlock *lock)
 
 #ifdef CORRAL_DEBUG
 static const char *const rank_name[RANK_COUNT] = {
-	[RANK_PROCESS_TREE] = "process-tree", [RANK_PROCESS] = "process",   [RANK_FILES] = "files",
-	[RANK_FILE] = "file",		      [RANK_FUTEX] = "futex",	    [RANK_SPACES] = "spaces",
-	[RANK_TABLE] = "table",		      [RANK_OBJECT] = "object",	    [RANK_OBJECT_LIST] = "object-list",
+	[RANK_PROCESS_TREE] = "process-tree",
+	[RANK_PROCESS] = "process",
+	[RANK_FILES] = "files",
+	[RANK_FILE] = "file",
+	[RANK_FUTEX] = "futex",
+	[RANK_SPACES] = "spaces",
+	[RANK_TABLE] = "table",
+	[RANK_OBJECT] = "object",
+	[RANK_OBJECT_LIST] = "object-list",
 	[RANK_ASID] = "asid",
-	[RANK_WAIT] = "wait",		      [RANK_RUNQUEUE] = "runqueue", [RANK_TIMER] = "timer",
-	[RANK_SLAB] = "slab",		      [RANK_MAGAZINE] = "magazine", [RANK_BUDDY] = "buddy",
+	[RANK_WAIT] = "wait",
+	[RANK_RUNQUEUE] = "runqueue",
+	[RANK_TIMER] = "timer",
+	[RANK_SLAB] = "slab",
+	[RANK_MAGAZINE] = "magazine",
+	[RANK_BUDDY] = "buddy",
 	[RANK_CONSOLE] = "console",
 };
 

@@ -33,8 +33,8 @@ typedef struct {
 
 #define PADDR(x) ((paddr_t){ (x) })
 #define VADDR(x) ((vaddr_t){ (x) })
-#define PFN(x)   ((pfn_t){ (x) })
-#define PTE(x)   ((pte_t){ (x) })
+#define PFN(x)	 ((pfn_t){ (x) })
+#define PTE(x)	 ((pte_t){ (x) })
 
 static inline paddr_t pfn_paddr(pfn_t pfn)
 {
@@ -58,14 +58,14 @@ struct phys_range {
 };
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-#define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)                       ((a) < (b) ? (a) : (b))
-#define MAX(a, b)                       ((a) > (b) ? (a) : (b))
-#define ALIGN_DOWN(x, to)               ((x) & ~((to)-1))
-#define ALIGN_UP(x, to)                 (((x) + (to)-1) & ~((to)-1))
-#define LIKELY(x)                       __builtin_expect(!!(x), 1)
-#define UNLIKELY(x)                     __builtin_expect(!!(x), 0)
-#define MUST_CHECK                      __attribute__((warn_unused_result))
-#define CACHE_ALIGNED                   __attribute__((aligned(CACHE_LINE)))
+#define ARRAY_LEN(a)			(sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)			((a) < (b) ? (a) : (b))
+#define MAX(a, b)			((a) > (b) ? (a) : (b))
+#define ALIGN_DOWN(x, to)		((x) & ~((to)-1))
+#define ALIGN_UP(x, to)			(((x) + (to)-1) & ~((to)-1))
+#define LIKELY(x)			__builtin_expect(!!(x), 1)
+#define UNLIKELY(x)			__builtin_expect(!!(x), 0)
+#define MUST_CHECK			__attribute__((warn_unused_result))
+#define CACHE_ALIGNED			__attribute__((aligned(CACHE_LINE)))
 
 #endif

@@ -10,7 +10,7 @@
 
 static struct {
 	struct spinlock lock;
-	uint64_t *used;	 /* [lock] */
+	uint64_t *used; /* [lock] */
 	uint32_t words;
 	uint32_t next; /* [lock] word where the search goes on */
 } asids;

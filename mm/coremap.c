@@ -15,7 +15,7 @@
 
 struct magazine {
 	struct spinlock lock;
-	_Atomic uint32_t n; /* [lock]; read by frames_free without it */
+	_Atomic uint32_t n;	       /* [lock]; read by frames_free without it */
 	pfn_t frames[MAGAZINE_FRAMES]; /* [lock] the last one freed is given out first: it is in the cache */
 } CACHE_ALIGNED;
 

@@ -29,21 +29,21 @@ enum frame_kind {
 
 struct frame {
 	_Atomic uint32_t count; /* PTE and object slots that name it; tables: parents that name it */
-	uint8_t kind;		/* enum frame_kind; written by the frame's owner while count is 0 or 1 and unpublished */
-	uint8_t order;		/* of the block that this frame heads: free, or allocated as a block */
-	bool buddy;		/* heads a block on a buddy list [buddy lock] */
-	uint8_t level;		/* FRAME_TABLE: 2 root, 1, 0 leaf table */
-	uint32_t audited;	/* the audit's own count; otherwise 0 */
+	uint8_t kind;	  /* enum frame_kind; written by the frame's owner while count is 0 or 1 and unpublished */
+	uint8_t order;	  /* of the block that this frame heads: free, or allocated as a block */
+	bool buddy;	  /* heads a block on a buddy list [buddy lock] */
+	uint8_t level;	  /* FRAME_TABLE: 2 root, 1, 0 leaf table */
+	uint32_t audited; /* the audit's own count; otherwise 0 */
 	union {
-		struct list free; /* FRAME_FREE, heading a buddy block [buddy lock] */
-		struct {	  /* FRAME_TABLE */
-			struct spinlock lock;	     /* guards the entries but for A and D bits, and the rest here */
-			bool stale;		     /* unlinked: whoever gets the lock now must walk again */
-			uint16_t used;		     /* entries that are not zero */
-			uint64_t groups;	     /* bit i clear: entries 8 i to 8 i + 7 are all zero */
-			struct mapping *mapping;     /* leaf table: what its present pages belong to, if no side page */
-			struct mapping **side;	     /* leaf table: per entry, where one table mixes mappings; or NULL */
-			pfn_t next_dead;	     /* next in a list of unlinked tables, see range.h */
+		struct list free;		 /* FRAME_FREE, heading a buddy block [buddy lock] */
+		struct {			 /* FRAME_TABLE */
+			struct spinlock lock;	 /* guards the entries but for A and D bits, and the rest here */
+			bool stale;		 /* unlinked: whoever gets the lock now must walk again */
+			uint16_t used;		 /* entries that are not zero */
+			uint64_t groups;	 /* bit i clear: entries 8 i to 8 i + 7 are all zero */
+			struct mapping *mapping; /* leaf table: what its present pages belong to, if no side page */
+			struct mapping **side;	 /* leaf table: per entry, where one table mixes mappings; or NULL */
+			pfn_t next_dead;	 /* next in a list of unlinked tables, see range.h */
 		} table;
 		struct { /* FRAME_OBJECT */
 			struct object *object;

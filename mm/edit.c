@@ -238,12 +238,12 @@ static void protect_page(struct range *range, _Atomic uint64_t *slot, const stru
 
 	/* acq_rel: as every change of a live entry; repeated only when hardware set A or D meanwhile */
 	while (!atomic_compare_exchange_weak_explicit(slot, &expect, new.v, memory_order_acq_rel, memory_order_relaxed))
-		new.v |= expect & (PTE_A | PTE_D);
-	if (pte_is_valid(old) && (old.v & ~new.v & (PTE_V | PTE_RWX)) != 0)
+		new.v |= expect &(PTE_A | PTE_D);
+	if (pte_is_valid(old) && (old.v & ~new.v &(PTE_V | PTE_RWX)) != 0)
 		range->revoked = true;
-	if ((new.v & ~old.v & PTE_RWX) != 0)
+	if ((new.v & ~old.v &PTE_RWX) != 0)
 		protect->grant = true;
-	if ((new.v & ~old.v & PTE_X) != 0)
+	if ((new.v & ~old.v &PTE_X) != 0)
 		protect->exec = true;
 }
 

@@ -6,18 +6,12 @@
 struct mm_hart *mm_harts;
 
 const char *const mm_counter_name[MM_COUNTERS] = {
-	[MM_ZERO_FILLS] = "zero_fills",
-	[MM_ZERO_READS] = "zero_reads",
-	[MM_COW_COPIES] = "cow_copies",
-	[MM_COW_REUSES] = "cow_reuses",
-	[MM_OBJECT_FAULTS] = "object_faults",
-	[MM_MARKS] = "marks_set",
-	[MM_SPURIOUS] = "spurious_faults",
-	[MM_REFUSED] = "refused_faults",
-	[MM_SHOOTDOWNS] = "shootdowns",
-	[MM_IPIS] = "ipis",
-	[MM_REMOTE_FENCES] = "remote_fences",
-	[MM_FENCES_LOCAL] = "local_fences",
+	[MM_ZERO_FILLS] = "zero_fills",	      [MM_ZERO_READS] = "zero_reads",
+	[MM_COW_COPIES] = "cow_copies",	      [MM_COW_REUSES] = "cow_reuses",
+	[MM_OBJECT_FAULTS] = "object_faults", [MM_MARKS] = "marks_set",
+	[MM_SPURIOUS] = "spurious_faults",    [MM_REFUSED] = "refused_faults",
+	[MM_SHOOTDOWNS] = "shootdowns",	      [MM_IPIS] = "ipis",
+	[MM_REMOTE_FENCES] = "remote_fences", [MM_FENCES_LOCAL] = "local_fences",
 	[MM_TABLES_FREED] = "tables_freed",
 };
 

@@ -30,7 +30,7 @@ struct mapping {
 	bool shared;		/* writes reach the object; otherwise they make private copies */
 	enum mapping_fork fork;
 	uint64_t audited; /* the audit's own count; otherwise 0 */
-} CACHE_ALIGNED; /* entries store its address >> 6 */
+} CACHE_ALIGNED;	  /* entries store its address >> 6 */
 
 void mapping_init(void);
 
@@ -41,7 +41,8 @@ struct mapping *mapping_anon(enum mapping_fork fork);
  * A descriptor for an object, with one count for the caller, who gives it back with mapping_put(m, 1). Takes a
  * reference to the object. 0 or -ENOMEM.
  */
-int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool shared, struct mapping **out) MUST_CHECK;
+int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool shared, struct mapping **out)
+	MUST_CHECK;
 
 /* n more, n fewer slots name it. No-ops on immortal descriptors. The last put frees it and puts the object. */
 void mapping_count_get(struct mapping *mapping, uint64_t n);

@@ -21,7 +21,7 @@
 #define NODE_SLOTS (1U << NODE_BITS)
 
 struct node {
-	unsigned shift;			  /* index >> shift selects the slot */
+	unsigned shift;			     /* index >> shift selects the slot */
 	_Atomic(uintptr_t) slot[NODE_SLOTS]; /* shift 0: frame numbers; else nodes; 0: none */
 };
 
@@ -31,8 +31,8 @@ struct object {
 	_Atomic uint64_t bytes; /* written under lock */
 	const char *source;
 	_Atomic uint64_t source_bytes; /* written under lock; only gets less */
-	_Atomic(struct node *) root; /* written under lock */
-	struct list link;	     /* of all objects [object_list lock] */
+	_Atomic(struct node *) root;   /* written under lock */
+	struct list link;	       /* of all objects [object_list lock] */
 };
 
 static struct {
@@ -48,7 +48,7 @@ void object_list_init(void)
 
 void object_list_visit(void (*visit)(void *ctx, struct object *object), void *ctx)
 {
-	list_for_each(pos, &objects.all)
+	list_for_each (pos, &objects.all)
 		visit(ctx, list_entry(pos, struct object, link));
 }
 
@@ -139,8 +139,8 @@ static uintptr_t find(struct object *object, uint64_t index)
 		return 0;
 	for (;;) {
 		/* acquire: pairs with the release in insert_locked */
-		uintptr_t slot = atomic_load_explicit(&node->slot[(index >> node->shift) % NODE_SLOTS],
-						      memory_order_acquire);
+		uintptr_t slot =
+			atomic_load_explicit(&node->slot[(index >> node->shift) % NODE_SLOTS], memory_order_acquire);
 
 		if (slot == 0 || node->shift == 0)
 			return slot;
@@ -325,7 +325,8 @@ int64_t object_write(struct object *object, uint64_t offset, const void *src, ui
 	return copy_all(object, offset, n, NULL, src);
 }
 
-static void node_visit(struct node *node, uint64_t index, void (*visit)(void *ctx, uint64_t index, pfn_t pfn), void *ctx)
+static void node_visit(struct node *node, uint64_t index, void (*visit)(void *ctx, uint64_t index, pfn_t pfn),
+		       void *ctx)
 {
 	for (unsigned i = 0; i < NODE_SLOTS; i++) {
 		uintptr_t slot = atomic_load_explicit(&node->slot[i], memory_order_acquire);

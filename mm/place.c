@@ -92,8 +92,7 @@ int place_find(struct space *space, uint64_t bytes, vaddr_t *out)
 
 	if (bytes > USER_END)
 		return -ENOMEM;
-	if (search(space, PLACE_BOTTOM, top, bytes, out) ||
-	    search(space, PLACE_BOTTOM, space->mmap_top.v, bytes, out))
+	if (search(space, PLACE_BOTTOM, top, bytes, out) || search(space, PLACE_BOTTOM, space->mmap_top.v, bytes, out))
 		return 0;
 	return -ENOMEM;
 }

@@ -22,24 +22,24 @@
 #include "lib/hw.h"
 #include "lib/types.h"
 
-#define PTE_V	     (UINT64_C(1) << 0)
-#define PTE_R	     (UINT64_C(1) << 1)
-#define PTE_W	     (UINT64_C(1) << 2)
-#define PTE_X	     (UINT64_C(1) << 3)
-#define PTE_U	     (UINT64_C(1) << 4)
-#define PTE_G	     (UINT64_C(1) << 5)
-#define PTE_A	     (UINT64_C(1) << 6)
-#define PTE_D	     (UINT64_C(1) << 7)
-#define PTE_MAYWRITE (UINT64_C(1) << 8)
-#define PTE_SHARED   (UINT64_C(1) << 9)
-#define PTE_RWX	     (PTE_R | PTE_W | PTE_X)
+#define PTE_V	      (UINT64_C(1) << 0)
+#define PTE_R	      (UINT64_C(1) << 1)
+#define PTE_W	      (UINT64_C(1) << 2)
+#define PTE_X	      (UINT64_C(1) << 3)
+#define PTE_U	      (UINT64_C(1) << 4)
+#define PTE_G	      (UINT64_C(1) << 5)
+#define PTE_A	      (UINT64_C(1) << 6)
+#define PTE_D	      (UINT64_C(1) << 7)
+#define PTE_MAYWRITE  (UINT64_C(1) << 8)
+#define PTE_SHARED    (UINT64_C(1) << 9)
+#define PTE_RWX	      (PTE_R | PTE_W | PTE_X)
 #define PTE_PFN_SHIFT 10
-#define PTE_PFN_MASK (((UINT64_C(1) << 44) - 1) << PTE_PFN_SHIFT)
+#define PTE_PFN_MASK  (((UINT64_C(1) << 44) - 1) << PTE_PFN_SHIFT)
 
 /* Permissions, in the bits that PTEs have them in. */
-#define PERM_R PTE_R
-#define PERM_W PTE_W
-#define PERM_X PTE_X
+#define PERM_R	 PTE_R
+#define PERM_W	 PTE_W
+#define PERM_X	 PTE_X
 #define PERM_RWX PTE_RWX
 
 #define PT_BITS	   9

@@ -40,7 +40,7 @@ void mm_init(bool tlb_ipi)
 
 void space_list_visit(void (*visit)(void *ctx, struct space *space), void *ctx)
 {
-	list_for_each(pos, &spaces.all)
+	list_for_each (pos, &spaces.all)
 		visit(ctx, list_entry(pos, struct space, link));
 }
 

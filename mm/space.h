@@ -24,10 +24,10 @@ struct va_hint {
 struct space {
 	/* Written when the space is created, then only read. */
 	pfn_t root;
-	uint16_t asid; /* 0: none of its own, flushed on every switch */
-	vaddr_t mmap_top; /* addresses are chosen below this */
+	uint16_t asid;		/* 0: none of its own, flushed on every switch */
+	vaddr_t mmap_top;	/* addresses are chosen below this */
 	_Atomic uint32_t users; /* references: threads, and whoever looks in from outside */
-	struct list link; /* of all spaces [spaces lock] */
+	struct list link;	/* of all spaces [spaces lock] */
 
 	/*
 	 * Which harts may hold its translations; see tlb.c for the protocol. active: have it in satp. cached: may hold
@@ -146,8 +146,20 @@ bool space_next_region(struct space *space, vaddr_t from, struct space_region *o
 /* ---- Counters, per hart, exact for the calling hart and racy sums over all. */
 
 enum mm_counter {
-	MM_ZERO_FILLS, MM_ZERO_READS, MM_COW_COPIES, MM_COW_REUSES, MM_OBJECT_FAULTS, MM_MARKS, MM_SPURIOUS, MM_REFUSED,
-	MM_SHOOTDOWNS, MM_IPIS, MM_REMOTE_FENCES, MM_FENCES_LOCAL, MM_TABLES_FREED, MM_COUNTERS
+	MM_ZERO_FILLS,
+	MM_ZERO_READS,
+	MM_COW_COPIES,
+	MM_COW_REUSES,
+	MM_OBJECT_FAULTS,
+	MM_MARKS,
+	MM_SPURIOUS,
+	MM_REFUSED,
+	MM_SHOOTDOWNS,
+	MM_IPIS,
+	MM_REMOTE_FENCES,
+	MM_FENCES_LOCAL,
+	MM_TABLES_FREED,
+	MM_COUNTERS
 };
 uint64_t mm_counter_sum(enum mm_counter counter);
 extern const char *const mm_counter_name[MM_COUNTERS];
