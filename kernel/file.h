@@ -195,9 +195,8 @@ int files_init(const void *initrd, uint64_t bytes) MUST_CHECK;
  * -ENOENT, -EACCES, -ELOOP, -ETXTBSY: it is open for writing, ... */
 int file_open_exec(const char *path, struct object **out, struct file **exe) MUST_CHECK;
 
-/* For the machine's end, when no process is left: gives the pages of files back that only cache the initramfs, so that the
- * free count can be what it was before the first process. */
-void files_trim(void);
+/* Takes down the whole tree, so that what is then not free was lost. When no process is left, before power-off. */
+void files_end(void);
 
 struct node *node_root(void); /* with a count: init's cwd */
 /* The current process's cwd, with a count: for fork. chdir swaps process->cwd under the process's lock, so another thread may

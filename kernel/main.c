@@ -182,18 +182,18 @@ static void say(const char *line)
 
 static uint64_t settled_free_frames(void)
 {
-	files_trim();
 	slab_drain();
 	coremap_drain();
 	return frames_free();
 }
 
-/* Whether all is as it was before the first program. */
+/* Whether all is as it was before there were files and programs. */
 static bool audit(uint64_t free_before)
 {
 	uint64_t free_after;
 	unsigned violations;
 
+	files_end();
 	quiesce_begin();
 	free_after = settled_free_frames();
 	violations = mm_audit(say);
@@ -261,12 +261,12 @@ void kernel_main(const struct boot_info *info)
 	plic_probe(info->fdt);
 	plic_init_hart();
 	console_probe(info->fdt, options.framed);
-	start_files(info);
 	if (sigframe_init() != 0)
 		boot_fail("not enough memory to start");
 	make_environment();
 	harts_start(sched_hart_main);
 	free_before = settled_free_frames();
+	start_files(info);
 	status = run(info, &options, free_before);
 	console_mark_exit(status);
 	console_flush();

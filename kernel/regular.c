@@ -102,45 +102,6 @@ int node_truncate(struct node *node)
 	return error;
 }
 
-/* A clean object is only a cache of the initramfs, and can be made again. */
-static void trim_node_locked(struct node *node)
-{
-	if (node_is(node, S_IFREG) && node->ops == NULL && node->regular.object != NULL && !node->regular.changed &&
-	    object_is_sole(node->regular.object)) {
-		object_put(node->regular.object);
-		node->regular.object = NULL;
-	}
-}
-
-/* Down by the first entry, on by the next, up by the directory's own entry: the tree may be deeper than the stack. */
-void files_trim(void)
-{
-	struct node *root = node_root();
-	struct node *directory = root;
-	struct list *pos;
-
-	tree_enter();
-	pos = root->directory.entries.next;
-	while (directory != root || pos != &root->directory.entries) {
-		struct node *node;
-
-		if (pos == &directory->directory.entries) {
-			pos = directory->entry->link.next;
-			directory = directory->directory.parent;
-			continue;
-		}
-		node = list_entry(pos, struct entry, link)->node;
-		trim_node_locked(node);
-		pos = pos->next;
-		if (node_is(node, S_IFDIR)) {
-			directory = node;
-			pos = node->directory.entries.next;
-		}
-	}
-	tree_leave();
-	node_put(root);
-}
-
 /* Takes up to n bytes from the position on, below end, for the caller. How many; *start: from where. */
 static uint64_t position_take(struct file *file, uint64_t n, uint64_t end, uint64_t *start)
 {

@@ -50,7 +50,7 @@ static struct node *node_free(struct node *node)
 
 	if (node_is(node, S_IFDIR)) {
 		CHECK(node->directory.count == 0);
-		parent = node->directory.parent;
+		parent = node->directory.parent == node ? NULL : node->directory.parent;
 		kfree(node->directory.bucket);
 	} else if (node_is(node, S_IFLNK)) {
 		kfree(node->link.target);
@@ -307,6 +307,32 @@ int tree_init(void)
 	if (error == 0)
 		tree.root->directory.parent = tree.root; /* not counted: it never goes */
 	return error;
+}
+
+/* Deepest first, without recursion: the tree may be deeper than the stack. */
+void files_end(void)
+{
+	struct node *directory = tree.root;
+
+	while (directory != tree.root || !list_empty(&directory->directory.entries)) {
+		struct entry *entry = directory->entry;
+		struct node *gone;
+
+		if (!list_empty(&directory->directory.entries)) {
+			entry = list_first(&directory->directory.entries, struct entry, link);
+			if (node_is(entry->node, S_IFDIR) && !list_empty(&entry->node->directory.entries)) {
+				directory = entry->node;
+				continue;
+			}
+		} else {
+			directory = directory->directory.parent;
+		}
+		tree_enter();
+		gone = tree_remove_locked(entry);
+		tree_leave();
+		node_put(gone);
+	}
+	node_put(tree.root);
 }
 
 static struct node *node_up(struct node *node)
