@@ -97,8 +97,12 @@ static int fork_below(struct range *range, pfn_t parent, pfn_t child, unsigned l
 {
 	pfn_t below = pte_pfn(pte_load(pt_slot(parent, index)));
 	pfn_t copy;
-	int err = table_new(level - 1, PTE(0), &copy);
+	int err;
 
+	/* What was unmapped piece by piece leaves an empty table, which the child need not have. */
+	if (frame_of(below)->table.used == 0)
+		return 0;
+	err = table_new(level - 1, PTE(0), &copy);
 	if (err != 0)
 		return err;
 	/* Linked first: whatever happens then, taking the child down finds it. */
