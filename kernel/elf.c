@@ -103,8 +103,6 @@ static int check_segment(struct loading *load, const struct elf_header *header)
 		return refuse(load->image, "an ELF executable with a segment outside of user space");
 	if (vaddr_page(VADDR(start)).v < load->image->end)
 		return refuse(load->image, "an ELF executable with overlapping segments");
-	if ((header->flags & (PF_W | PF_X)) == (PF_W | PF_X))
-		return refuse(load->image, "an ELF executable with a segment both writable and executable");
 	return 0;
 }
 

@@ -75,8 +75,8 @@ static void audit_page(struct audit *audit, struct space *space, pte_t pte, cons
 		violation(audit, "4: %#llx is writable and executable", (unsigned long long)va);
 	if ((pte.v & PTE_W) != 0 && (pte.v & PTE_MAYWRITE) == 0)
 		violation(audit, "3: %#llx is writable, but not by right", (unsigned long long)va);
-	if (((pte.v & PTE_SHARED) != 0) != (mapping->shared && pte_is_valid(pte)) && pte_is_valid(pte))
-		violation(audit, "3: %#llx and its mapping do not agree on sharing", (unsigned long long)va);
+	if ((pte.v & PTE_X) != 0 && (pte.v & PTE_MAYEXEC) == 0)
+		violation(audit, "4: %#llx is executable, but not by right", (unsigned long long)va);
 }
 
 static void audit_table(struct audit *audit, struct space *space, pfn_t table, unsigned level, uint64_t va)

@@ -24,10 +24,9 @@ static uint64_t perm_normal(uint64_t perm)
 	return (perm & PERM_W) != 0 ? perm | PERM_R : perm;
 }
 
-/* No page is ever writable and executable: docs/decisions/0003-write-xor-execute.md. */
 static bool perm_is_refused(uint64_t perm, const struct mapping *mapping)
 {
-	return (perm & ~mapping->max_perm) != 0 || (perm & (PERM_W | PERM_X)) == (PERM_W | PERM_X);
+	return (perm & ~mapping->max_perm) != 0;
 }
 
 /* ---- Taking away, and putting reservations in place. */
@@ -215,17 +214,15 @@ struct protect {
 /* The page's entry with these permissions. A page that nobody else has needs no fault to become writable again. */
 static pte_t page_with(pte_t pte, uint64_t perm, bool shared)
 {
-	uint64_t bits = pte.v & ~(PTE_V | PTE_RWX | PTE_MAYWRITE);
+	uint64_t bits = pte.v & ~(PTE_V | PTE_RWX | PTE_MAYWRITE | PTE_MAYEXEC);
 	pfn_t pfn = pte_pfn(pte);
 
 	if (perm == 0)
 		return PTE(bits);
-	bits |= PTE_V | PTE_A | (perm & (PTE_R | PTE_X));
-	if ((perm & PERM_W) != 0) {
-		bits |= PTE_MAYWRITE;
-		if (shared || (frame_of(pfn)->kind == FRAME_ANON && frame_is_sole(pfn)))
-			bits |= PTE_W | PTE_D;
-	}
+	bits |= PTE_V | PTE_A | page_bits(perm);
+	if ((perm & (PERM_W | PERM_X)) == PERM_W &&
+	    (shared || (frame_of(pfn)->kind == FRAME_ANON && frame_is_sole(pfn))))
+		bits |= PTE_W | PTE_D;
 	return PTE(bits);
 }
 

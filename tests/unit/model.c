@@ -104,7 +104,7 @@ int model_protect(struct model_space *in, unsigned first, unsigned n, uint64_t p
 	for (unsigned i = first; i < first + n; i++) {
 		if (!in->page[i].mapped)
 			return -ENOMEM;
-		if ((perm & ~(uint64_t)in->page[i].max_perm) != 0 || (perm & (PERM_W | PERM_X)) == (PERM_W | PERM_X))
+		if ((perm & ~(uint64_t)in->page[i].max_perm) != 0)
 			return -EACCES;
 		in->page[i].perm = (uint8_t)perm;
 	}

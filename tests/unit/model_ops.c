@@ -39,8 +39,7 @@ static int op_map(const struct op *op)
 {
 	vaddr_t at = start_of(op);
 	bool blocked = op->place == PLACE_NO_REPLACE && model_any_mapped(op->in, op->first, op->n);
-	bool refused =
-		(op->perm & (PERM_W | PERM_X)) == (PERM_W | PERM_X) || (op->perm & ~(uint64_t)op->like.max_perm) != 0;
+	bool refused = (op->perm & ~(uint64_t)op->like.max_perm) != 0;
 	int error;
 
 	if (op->like.object < 0)

@@ -70,6 +70,7 @@ CASES = {
     "munmap_split": {"emulation": NO_UNMAP_FAULT},
     "mmap_errors": {"emulation": ERRNO},
     "big_reserve": {"emulation": SLOW},
+    "write_execute": {"harts": SMP},
     "leave_files": {"emulation": "it would leave them on the host"},
     "brk": {"emulation": NO_UNMAP_FAULT},
     "shared_anon": {"harts": SMP},
