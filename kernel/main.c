@@ -74,6 +74,7 @@ static struct options read_options(void)
 	if (debug != NULL && strcmp(debug, "enosys") != 0)
 		boot_fail("boot argument debug=%s: must be enosys", debug);
 	options.log_enosys = debug != NULL;
+	(void)boot_arg("tty"); /* the terminal's, which asks for it later */
 	return options;
 }
 
@@ -91,6 +92,17 @@ static void take_unknown(const char *word)
 		klog("unknown boot argument %s: ignored", word);
 }
 
+/* Whether a boot argument names the variable of this default. */
+static bool is_given(const char *setting)
+{
+	size_t name = (size_t)(strchr(setting, '=') - setting) + 1;
+
+	for (unsigned i = 0; i < environment.count; i++)
+		if (strncmp(environment.words[i], setting, name) == 0)
+			return true;
+	return false;
+}
+
 /* After every known argument was asked for. */
 static void make_environment(void)
 {
@@ -100,9 +112,10 @@ static void make_environment(void)
 	environment.words = kalloc((environment.count + ARRAY_LEN(defaults) + 1) * sizeof(char *));
 	CHECK(environment.words != NULL);
 	environment.count = 0;
-	for (unsigned i = 0; i < ARRAY_LEN(defaults); i++)
-		environment.words[environment.count++] = (char *)(uintptr_t)defaults[i];
 	boot_args_unknown(take_unknown);
+	for (unsigned i = 0; i < ARRAY_LEN(defaults); i++)
+		if (!is_given(defaults[i]))
+			environment.words[environment.count++] = (char *)(uintptr_t)defaults[i];
 }
 
 /* ---- Starting. */

@@ -142,7 +142,7 @@ int64_t sys_wait4(const uint64_t *a)
 {
 	int32_t pid = (int32_t)a[0];
 	struct wait_for want = { .pid = pid > 0 ? pid : 0, .options = a[2] & UINT32_MAX };
-	struct waited got;
+	struct waited got = { 0 };
 	int result;
 
 	if ((want.options & ~(uint64_t)(WNOHANG | WSTOPPED | WCONTINUED | W_NOTHREAD | W_ALL | W_CLONE)) != 0)
@@ -167,7 +167,7 @@ int64_t sys_waitid(const uint64_t *a)
 {
 	struct wait_for want = { .options = a[3] & UINT32_MAX };
 	struct siginfo info = { 0 };
-	struct waited got;
+	struct waited got = { 0 };
 	int result;
 
 	if ((want.options &

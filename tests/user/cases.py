@@ -22,6 +22,8 @@ SLOW = "QEMU takes minutes for 64 GiB"
 CASES = {
     # What a program finds, and how it ends.
     "args": {"args": ["one", "two words", '-x="q"', "last"]},
+    "environment": {"append": "PATH=/mine FOO=bar", "out": "PATH=/mine\nFOO=bar\nHOME=/\nTERM=linux\nok\n",
+                    "harts": (1,), "emulation": "the host's environment is not ours"},
     "stack_grow": {},
     "identity": {},
     "enosys": {},
