@@ -152,7 +152,8 @@ $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_l
 
 # ---- Targets for people
 
-.PHONY: help setup all image user initramfs user-tests bench run debug test unit unit-build kernel-test user-test system-test \
+.PHONY: help setup all image user initramfs user-tests bench run shell debug test unit unit-build kernel-test user-test system-test \
+	conformance \
 	lint layers format format-check cppcheck sparse tidy clang-build clean compile_commands.json ktest-image FORCE
 
 help: ## This list
@@ -184,6 +185,9 @@ bench: all ## Run the benchmark on HARTS and MEM: a table, and build/results/ben
 run: all ## An example: the benchmark's null system call, by scripts/corral
 	scripts/corral run --build $(O) --kernel $(B)/Image --harts $(HARTS) --mem $(MEM) -- bench --benchmark_filter=null_syscall
 
+shell: image ## A shell on the machine: busybox of Debian, fetched once
+	@scripts/corral shell --build $(O) --kernel $(B)/Image --harts $(HARTS) --mem $(MEM)
+
 debug: ## Boot the debug kernel stopped, waiting for gdb on port 1234
 	$(Q)$(MAKE) MODE=debug all
 	scripts/corral run --build $(O) --harts $(HARTS) --mem $(MEM) --kernel $(O)/$(BOARD)-debug/Image --qemu-args '-s -S' -- bench
@@ -199,6 +203,8 @@ user-test: ## Run the programs in tests/user on Corral
 system-test: ## Boot the matrix of harts and memory, and break things
 	@scripts/test --build $(O) system
 ktest-image: $(B)/Image-test
+conformance: image user-tests ## Compare with Linux 6.12 in the same QEMU, case by case; the first time it fetches that
+	@scripts/conformance --build $(O) --kernel $(B)/Image --harts $(HARTS) $(if $(FILTER),--only '$(FILTER)')
 
 lint: ## All checks of the source: format, layers, cppcheck, sparse, clang-tidy, a build by clang
 	@O=$(O) scripts/lint
@@ -237,7 +243,7 @@ else
 	$(Q)$(MAKE) --no-print-directory COMPILER=clang compile_commands.json
 endif
 
-clean: ## Remove what was built; keep libfdt's source
-	rm -rf $(filter-out $(O)/libfdt,$(wildcard $(O)/*))
+clean: ## Remove what was built; keep what was fetched
+	rm -rf $(filter-out $(O)/libfdt $(O)/debian,$(wildcard $(O)/*))
 
 -include $(shell find $(B) $(U) -name '*.d' 2>/dev/null)

@@ -1,0 +1,199 @@
+"""
+What make conformance runs on Linux and on Corral. A suite is a function that gives cases; it builds what it needs from
+what scripts/fetch brought (build/debian), and says why it cannot where it cannot.
+"""
+import dataclasses
+import glob
+import importlib.util
+import os
+import subprocess
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+HERE = os.path.dirname(os.path.realpath(__file__))
+CC = os.environ.get("CROSS", "riscv64-linux-gnu-") + "gcc"
+
+
+class Missing(Exception):
+    """Why a suite, or a case of it, cannot run."""
+
+
+@dataclasses.dataclass
+class Case:
+    name: str                 # suite/program, as the table shows it
+    program: str              # on this machine
+    args: list = dataclasses.field(default_factory=list)
+    stdin: str = ""
+    status: int = 0           # expected
+    out: str = None           # all it must print; None: anything
+    ends: str = ""            # what its output must end with
+    tap: bool = False         # counts its own cases, as the kernel's selftests do
+    limit: int = 60           # seconds
+    mem: str = "512M"
+    files: dict = dataclasses.field(default_factory=dict)  # guest path: path here
+
+    @property
+    def guest(self):
+        return "/bin/" + os.path.basename(self.program)
+
+
+def fetch(kind, directory, name, *patterns):
+    """The folder that scripts/fetch put it in."""
+    done = subprocess.run([os.path.join(ROOT, "scripts", "fetch"), kind, directory, name, *patterns],
+                          stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise Missing(f"could not fetch {name} from the Debian archive")
+    return done.stdout.strip().splitlines()[-1]
+
+
+def built(output, command, *sources):
+    """Runs a compiler where its output is missing or older than the sources."""
+    newest = max(os.path.getmtime(source) for source in (*sources, __file__))
+    if os.path.exists(output) and os.path.getmtime(output) >= newest:
+        return output
+    os.makedirs(os.path.dirname(output), exist_ok=True)
+    done = subprocess.run([*command, "-o", output + ".new"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        first = next((line for line in done.stderr.splitlines() if "error" in line or "undefined" in line), done.stderr)
+        raise Missing("does not build: " + first.strip()[-200:])
+    os.replace(output + ".new", output)
+    return output
+
+
+def linux_kernel():
+    directory = fetch("deb", "linux", r"linux-image-6\.12\.[0-9]+\+deb13-riscv64", "./boot/*")
+    return glob.glob(os.path.join(directory, "boot", "vmlinu*"))[0]
+
+
+def init(build):
+    source = os.path.join(HERE, "init.c")
+    return built(os.path.join(build, "conformance", "init"), [CC, "-static", "-O2", "-s", source], source)
+
+
+# ---- The kernel's own tests, from its source package. What tests huge pages, KSM, userfaultfd, hugetlb, HMM, soft-dirty and
+# memory failure is not among them: Corral has no counterpart.
+
+SELFTESTS = {
+    "mm/cow": {}, "mm/madv_populate": {}, "mm/map_fixed_noreplace": {}, "mm/map_populate": {}, "mm/mkdirty": {},
+    "mm/mlock-random-test": {"libs": ["-lcap"]}, "mm/mlock2-tests": {}, "mm/mrelease_test": {}, "mm/mremap_dontunmap": {},
+    "mm/mremap_test": {"limit": 300, "mem": "1G"}, "mm/on-fault-limit": {}, "mm/droppable": {}, "mm/virtual_address_range": {"limit": 120}, "mm/gup_longterm": {}, "mm/pagemap_ioctl": {},
+    "mincore/mincore_selftest": {}, "memfd/memfd_test": {"sources": ["common.c"], "limit": 120}, "sigaltstack/sas": {},
+    "clone3/clone3": {}, "clone3/clone3_clear_sighand": {},
+    "futex/functional/futex_wait": {}, "futex/functional/futex_wait_timeout": {}, "futex/functional/futex_requeue": {},
+    "futex/functional/futex_wait_wouldblock": {}, "futex/functional/futex_wait_private_mapped_file": {},
+    "futex/functional/futex_wait_uninitialized_heap": {}, "futex/functional/futex_waitv": {},
+}
+LEFT_OUT = {
+    "mm/mseal_test": "mseal is not part of the ABI (docs/abi.md)",
+    "mm/mdwe_test": "PR_SET_MDWE is not part of the ABI (docs/abi.md)",
+    "mm/migration": "needs a machine with two NUMA nodes",
+    "mm/memfd_secret": "memfd_secret is not part of the ABI (docs/abi.md)",
+    "clone3/clone3_set_tid": "tests PID namespaces, which are not part of the ABI (docs/abi.md)",
+    "futex/functional/futex_requeue_pi": "priority inheritance is not part of the ABI (docs/abi.md)",
+}
+FOLDERS = ("mm", "memfd", "mincore", "futex", "sigaltstack", "clone3", "*.h")
+
+
+def uapi():
+    """Compiler flags for the headers of the Linux that the tests belong to."""
+    root = os.path.join(fetch("deb", "uapi", "linux-libc-dev", "./usr/*"), "usr")
+    found = [path for parts in (("include", "riscv64-linux-gnu"), ("lib", "linux", "uapi", "riscv"), ("include",))
+             for path in glob.glob(os.path.join(root, *parts))]
+    return [word for path in found for word in ("-isystem", path)]
+
+
+def selftests(build):
+    top = fetch("source", "linux-selftests", "linux", *(f"*/tools/testing/selftests/{name}" for name in FOLDERS),
+                "*/tools/include", "*/mm/gup_test.h")
+    tests = os.path.join(top, "tools", "testing", "selftests")
+    cap = os.path.join(fetch("deb", "libcap", "libcap-dev"), "usr")
+    place = os.path.join(build, "conformance", "selftests")
+    os.makedirs(place, exist_ok=True)
+    with open(os.path.join(place, "local_config.h"), "w", encoding="ascii"):
+        pass  # what the Makefile of mm finds out: no liburing
+    flags = ["-static", "-O2", "-s", "-w", "-U_FORTIFY_SOURCE", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-I", place,
+             "-I", top, "-I", tests, *uapi(), "-isystem", os.path.join(cap, "include"),
+             *("-L" + path for path in glob.glob(os.path.join(cap, "lib", "riscv64-*")))]
+    yield from LEFT_OUT.items()
+    for name, given in SELFTESTS.items():
+        more = dict(given)
+        folder = os.path.join(tests, os.path.dirname(name))
+        sources = [os.path.basename(name) + ".c", *more.pop("sources", ())]
+        sources += ["vm_util.c", "thp_settings.c"] if name.startswith("mm/") else []
+        sources = [os.path.join(folder, file) for file in sources]
+        command = [CC, *flags, "-I", os.path.join(folder, "..", "include"), *sources, *more.pop("libs", ()), "-lrt",
+                   "-pthread", "-lm"]
+        try:
+            program = built(os.path.join(place, name), command, *sources)
+        except Missing as error:
+            yield name, str(error)
+            continue
+        yield Case(name, program, tap=True, **more)
+
+
+# ---- Our own programs of tests/user, which must behave the same on Linux.
+
+def user_cases():
+    spec = importlib.util.spec_from_file_location("user_cases", os.path.join(ROOT, "tests", "user", "cases.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.CASES
+
+
+def expectation(case):
+    status = case.get("status", 0)
+    return {"stdin": case.get("stdin", ""), "status": status, "out": case.get("out") if status == 0 else None,
+            "ends": "ok\n" if status == 0 and "out" not in case else "", "limit": case.get("limit", 60)}
+
+
+def ours(build):
+    for name, case in user_cases().items():
+        if any(key in case for key in ("append", "qemu")):
+            continue  # variants of the machine
+        if any(key in case for key in ("files", "mem")) or case.get("conformance") is False:
+            yield "user/" + name, case.get("why", "needs a machine of its own: make user-test")
+            continue
+        program = os.path.join(build, "user", "tests", case.get("program", name))
+        if not os.path.exists(program):
+            yield "user/" + name, "not built"
+            continue
+        args = (["1"] if case.get("seeded") else []) + case.get("args", [])
+        yield Case("user/" + name, program, args, **expectation(case))
+
+
+# ---- musl: its start-up, threads and wrappers instead of glibc's, under some of the same programs.
+
+MUSL = ("args", "brk", "clock", "cow_fork", "cow_threads", "exec_storm", "fork8", "futex", "identity", "pipes", "shared_anon",
+        "signal_fault", "signal_stack", "thread_exit", "threads", "wait", "write_barrier")
+
+
+def musl(build):
+    root = os.path.join(fetch("deb", "musl", "musl-dev"), "usr")
+    include = os.path.join(root, "include", "riscv64-linux-musl")
+    lib = os.path.join(root, "lib", "riscv64-linux-musl")
+    own = subprocess.run([CC, "-print-file-name=include"], capture_output=True, text=True, check=True).stdout.strip()
+    flags = ["-std=gnu11", "-O2", "-s", "-w", "-static", "-nostdinc", "-nostdlib", "-D_GNU_SOURCE", "-isystem", include,
+             "-isystem", own, "-I", ROOT, "-I", os.path.join(ROOT, "tests", "user"), *uapi()]
+    objects = [os.path.join(lib, name) for name in ("crt1.o", "crti.o")]
+    cases = user_cases()
+    for name in MUSL:
+        source = os.path.join(ROOT, "tests", "user", name + ".c")
+        command = [CC, *flags, *objects, source, "-L" + lib, "-Wl,--start-group", "-lc", "-lgcc", "-Wl,--end-group",
+                   os.path.join(lib, "crtn.o")]
+        try:
+            program = built(os.path.join(build, "conformance", "musl", name), command, source)
+        except Missing as error:
+            yield "musl/" + name, str(error)
+            continue
+        yield Case("musl/" + name, program, cases[name].get("args", []), **expectation(cases[name]))
+
+
+# ---- A shell script's use of it all.
+
+def busybox(_build):
+    directory = fetch("deb", "busybox", "busybox-static")
+    program = os.path.join(directory, "usr", "bin", "busybox")
+    script = os.path.join(HERE, "script.sh")
+    yield Case("busybox/script", program, ["sh", "/script.sh"], tap=True, limit=120, files={"/script.sh": script})
+
+
+SUITES = {"selftests": selftests, "user": ours, "musl": musl, "busybox": busybox}
