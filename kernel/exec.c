@@ -320,6 +320,7 @@ static void become(struct process *process, struct thread *thread, const struct 
 	thread->restart_deadline = 0;
 	memset(&thread->altstack, 0, sizeof(thread->altstack));
 	signal_exec(process);
+	ptimers_exec(process);
 	fdtable_exec(process->files);
 	set_space(process, program);
 	process->exe = program->exe;

@@ -118,6 +118,7 @@ int process_create(struct process *parent, struct process **out)
 	wait_queue_init(&process->vfork_done);
 	wait_queue_init(&process->child_wait);
 	sigpending_init(&process->pending);
+	ptimers_init(process);
 	process->exit_signal = SIGCHLD;
 	process->started_ns = time_ns();
 	if (parent != NULL) {
@@ -389,6 +390,7 @@ void thread_exit(void)
 	space_switch(NULL);
 	sigpending_clear(&thread->pending);
 	if (leave_process(process, thread)) {
+		ptimers_end(process);
 		release_resources(process);
 		process_vfork_done(process);
 		thread->process = NULL;

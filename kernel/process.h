@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "kernel/ptimer.h"
 #include "kernel/signal.h"
 #include "kernel/thread.h"
 #include "kernel/wait.h"
@@ -74,6 +75,7 @@ struct process {
 
 	struct sigpending pending;	      /* [lock] */
 	struct sigaction_kernel action[NSIG]; /* [lock] */
+	struct ptimers timers;		      /* [lock] */
 
 	struct rlimit limits[RLIMITS];	     /* [lock] */
 	struct process_usage usage;	     /* of threads that ended [lock] */

@@ -92,13 +92,22 @@ static void fp_enter(struct runqueue *queue, struct thread *thread)
 	thread->fp_hart = hw_hart();
 }
 
+/* started first: whoever reads both in between (sched_ran) counts too little, never twice. */
+static void sched_account(struct thread *thread, uint64_t now)
+{
+	uint64_t started = thread->started;
+
+	__atomic_store_n(&thread->started, now, __ATOMIC_RELAXED);
+	__atomic_store_n(&thread->ran, thread->ran + (now - started), __ATOMIC_RELEASE);
+}
+
 static void switch_to(struct runqueue *queue, struct thread *next)
 {
 	struct thread *previous = queue->current;
 	struct hart *hart = this_hart();
 	uint64_t now = time_ticks();
 
-	previous->ran += now - previous->started;
+	sched_account(previous, now);
 	next->started = now;
 	fp_leave(queue, previous);
 	spin_lock(&queue->lock, RANK_RUNQUEUE);
@@ -114,6 +123,9 @@ static void switch_to(struct runqueue *queue, struct thread *next)
 	atomic_thread_fence(memory_order_seq_cst);
 	if (quiesce_wanted())
 		atomic_fetch_or_explicit(&next->work, WORK_QUIESCE, memory_order_relaxed);
+	/* after the fence: pairs with the one in ptimer.c's park */
+	if (next->process != NULL && ptimers_parked(next->process))
+		atomic_fetch_or_explicit(&next->work, WORK_ALARM, memory_order_relaxed);
 	space_switch(next->process == NULL ? NULL : next->process->space);
 	fp_enter(queue, next);
 	hart->thread = next;
@@ -254,11 +266,14 @@ void sched_set_affinity(struct thread *thread, uint64_t harts)
 
 uint64_t sched_ran(const struct thread *thread)
 {
-	uint64_t ran = thread->ran;
+	uint64_t ran = __atomic_load_n(&thread->ran, __ATOMIC_ACQUIRE);
+	uint64_t started, now;
 
-	if (thread == current_thread())
-		ran += time_ticks() - thread->started;
-	return ran;
+	if (thread != current_thread() && atomic_load_explicit(&thread->on_hart, memory_order_acquire) == 0)
+		return ran;
+	started = __atomic_load_n(&thread->started, __ATOMIC_RELAXED);
+	now = time_ticks();
+	return now > started ? ran + (now - started) : ran;
 }
 
 void sched_fp_store(struct thread *thread)

@@ -2,8 +2,8 @@
  * Signals: sending, choosing the thread, default actions, masks, restarts. Frames: sigframe.c; the calls: sys_signal.c.
  *
  * Invariants
- * - pending.set has the signals that are pending; pending.queue notes who sent them, at most one entry for each of 1..31,
- *   any number for real-time ones. Where no memory was left the bit stands alone and the program sees SI_USER from 0.
+ * - pending.set has the signals that are pending; pending.queue notes who sent them, at most one entry for each of 1..31
+ *   (and one for each timer that sends it), any number for real-time ones. Where no memory was left the bit stands alone and the program sees SI_USER from 0.
  * - thread->work has WORK_SIGNAL whenever a signal is pending that the thread does not block; only the thread clears it,
  *   under the lock, when it finds none. So a signal sent at any moment is seen before the thread is in user mode again.
  * - A signal for the process is told to one thread that does not block it. When that thread comes to block it, or ends,
@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "kernel/process.h"
+#include "kernel/ptimer.h"
 #include "kernel/sched.h"
 #include "kernel/syscall.h"
 #include "lib/errno.h"
@@ -39,6 +40,7 @@
 
 struct sigqueue {
 	struct list link;
+	uint32_t timer; /* the key of the timer that sent it (ptimer.h) and waits until it is taken; 0: none */
 	struct siginfo info;
 };
 
@@ -81,18 +83,21 @@ static void tell(struct thread *thread)
 	sched_notify(thread);
 }
 
-static void add_pending(struct sigpending *pending, const struct siginfo *info)
+/* timer: its key, or 0. Whether who sent it has been noted. */
+static bool add_pending(struct sigpending *pending, const struct siginfo *info, uint32_t timer)
 {
 	struct sigqueue *entry;
 
-	if (info->signo < 32 && (pending->set & SIG_BIT(info->signo)) != 0)
-		return;
+	if (timer == 0 && info->signo < 32 && (pending->set & SIG_BIT(info->signo)) != 0)
+		return false;
 	pending->set |= SIG_BIT(info->signo);
 	entry = kalloc(sizeof(*entry));
 	if (entry == NULL)
-		return;
+		return false;
 	entry->info = *info;
+	entry->timer = timer;
 	list_add_tail(&pending->queue, &entry->link);
+	return true;
 }
 
 /* The thread that is to take a signal of its process: the caller itself, or the oldest that accepts it. */
@@ -111,15 +116,16 @@ static struct thread *choose_locked(struct process *process, int signo)
 	return NULL;
 }
 
-static void send_locked(struct process *process, struct thread *thread, const struct siginfo *info)
+static bool send_locked(struct process *process, struct thread *thread, const struct siginfo *info, uint32_t timer)
 {
 	struct thread *taker = thread;
+	bool noted;
 
 	if (process->zombie || process->ending)
-		return;
+		return false;
 	if (info->signo == SIGKILL) {
 		process_end_locked(process, SIGKILL);
-		return;
+		return false;
 	}
 	if (taker == NULL)
 		taker = choose_locked(process, info->signo);
@@ -127,16 +133,30 @@ static void send_locked(struct process *process, struct thread *thread, const st
 		taker = NULL;
 	/* Ignored ones are dropped, unless they are blocked: the action may change before they no longer are. */
 	if (taker != NULL && ignores(process, info->signo) && (taker->sigwait & SIG_BIT(info->signo)) == 0)
-		return;
-	add_pending(thread != NULL ? &thread->pending : &process->pending, info);
+		return false;
+	noted = add_pending(thread != NULL ? &thread->pending : &process->pending, info, timer);
 	if (taker != NULL)
 		tell(taker);
+	return noted;
+}
+
+bool signal_timer_locked(struct process *process, uint32_t tid, const struct siginfo *info, uint32_t key)
+{
+	if (tid == 0)
+		return send_locked(process, NULL, info, key);
+	list_for_each (pos, &process->threads) {
+		struct thread *thread = list_entry(pos, struct thread, link);
+
+		if (thread->tid == tid)
+			return send_locked(process, thread, info, key);
+	}
+	return false;
 }
 
 void signal_process(struct process *process, const struct siginfo *info)
 {
 	spin_lock(&process->lock, RANK_PROCESS);
-	send_locked(process, NULL, info);
+	(void)send_locked(process, NULL, info, 0);
 	spin_unlock(&process->lock, RANK_PROCESS);
 }
 
@@ -145,7 +165,7 @@ void signal_thread(struct thread *thread, const struct siginfo *info)
 	struct process *process = thread->process;
 
 	spin_lock(&process->lock, RANK_PROCESS);
-	send_locked(process, thread, info);
+	(void)send_locked(process, thread, info, 0);
 	spin_unlock(&process->lock, RANK_PROCESS);
 }
 
@@ -192,7 +212,7 @@ bool signal_child_ended_locked(struct process *parent, struct process *child)
 	if (child->exit_signal == SIGCHLD)
 		reap = parent->action[SIGCHLD - 1].handler == SIG_IGN ||
 		       (parent->action[SIGCHLD - 1].flags & SA_NOCLDWAIT) != 0;
-	send_locked(parent, NULL, &info);
+	(void)send_locked(parent, NULL, &info, 0);
 	spin_unlock(&parent->lock, RANK_PROCESS);
 	return reap;
 }
@@ -247,7 +267,7 @@ void signal_swap_mask(uint64_t mask)
 	atomic_fetch_or_explicit(&thread->work, WORK_SIGNAL, memory_order_relaxed);
 }
 
-static void discard(struct sigpending *pending, int signo)
+static void discard(struct process *process, struct sigpending *pending, int signo)
 {
 	pending->set &= ~SIG_BIT(signo);
 	list_for_each_safe (pos, next, &pending->queue) {
@@ -256,6 +276,8 @@ static void discard(struct sigpending *pending, int signo)
 		if (entry->info.signo != signo)
 			continue;
 		list_del(pos);
+		if (entry->timer != 0)
+			ptimer_taken_locked(process, entry->timer, &entry->info);
 		kfree(entry);
 	}
 }
@@ -270,9 +292,9 @@ void signal_set_action(int signo, const struct sigaction_kernel *action, struct 
 		process->action[signo - 1] = *action;
 		process->action[signo - 1].mask &= ~SIGNALS_UNBLOCKABLE;
 		if (ignores(process, signo)) {
-			discard(&process->pending, signo);
+			discard(process, &process->pending, signo);
 			list_for_each (pos, &process->threads)
-				discard(&list_entry(pos, struct thread, link)->pending, signo);
+				discard(process, &list_entry(pos, struct thread, link)->pending, signo);
 		}
 	}
 	spin_unlock(&process->lock, RANK_PROCESS);
@@ -299,7 +321,7 @@ void signal_exec(struct process *process)
 
 /* ---- Taking. */
 
-static bool take_from(struct sigpending *pending, uint64_t set, struct siginfo *info)
+static bool take_from(struct process *process, struct sigpending *pending, uint64_t set, struct siginfo *info)
 {
 	bool found = false, more = false;
 	int signo;
@@ -320,6 +342,8 @@ static bool take_from(struct sigpending *pending, uint64_t set, struct siginfo *
 		found = true;
 		*info = entry->info;
 		list_del(pos);
+		if (entry->timer != 0)
+			ptimer_taken_locked(process, entry->timer, info);
 		kfree(entry);
 	}
 	if (!more)
@@ -335,10 +359,11 @@ static bool take_locked(struct thread *thread, uint64_t set, struct siginfo *inf
 					  .code = thread->fault.code,
 					  .addr = thread->fault.addr };
 		thread->fault.signo = 0;
-		discard(&thread->pending, info->signo);
+		discard(thread->process, &thread->pending, info->signo);
 		return true;
 	}
-	return take_from(&thread->pending, set, info) || take_from(&thread->process->pending, set, info);
+	return take_from(thread->process, &thread->pending, set, info) ||
+	       take_from(thread->process, &thread->process->pending, set, info);
 }
 
 bool signal_take(uint64_t set, struct siginfo *info)

@@ -78,6 +78,10 @@ struct siginfo {
 	int32_t pad;
 	union {
 		struct {
+			int32_t id, overrun;
+			uint64_t value;
+		} timer; /* SI_TIMER */
+		struct {
 			int32_t pid;
 			uint32_t uid;
 			union {
@@ -104,6 +108,9 @@ void sigpending_clear(struct sigpending *pending);
 void signal_process(struct process *process, const struct siginfo *info);
 /* [tree lock held, so that the thread is alive] */
 void signal_thread(struct thread *thread, const struct siginfo *info);
+
+/* [process lock] From one of its timers (ptimer.c), by its key; tid 0: to any thread. false: nobody will take it. */
+bool signal_timer_locked(struct process *process, uint32_t tid, const struct siginfo *info, uint32_t key);
 
 /* SIGPIPE and its like, to the calling thread; handled when the call returns. */
 void signal_self(int signo);

@@ -22,6 +22,10 @@ syscall_fn sys_membarrier;
 /* sys_time.c */
 syscall_fn sys_clock_gettime, sys_clock_getres, sys_clock_nanosleep, sys_nanosleep, sys_gettimeofday, sys_times;
 
+/* sys_timer.c */
+syscall_fn sys_getitimer, sys_setitimer, sys_timer_create, sys_timer_gettime, sys_timer_getoverrun, sys_timer_settime;
+syscall_fn sys_timer_delete;
+
 /* sys_sched.c */
 syscall_fn sys_sched_yield, sys_sched_setaffinity, sys_sched_getaffinity, sys_getcpu, sys_getpriority, sys_setpriority;
 syscall_fn sys_sched_getscheduler, sys_sched_setscheduler, sys_sched_getparam, sys_sched_setparam;

@@ -24,6 +24,7 @@ struct process;
 #define WORK_RESCHED 4U	 /* its time slice is over */
 #define WORK_SLICE   8U	 /* others wait for this hart: the slice must be timed */
 #define WORK_QUIESCE 16U /* quiesce.c wants this hart to stand still */
+#define WORK_ALARM   64U /* timers of the process count its running time again (ptimer.c) */
 #define WORK_STARVED 32U /* the kernel found no memory for a page of the program's: the process must end */
 
 #define THREAD_STACK_ORDER 2

@@ -3,13 +3,13 @@
  * never fails.
  *
  * Invariants: timer->state is TIMER_IDLE, TIMER_ARMED (in the heap of timer->hart) or TIMER_FIRING (taken out, fire() may
- * be running on timer->hart). Only the owner arms and cancels, so a timer is in one heap at most; only its hart fires it.
+ * be running on timer->hart), or TIMER_AGAIN (the same, and fire() wants it armed again). Only the owner arms and cancels, so a timer is in one heap at most; only its hart fires it.
  *
  * Locks: heap->lock (RANK_TIMER) guards the heap's links and the change from ARMED. fire() is called without it. A
  * cancel that finds the timer FIRING waits until fire() has returned, so that the owner may free it: fire() (sched_wake)
  * never waits for the owner then, because the owner is running and so not blocked.
  *
- * Memory order: the state's release stores pair with the acquire loads in timer_cancel.
+ * Memory order: the state's release stores pair with the acquire loads in timer_try_cancel.
  */
 #include "kernel/timer.h"
 
@@ -20,7 +20,7 @@
 #include "lib/lock.h"
 #include "mm/slab.h"
 
-enum { TIMER_IDLE, TIMER_ARMED, TIMER_FIRING };
+enum { TIMER_IDLE, TIMER_ARMED, TIMER_FIRING, TIMER_AGAIN };
 
 struct heap {
 	struct spinlock lock; /* RANK_TIMER */
@@ -140,21 +140,36 @@ void timer_arm(struct timer *timer, uint64_t deadline_ns, void (*fire)(struct ti
 	spin_unlock(&heap->lock, RANK_TIMER);
 }
 
-void timer_cancel(struct timer *timer)
+void timer_again(struct timer *timer, uint64_t deadline_ns)
+{
+	timer->ticks = ns_to_ticks(deadline_ns);
+	/* relaxed: only timers_serve, which called us, looks for it */
+	atomic_store_explicit(&timer->state, TIMER_AGAIN, memory_order_relaxed);
+}
+
+bool timer_try_cancel(struct timer *timer)
 {
 	struct heap *heap = &heaps[timer->hart];
+	bool idle;
 
 	/* acquire: pairs with the release after fire(), so what fire() did is done */
 	if (atomic_load_explicit(&timer->state, memory_order_acquire) == TIMER_IDLE)
-		return;
+		return true;
 	spin_lock(&heap->lock, RANK_TIMER);
 	if (atomic_load_explicit(&timer->state, memory_order_relaxed) == TIMER_ARMED) {
 		heap_remove(heap, timer);
 		atomic_store_explicit(&timer->state, TIMER_IDLE, memory_order_relaxed);
 	}
+	/* acquire: as above */
+	idle = atomic_load_explicit(&timer->state, memory_order_acquire) == TIMER_IDLE;
 	spin_unlock(&heap->lock, RANK_TIMER);
-	/* acquire: as above. The hart that fires needs nothing of us but hw_relax. */
-	while (atomic_load_explicit(&timer->state, memory_order_acquire) != TIMER_IDLE)
+	return idle;
+}
+
+/* The hart that fires needs nothing of us but hw_relax. */
+void timer_cancel(struct timer *timer)
+{
+	while (!timer_try_cancel(timer))
 		hw_relax();
 }
 
@@ -175,6 +190,21 @@ static struct timer *take_due(struct heap *heap)
 	return timer;
 }
 
+/* fire() has returned: the timer is idle, or armed again. */
+static void after_fire(struct heap *heap, struct timer *timer)
+{
+	uint32_t fired = TIMER_FIRING;
+
+	/* release: pairs with the acquire in timer_try_cancel: the owner may free the timer now */
+	if (atomic_compare_exchange_strong_explicit(&timer->state, &fired, TIMER_IDLE, memory_order_release,
+						    memory_order_relaxed))
+		return;
+	spin_lock(&heap->lock, RANK_TIMER);
+	atomic_store_explicit(&timer->state, TIMER_ARMED, memory_order_relaxed);
+	heap_insert(heap, timer);
+	spin_unlock(&heap->lock, RANK_TIMER);
+}
+
 bool timers_serve(void)
 {
 	struct heap *heap = &heaps[hw_hart()];
@@ -187,8 +217,7 @@ bool timers_serve(void)
 		heap->slice = UINT64_MAX;
 	while ((timer = take_due(heap)) != NULL) {
 		timer->fire(timer);
-		/* release: pairs with the acquire in timer_cancel: the owner may free the timer now */
-		atomic_store_explicit(&timer->state, TIMER_IDLE, memory_order_release);
+		after_fire(heap, timer);
 	}
 	return slice_over;
 }

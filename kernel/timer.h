@@ -2,7 +2,7 @@
  * Timers: one intrusive heap a hart, no fixed size. A timer fires on the hart that armed it.
  *
  * Locks: the hart's timer lock (RANK_TIMER), taken inside; fire() is called without it. Only the timer's owner arms and
- * cancels it.
+ * cancels it, or fire() itself arms it again; where several may own it, a lock of theirs makes them one.
  */
 #ifndef KERNEL_TIMER_H
 #define KERNEL_TIMER_H
@@ -24,6 +24,12 @@ void timers_init(void);
 
 /* Arms it on this hart; it must not be armed. */
 void timer_arm(struct timer *timer, uint64_t deadline_ns, void (*fire)(struct timer *timer));
+
+/* From fire() only: arms the timer again, on this hart. */
+void timer_again(struct timer *timer, uint64_t deadline_ns);
+
+/* Disarms it unless fire() is running or about to: whether it is neither armed nor firing. */
+bool timer_try_cancel(struct timer *timer) MUST_CHECK;
 
 /* When it returns, the timer is not armed and fire() does not run. Harmless on one that was never armed. */
 void timer_cancel(struct timer *timer);

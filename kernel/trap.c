@@ -69,6 +69,10 @@ static __attribute__((noinline)) void trap_work(struct trap_frame *frame)
 			clear_work(thread, WORK_QUIESCE);
 			quiesce_stand();
 		}
+		if ((work & WORK_ALARM) != 0) {
+			clear_work(thread, WORK_ALARM);
+			ptimers_resume(thread->process);
+		}
 		if ((work & (WORK_RESCHED | WORK_SLICE)) != 0) {
 			clear_work(thread, WORK_RESCHED | WORK_SLICE);
 			sched_work(work);

@@ -122,5 +122,6 @@ CASES = {
     "signal_fault": {},
     "signal_stack": {},
     "signal_send": {"harts": SMP},
+    "timers": {"harts": SMP},
     "write_barrier": {"harts": SMP},
 }
