@@ -13,11 +13,6 @@
 #include "mm/tlb.h"
 #include "mm/walk.h"
 
-static bool range_is_sane(vaddr_t start, uint64_t bytes)
-{
-	return ((start.v | bytes) & PAGE_MASK) == 0 && bytes != 0 && start.v < USER_END && bytes <= USER_END - start.v;
-}
-
 /* The specification reserves W without R. */
 static uint64_t perm_normal(uint64_t perm)
 {
@@ -31,72 +26,6 @@ static bool perm_is_refused(uint64_t perm, const struct mapping *mapping)
 
 /* ---- Taking away, and putting reservations in place. */
 
-struct sweep {
-	pte_t fill;	 /* what entries become; none: nothing */
-	uint64_t filled; /* how many */
-};
-
-static int sweep_run(struct range *range, const struct run *run, void *ctx)
-{
-	struct sweep *sweep = ctx;
-	struct frame *frame = frame_of(run->table);
-	unsigned cleared = 0;
-
-	(void)range;
-	for (unsigned i = run->first; i < run->last; i++) {
-		_Atomic uint64_t *slot = pt_slot(run->table, i);
-		pte_t pte = pte_load(slot);
-
-		if (pte_is_none(pte)) {
-			if (sweep->fill.v == 0)
-				continue;
-		} else {
-			cleared++;
-			if (pte_is_page(pte)) {
-				mapping_put(table_mapping(frame, i), 1);
-				frame_put(pte_pfn(pte));
-			} else {
-				mapping_put(pte_mapping(pte), 1);
-			}
-		}
-		pte_store(slot, sweep->fill);
-	}
-	frame->table.used = (uint16_t)(frame->table.used - cleared);
-	if (sweep->fill.v != 0) {
-		frame->table.used = (uint16_t)(frame->table.used + (run->last - run->first));
-		table_note(frame, run->first, run->last);
-		sweep->filled += run->last - run->first;
-	}
-	return 0;
-}
-
-static int find_used(struct range *range, const struct run *run, void *ctx)
-{
-	(void)range;
-	(void)ctx;
-	for (unsigned i = run->first; i < run->last; i++)
-		if (!pte_is_none(pte_load(pt_slot(run->table, i))))
-			return -EEXIST;
-	return 0;
-}
-
-/* Replaces what is in the locked range by `fill`, whose descriptor gets a count for each entry. Cannot fail. */
-static void replace(struct range *range, pte_t fill)
-{
-	struct sweep sweep = { .fill = fill };
-	int err;
-
-	range_unlink(range, NULL);
-	err = range_each(range, range_park, NULL);
-	range_shootdown(range);
-	if (fill.v != 0) /* counted ahead, so that no entry ever names a descriptor that does not know of it */
-		mapping_get(pte_mapping(fill), (range->end - range->start) >> PAGE_SHIFT);
-	err |= range_each(range, sweep_run, &sweep);
-	if (fill.v != 0)
-		mapping_put(pte_mapping(fill), ((range->end - range->start) >> PAGE_SHIFT) - sweep.filled);
-	CHECK(err == 0);
-}
-
 static int map_at(struct space *space, vaddr_t at, uint64_t bytes, bool replacing, pte_t fill)
 {
 	struct range range;
@@ -104,11 +33,11 @@ static int map_at(struct space *space, vaddr_t at, uint64_t bytes, bool replacin
 
 	range_lock(&range, space, at.v, at.v + bytes);
 	if (!replacing)
-		err = range_each(&range, find_used, NULL);
+		err = range_is_free(&range);
 	if (err == 0)
 		err = range_split(&range, true);
 	if (err == 0)
-		replace(&range, fill);
+		range_replace(&range, fill);
 	range_unlock(&range);
 	return err;
 }
@@ -196,7 +125,7 @@ int space_unmap(struct space *space, vaddr_t start, uint64_t bytes)
 	range_lock(&range, space, start.v, start.v + bytes);
 	err = range_split(&range, false);
 	if (err == 0)
-		replace(&range, PTE(0));
+		range_replace(&range, PTE(0));
 	range_unlock(&range);
 	if (err == 0)
 		place_returned(space, start, bytes);
@@ -236,7 +165,8 @@ static void protect_page(struct range *range, _Atomic uint64_t *slot, const stru
 	/* acq_rel: as every change of a live entry; repeated only when hardware set A or D meanwhile */
 	while (!atomic_compare_exchange_weak_explicit(slot, &expect, new.v, memory_order_acq_rel, memory_order_relaxed))
 		new.v |= expect &(PTE_A | PTE_D);
-	if (pte_is_valid(old) && (old.v & ~new.v &(PTE_V | PTE_RWX)) != 0)
+	/* A right to execute that no entry shows may stand in a TLB: fault.c, write_in_place. */
+	if (pte_is_valid(old) && (old.v & ~new.v &(PTE_V | PTE_RWX | PTE_MAYEXEC)) != 0)
 		range->revoked = true;
 	if ((new.v & ~old.v &PTE_RWX) != 0)
 		protect->grant = true;
@@ -355,19 +285,22 @@ int space_discard(struct space *space, vaddr_t start, uint64_t bytes)
 
 static int set_fork_run(struct range *range, const struct run *run, void *ctx)
 {
-	struct mapping *mapping = ctx;
+	enum mapping_fork fork = *(enum mapping_fork *)ctx;
 	struct frame *frame = frame_of(run->table);
 
 	(void)range;
 	for (unsigned i = run->first; i < run->last; i++) {
 		_Atomic uint64_t *slot = pt_slot(run->table, i);
 		pte_t pte = pte_load(slot);
+		struct mapping *mapping;
 		int err = 0;
 
 		if (pte_is_none(pte))
 			return -ENOMEM;
-		if ((pte_is_page(pte) ? table_mapping(frame, i) : pte_mapping(pte))->object != NULL)
+		mapping = pte_is_page(pte) ? table_mapping(frame, i) : pte_mapping(pte);
+		if (mapping->object != NULL)
 			return -EINVAL;
+		mapping = mapping->grows ? mapping_anon_growing(fork) : mapping_anon(fork);
 		if (pte_is_page(pte))
 			err = table_set_mapping(run->table, i, mapping);
 		else
@@ -388,7 +321,7 @@ int space_set_fork(struct space *space, vaddr_t start, uint64_t bytes, enum mapp
 	range_lock(&range, space, start.v, start.v + bytes);
 	err = range_split(&range, false);
 	if (err == 0)
-		err = range_each(&range, set_fork_run, mapping_anon(fork));
+		err = range_each(&range, set_fork_run, &fork);
 	range_unlock(&range);
 	return err;
 }

@@ -141,6 +141,8 @@ int space_fork(struct space *parent, struct space **out)
 	if (err != 0)
 		return err;
 	child->mmap_top = parent->mmap_top;
+	/* relaxed: limits */
+	atomic_init(&child->grow_limit, atomic_load_explicit(&parent->grow_limit, memory_order_relaxed));
 	for (unsigned h = 0; h < hw_harts(); h++)
 		child->hint[h] = parent->hint[h];
 

@@ -12,22 +12,32 @@
 #include "mm/pte.h"
 #include "mm/slab.h"
 
-static struct mapping *anon[MAPPING_FORKS];
+static struct mapping *anon[MAPPING_FORKS][2]; /* [1]: grows */
 
 void mapping_init(void)
 {
 	for (unsigned i = 0; i < MAPPING_FORKS; i++) {
-		anon[i] = kalloc(sizeof(struct mapping));
-		if (anon[i] == NULL)
-			hw_panic("no memory: not even for the anonymous mappings");
-		anon[i]->max_perm = PERM_RWX;
-		anon[i]->fork = (enum mapping_fork)i;
+		for (unsigned grows = 0; grows < 2; grows++) {
+			struct mapping *mapping = kalloc(sizeof(*mapping));
+
+			if (mapping == NULL)
+				hw_panic("no memory: not even for the anonymous mappings");
+			mapping->max_perm = PERM_RWX;
+			mapping->fork = (enum mapping_fork)i;
+			mapping->grows = grows != 0;
+			anon[i][grows] = mapping;
+		}
 	}
 }
 
 struct mapping *mapping_anon(enum mapping_fork fork)
 {
-	return anon[fork];
+	return anon[fork][0];
+}
+
+struct mapping *mapping_anon_growing(enum mapping_fork fork)
+{
+	return anon[fork][1];
 }
 
 int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool shared, struct mapping **out)

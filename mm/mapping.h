@@ -29,13 +29,15 @@ struct mapping {
 	uint64_t max_perm;	/* PERM_*: what mprotect may grant */
 	bool shared;		/* writes reach the object; otherwise they make private copies */
 	enum mapping_fork fork;
+	bool grows;	  /* down, when the page below it is touched (MAP_GROWSDOWN) */
 	uint64_t audited; /* the audit's own count; otherwise 0 */
 } CACHE_ALIGNED;	  /* entries store its address >> 6 */
 
 void mapping_init(void);
 
-/* The immortal descriptor of anonymous private memory. */
+/* The immortal descriptors of anonymous private memory. */
 struct mapping *mapping_anon(enum mapping_fork fork);
+struct mapping *mapping_anon_growing(enum mapping_fork fork);
 
 /*
  * A descriptor for an object, with one count for the caller, who gives it back with mapping_put(m, 1). Takes a

@@ -148,6 +148,11 @@ static uintptr_t find(struct object *object, uint64_t index)
 	}
 }
 
+bool object_has(struct object *object, uint64_t index)
+{
+	return find(object, index) != 0;
+}
+
 static struct node *node_new(unsigned shift)
 {
 	struct node *node = kalloc(sizeof(*node));

@@ -33,6 +33,9 @@ int object_resize(struct object *object, uint64_t bytes) MUST_CHECK;
  */
 int object_frame(struct object *object, uint64_t index, pfn_t *out) MUST_CHECK;
 
+/* Whether page `index` is there already. */
+bool object_has(struct object *object, uint64_t index);
+
 /*
  * Kernel-side access, for read() and write() and for loading: copies up to n bytes at offset, as far as the object goes.
  * The bytes copied (0 at the end), or -ENOMEM. Pages are read and written where mappings see them.

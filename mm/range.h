@@ -28,6 +28,9 @@ struct run {
 	uint64_t va;
 };
 
+/* Whether a program may name it: page-aligned, not empty, in user space. */
+bool range_is_sane(vaddr_t start, uint64_t bytes);
+
 /* 0 < end - start, end <= USER_END, aligned. Cannot fail. */
 void range_lock(struct range *range, struct space *space, uint64_t start, uint64_t end);
 
@@ -54,6 +57,15 @@ int range_park(struct range *range, const struct run *run, void *ctx);
 
 /* Fences what was revoked and unlinked since range_lock, on every hart that may hold it. */
 void range_shootdown(struct range *range);
+
+/* 0 if nothing is mapped in it, or -EEXIST. */
+int range_is_free(struct range *range) MUST_CHECK;
+
+/*
+ * Unlinks, parks, shoots down, frees: what is in the range goes, and `fill` takes its place: none, or a reservation whose
+ * descriptor gets a count for each entry. After range_split (with create, unless fill is none). Cannot fail.
+ */
+void range_replace(struct range *range, pte_t fill);
 
 /* Lets go of the locks, then frees unlinked tables and what was in them. */
 void range_unlock(struct range *range);

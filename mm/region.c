@@ -1,4 +1,7 @@
 /* Looking at a space: runs of entries that say the same, for /proc/self/maps and its like. One table's lock at a time. */
+#include "lib/errno.h"
+#include "mm/mapping.h"
+#include "mm/object.h"
 #include "mm/walk.h"
 
 /* Takes entry i of a locked table into the region: false when it does not belong to it. */
@@ -16,6 +19,10 @@ static bool region_takes(struct space_region *region, pfn_t table, unsigned leve
 	perm = page ? page_perm(pte) : pte.v & PERM_RWX;
 	if (region->mapping == NULL) {
 		region->mapping = mapping;
+		region->object = mapping->object;
+		region->offset = mapping->object == NULL ? 0 : start - mapping->base;
+		region->shared = mapping->shared;
+		region->grows = mapping->grows;
 		region->perm = perm;
 		region->start = VADDR(start);
 	} else if (region->mapping != mapping || region->perm != perm) {
@@ -49,4 +56,42 @@ bool space_next_region(struct space *space, vaddr_t from, struct space_region *o
 		table_unlock(table);
 	}
 	return out->mapping != NULL;
+}
+
+/* Whether the page at va, whose entry this is, is in memory. The entry's table is locked. */
+static uint8_t is_resident(unsigned level, pte_t pte, vaddr_t va)
+{
+	const struct mapping *mapping;
+
+	if (level == 0 && pte_is_page(pte))
+		return 1;
+	mapping = pte_mapping(pte);
+	return mapping->object != NULL && object_has(mapping->object, mapping_index(mapping, va));
+}
+
+int space_resident(struct space *space, vaddr_t start, uint64_t pages, uint8_t *out)
+{
+	uint64_t done = 0;
+
+	if (start.v >= USER_END || pages > (USER_END - start.v) / PAGE_SIZE)
+		return -ENOMEM;
+	while (done < pages) {
+		unsigned level;
+		pfn_t table = walk_lock(space, VADDR(start.v + done * PAGE_SIZE), &level);
+		bool hole = false;
+
+		do {
+			vaddr_t va = VADDR(start.v + done * PAGE_SIZE);
+			pte_t pte = pte_load(pt_slot(table, pt_index(va, level)));
+
+			hole = pte_is_none(pte);
+			if (hole || (level > 0 && pte_is_table(pte)))
+				break;
+			out[done++] = is_resident(level, pte, va);
+		} while (done < pages && ((start.v + done * PAGE_SIZE) & (pt_span(level + 1) - 1)) != 0);
+		table_unlock(table);
+		if (hole)
+			return -ENOMEM;
+	}
+	return 0;
 }

@@ -21,6 +21,9 @@
 /* Room above the addresses that are chosen, for the stack that exec puts there. */
 #define STACK_ROOM (UINT64_C(16) << 20)
 
+/* What a region that grows down may grow to, unless kernel/ says otherwise: Linux's usual RLIMIT_STACK. */
+#define GROW_LIMIT (UINT64_C(8) << 20)
+
 static struct {
 	struct spinlock lock;
 	struct list all; /* [lock] */
@@ -58,6 +61,7 @@ int space_create(struct space **out)
 	space->asid = asid_alloc();
 	space->mmap_top = VADDR(USER_END - STACK_ROOM);
 	atomic_init(&space->users, 1);
+	atomic_init(&space->grow_limit, GROW_LIMIT);
 	/* Every hart may have old instructions of the frames that will be mapped here. */
 	atomic_init(&space->icache_stale, UINT64_MAX);
 	spin_lock(&spaces.lock, RANK_SPACES);

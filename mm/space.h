@@ -24,10 +24,11 @@ struct va_hint {
 struct space {
 	/* Written when the space is created, then only read. */
 	pfn_t root;
-	uint16_t asid;		/* 0: none of its own, flushed on every switch */
-	vaddr_t mmap_top;	/* addresses are chosen below this */
-	_Atomic uint32_t users; /* references: threads, and whoever looks in from outside */
-	struct list link;	/* of all spaces [spaces lock] */
+	uint16_t asid;		     /* 0: none of its own, flushed on every switch */
+	vaddr_t mmap_top;	     /* addresses are chosen below this */
+	_Atomic uint32_t users;	     /* references: threads, and whoever looks in from outside */
+	struct list link;	     /* of all spaces [spaces lock] */
+	_Atomic uint64_t grow_limit; /* bytes: the largest region that grows down by itself; kernel/ may change it */
 
 	/*
 	 * Which harts may hold its translations; see tlb.c for the protocol. active: have it in satp. cached: may hold
@@ -90,6 +91,25 @@ int space_protect(struct space *space, vaddr_t start, uint64_t bytes, uint64_t p
 /* MADV_DONTNEED: pages become untouched again. -ENOMEM: a part is unmapped (the rest is done, as on Linux). */
 int space_discard(struct space *space, vaddr_t start, uint64_t bytes) MUST_CHECK;
 
+/*
+ * mremap: what is at [from, from + bytes) goes to a new place of new_bytes >= bytes, the rest of it reserved alike; pages
+ * move, nothing is copied. The source must be one region (same permissions and descriptor throughout). place, *to: as for
+ * space_map, but PLACE_FIXED replaces nothing (unmap first). keep: the source stays mapped, untouched (MREMAP_DONTUNMAP).
+ * 0; -EFAULT: the source is not one region; -ENOMEM; -EEXIST; -EINVAL (ranges overlap).
+ */
+int space_move(struct space *space, vaddr_t from, uint64_t bytes, enum space_place place, vaddr_t *to,
+	       uint64_t new_bytes, bool keep) MUST_CHECK;
+
+/* Reserves `bytes` behind `end` like the page before it. 0, -ENOMEM (also when something is there), -EFAULT. */
+int space_extend(struct space *space, vaddr_t end, uint64_t bytes) MUST_CHECK;
+
+/*
+ * va was touched, where nothing is mapped: grows the region above down to it if it is one that does
+ * (mapping_anon_growing), stays within space->grow_limit, and keeps Linux's gap from what lies below. space_fault does this
+ * by itself. 0; -EFAULT: there is none; -ENOMEM.
+ */
+int space_grow_down(struct space *space, vaddr_t va) MUST_CHECK;
+
 /* MADV_DONTFORK, MADV_WIPEONFORK and back, on anonymous private memory (-EINVAL on other). */
 int space_set_fork(struct space *space, vaddr_t start, uint64_t bytes, enum mapping_fork fork) MUST_CHECK;
 
@@ -133,8 +153,11 @@ int user_futex_key(struct space *space, vaddr_t va, struct user_key *key) MUST_C
 struct space_region {
 	vaddr_t start, end;
 	uint64_t perm;
-	struct mapping *mapping; /* as it was when visited; do not keep */
-	uint64_t resident;	 /* pages present or parked */
+	struct mapping *mapping;     /* as it was when visited: to compare, not to follow */
+	const struct object *object; /* the descriptor's, likewise; NULL: anonymous private memory */
+	uint64_t offset;	     /* of start within the object */
+	bool shared, grows;	     /* the descriptor's */
+	uint64_t resident;	     /* pages present or parked */
 };
 
 /*
@@ -142,6 +165,12 @@ struct space_region {
  * none. What it says was true of each table when it looked.
  */
 bool space_next_region(struct space *space, vaddr_t from, struct space_region *out);
+
+/*
+ * mincore: for each of the pages from start on, 1 where a touch would find it in memory, else 0. 0, or -ENOMEM where
+ * nothing is mapped.
+ */
+int space_resident(struct space *space, vaddr_t start, uint64_t pages, uint8_t *out) MUST_CHECK;
 
 /* ---- Counters, per hart, exact for the calling hart and racy sums over all. */
 

@@ -1,0 +1,64 @@
+/*
+ * Growing a region at its upper end (mremap) or at its lower one (stacks): more of the same, where there is room.
+ *
+ * What the region is like is read under its table's lock; the new part is then mapped as any other, so that somebody who
+ * changes the region meanwhile has done so before or after.
+ */
+#include "lib/errno.h"
+#include "mm/mapping.h"
+#include "mm/walk.h"
+
+/* Linux's stack_guard_gap: nothing may lie this close below a region that grows down. */
+#define GUARD_GAP (256 * PAGE_SIZE)
+
+/* Descriptor, counted, and permissions of the page at va. 0 or -EFAULT. */
+static int page_like(struct space *space, vaddr_t va, struct mapping **mapping, uint64_t *perm)
+{
+	unsigned level;
+	pfn_t table = walk_lock(space, va, &level);
+	unsigned index = pt_index(va, level);
+	pte_t pte = pte_load(pt_slot(table, index));
+
+	if (!pte_is_none(pte)) {
+		*mapping = pte_is_page(pte) ? table_mapping(frame_of(table), index) : pte_mapping(pte);
+		*perm = pte_is_page(pte) ? page_perm(pte) : pte.v & PERM_RWX;
+		mapping_get(*mapping, 1);
+	}
+	table_unlock(table);
+	return pte_is_none(pte) ? -EFAULT : 0;
+}
+
+static int map_alike(struct space *space, vaddr_t like, vaddr_t at, uint64_t bytes)
+{
+	struct mapping *mapping;
+	uint64_t perm;
+	int err = page_like(space, like, &mapping, &perm);
+
+	if (err != 0)
+		return err;
+	err = space_map(space, PLACE_NO_REPLACE, &at, bytes, perm, mapping);
+	mapping_put(mapping, 1);
+	return err == -EEXIST || err == -EINVAL ? -ENOMEM : err;
+}
+
+int space_extend(struct space *space, vaddr_t end, uint64_t bytes)
+{
+	if (end.v < PAGE_SIZE || end.v > USER_END)
+		return -EFAULT;
+	return map_alike(space, VADDR(end.v - PAGE_SIZE), end, bytes);
+}
+
+int space_grow_down(struct space *space, vaddr_t va)
+{
+	struct space_region region;
+	uint64_t start = vaddr_page(va).v;
+	uint64_t below = start < GUARD_GAP ? 0 : start - GUARD_GAP;
+
+	/* The first region above the gap must be the one that grows, and the page asked for below it. */
+	if (!space_next_region(space, VADDR(below), &region) || region.start.v <= start || !region.grows)
+		return -EFAULT;
+	/* relaxed: a limit, of which the last value will do */
+	if (region.end.v - start > atomic_load_explicit(&space->grow_limit, memory_order_relaxed))
+		return -ENOMEM;
+	return map_alike(space, region.start, VADDR(start), region.start.v - start);
+}
