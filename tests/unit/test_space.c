@@ -268,6 +268,29 @@ static void write_xor_execute(void **state)
 	end(space);
 }
 
+/* A hart that executed a page before another wrote it may do so through its TLB: no longer once the right is taken. */
+static void execute_right_is_revoked(void **state)
+{
+	struct space *space = begin();
+	struct fake_op op = { .access = ACCESS_EXEC };
+
+	(void)state;
+	(void)unit_map(space, AT, 1, PERM_RWX);
+	fake_hart_enter(1);
+	space_switch(space);
+	unit_store(VADDR(AT), 1);
+	fetch(VADDR(AT), 1);
+	fake_hart_enter(0);
+	unit_store(VADDR(AT), 2);
+	expect_bits(space, VADDR(AT), PTE_W);
+	assert_int_equal(space_protect(space, VADDR(AT), PAGES(1), RW), 0);
+	fake_hart_enter(1);
+	assert_int_equal(fake_user(VADDR(AT), &op), FAULT_ACCERR);
+	space_switch(NULL);
+	fake_hart_enter(0);
+	end(space);
+}
+
 static void maximal_permissions(void **state)
 {
 	struct space *space = begin();
@@ -428,6 +451,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(discard_folds),
 	UNIT_TEST(protect_keeps_content),
 	UNIT_TEST(write_xor_execute),
+	UNIT_TEST(execute_right_is_revoked),
 	UNIT_TEST(maximal_permissions),
 	UNIT_TEST(holes),
 	UNIT_TEST(placing),
