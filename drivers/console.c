@@ -42,6 +42,7 @@ static struct {
 	enum unframe unframe;
 	unsigned window_digits;
 	uint32_t window_new, window; /* rows << 16 | columns */
+	uint32_t window_told;	     /* what it was when the callbacks last ran */
 	void (*readable)(void);
 	void (*writable)(void);
 	uint8_t out[OUT_BYTES];
@@ -295,8 +296,9 @@ static void console_interrupt(void *arg)
 	console.uart.ops->acknowledge(&console.uart);
 	in_pump_locked();
 	out_pump_locked();
-	bool readable = console.in_tail != console.in_head;
+	bool readable = console.in_tail != console.in_head || console.window != console.window_told;
 	bool writable = console.writer_waits && out_room_locked() >= OUT_BYTES / 2;
+	console.window_told = console.window;
 	if (writable)
 		console.writer_waits = false;
 	interrupts_update_locked();

@@ -37,7 +37,8 @@ void console_flush(void);
 size_t console_read(void *bytes, size_t n, unsigned *flags);
 
 /*
- * kernel/ sets these: called from interrupt context, with no driver lock held, when input arrived or output has room.
+ * kernel/ sets these: called from interrupt context, with no driver lock held, when input arrived, the window
+ * changed, or output has room.
  */
 void console_set_callbacks(void (*readable)(void), void (*writable)(void));
 

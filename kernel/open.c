@@ -8,6 +8,7 @@
 
 #include "kernel/process.h"
 #include "kernel/tree.h"
+#include "kernel/tty.h"
 #include "lib/errno.h"
 #include "mm/object.h"
 
@@ -63,7 +64,7 @@ static int node_open_kind(struct node *node, unsigned flags, struct file **out)
 		ops = &directory_ops;
 	else if (node_is(node, S_IFCHR) && ops == NULL)
 		ops = dev_ops(node->rdev);
-	if (ops == NULL)
+	if (ops == NULL || (ops == &tty_ops && node->rdev == DEVICE(5, 0) && !tty_is_controlling()))
 		return -ENXIO;
 	return file_create(ops, flags, node, NULL, out);
 }

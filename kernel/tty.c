@@ -21,6 +21,7 @@
 #include "kernel/line.h"
 #include "kernel/process.h"
 #include "kernel/tree.h"
+#include "kernel/tty_jobs.h"
 #include "lib/errno.h"
 #include "mm/space.h"
 
@@ -35,10 +36,10 @@ struct winsize {
 static struct {
 	struct spinlock lock;
 	struct line line;
-	bool terminal;	       /* written once */
-	bool ended;	       /* the line's other end has said so */
-	uint32_t foreground;   /* process group that the keys signal */
-	struct winsize window; /* as a program has set it; 0: as the console says */
+	bool terminal;			  /* written once */
+	bool ended;			  /* the line's other end has said so */
+	struct winsize window;		  /* as a program has set it, or the console said, whichever was last */
+	unsigned seen_rows, seen_columns; /* as the console last said */
 	struct wait_queue readers;
 	struct wait_queue writers;
 } tty;
@@ -89,25 +90,18 @@ static uint64_t tty_pull_locked(void)
 	}
 }
 
-static void tty_signal_one(void *ctx, struct process *process)
+/* The window as the line's other end last gave it takes the place of what a program has set. The signal for it. */
+static uint64_t tty_resize_locked(void)
 {
-	const uint64_t *signals = ctx;
+	unsigned rows = 0, columns = 0;
 
-	/* Unlocked: whoever changes groups meanwhile may be before or after. */
-	if (process->group != tty.foreground)
-		return;
-	for (int signo = 1; signo < 32; signo++) {
-		struct siginfo info = { .signo = signo, .code = SI_KERNEL };
-
-		if ((*signals & SIG_BIT(signo)) != 0)
-			signal_process(process, &info);
-	}
-}
-
-static void tty_signal(uint64_t signals)
-{
-	if (signals != 0)
-		process_visit(tty_signal_one, &signals);
+	console_window(&rows, &columns);
+	if (rows == tty.seen_rows && columns == tty.seen_columns)
+		return 0;
+	tty.seen_rows = rows;
+	tty.seen_columns = columns;
+	tty.window = (struct winsize){ .rows = (uint16_t)rows, .columns = (uint16_t)columns };
+	return SIG_BIT(SIGWINCH);
 }
 
 static void tty_readable(void)
@@ -115,9 +109,9 @@ static void tty_readable(void)
 	uint64_t signals;
 
 	spin_lock(&tty.lock, RANK_FILE);
-	signals = tty_pull_locked();
+	signals = tty_pull_locked() | tty_resize_locked();
 	spin_unlock(&tty.lock, RANK_FILE);
-	tty_signal(signals);
+	tty_jobs_signal(signals);
 	wake_all(&tty.readers);
 }
 
@@ -198,7 +192,7 @@ static bool tty_try_read(struct tty_wait *wait, struct io *io, bool time_is_up, 
 		signals |= tty_pull_locked();
 	}
 	spin_unlock(&tty.lock, RANK_FILE);
-	tty_signal(signals);
+	tty_jobs_signal(signals);
 	return ready;
 }
 
@@ -228,8 +222,9 @@ static int64_t tty_read(struct file *file, struct io *io, const uint64_t *at)
 	int error;
 
 	(void)at;
-	if (io->left == 0)
-		return 0;
+	error = tty.terminal ? tty_jobs_check(SIGTTIN) : 0;
+	if (error != 0 || io->left == 0)
+		return error;
 	error = tty_wait_readable(file, io, &result);
 	return error != 0 ? error : result;
 }
@@ -259,16 +254,30 @@ static size_t tty_push(struct file *file, enum console_channel channel, const ch
 	return done;
 }
 
+static bool tty_stops_output(void)
+{
+	bool stops;
+
+	spin_lock(&tty.lock, RANK_FILE);
+	stops = tty.terminal && (tty.line.termios.lflag & TOSTOP) != 0;
+	spin_unlock(&tty.lock, RANK_FILE);
+	return stops;
+}
+
 static int64_t tty_write(struct file *file, struct io *io, const uint64_t *at)
 {
 	enum console_channel channel = file->data == &tty_err_channel ? CONSOLE_ERR : CONSOLE_OUT;
 	uint64_t done = 0;
 	char chunk[CHUNK];
+	int error = tty_stops_output() ? tty_jobs_check(SIGTTOU) : 0;
 
 	(void)at;
+	if (error != 0)
+		return error;
 	while (io->left != 0) {
 		size_t n = io_take(io, chunk, CHUNK);
-		int error = io->error;
+
+		error = io->error;
 
 		if (n != 0) {
 			size_t pushed = tty_push(file, channel, chunk, n, &error);
@@ -299,7 +308,7 @@ static unsigned tty_poll(struct file *file, struct wait_queue **queue)
 	if (tty.ended)
 		events |= POLLHUP;
 	spin_unlock(&tty.lock, RANK_FILE);
-	tty_signal(signals);
+	tty_jobs_signal(signals);
 	return events;
 }
 
@@ -349,44 +358,28 @@ static int64_t tty_set_termios(uint64_t argument, bool flush)
 static int64_t tty_get_window(uint64_t argument)
 {
 	struct winsize window;
-	unsigned rows = 0, columns = 0;
 
-	console_window(&rows, &columns);
 	spin_lock(&tty.lock, RANK_FILE);
+	(void)tty_resize_locked();
 	window = tty.window;
 	spin_unlock(&tty.lock, RANK_FILE);
-	if (window.rows == 0 && window.columns == 0) {
-		window.rows = (uint16_t)rows;
-		window.columns = (uint16_t)columns;
-	}
 	return tty_out(argument, &window, sizeof(window));
 }
 
 static int64_t tty_set_window(uint64_t argument)
 {
 	struct winsize window;
+	bool changed;
 	int error = user_read(current_space(), &window, VADDR(argument), sizeof(window));
 
 	if (error != 0)
 		return error;
 	spin_lock(&tty.lock, RANK_FILE);
+	(void)tty_resize_locked();
+	changed = memcmp(&tty.window, &window, sizeof(window)) != 0;
 	tty.window = window;
 	spin_unlock(&tty.lock, RANK_FILE);
-	return 0;
-}
-
-static int64_t tty_set_group(uint64_t argument)
-{
-	uint32_t group;
-	int error = user_read(current_space(), &group, VADDR(argument), sizeof(group));
-
-	if (error != 0)
-		return error;
-	if (group == 0 || group > INT32_MAX)
-		return -EINVAL;
-	spin_lock(&tty.lock, RANK_FILE);
-	tty.foreground = group;
-	spin_unlock(&tty.lock, RANK_FILE);
+	tty_jobs_signal(changed ? SIG_BIT(SIGWINCH) : 0);
 	return 0;
 }
 
@@ -416,7 +409,12 @@ static int64_t tty_flush(uint64_t queue)
 static int64_t tty_ioctl_terminal(uint64_t request, uint64_t argument)
 {
 	uint32_t zero = 0;
+	int error = 0;
 
+	if (request == TCSETS || request == TCSETSW || request == TCSETSF || request == TCFLSH || request == TCSBRK)
+		error = tty_jobs_check(SIGTTOU);
+	if (error != 0)
+		return error;
 	switch (request) {
 	case TCGETS:
 		return tty_get_termios(argument);
@@ -428,23 +426,15 @@ static int64_t tty_ioctl_terminal(uint64_t request, uint64_t argument)
 		return tty_get_window(argument);
 	case TIOCSWINSZ:
 		return tty_set_window(argument);
-	case TIOCGPGRP:
-		return tty_out(argument, &tty.foreground, sizeof(tty.foreground));
-	case TIOCSPGRP:
-		return tty_set_group(argument);
-	case TIOCGSID:
-		return tty_out(argument, &current_process()->session, sizeof(uint32_t));
 	case TIOCOUTQ:
 		return tty_out(argument, &zero, sizeof(zero));
 	case TCFLSH:
 		return tty_flush(argument);
 	case TCSBRK:
 	case TCXONC:
-	case TIOCSCTTY:
-	case TIOCNOTTY:
 		return 0;
 	default:
-		return -ENOTTY;
+		return tty_jobs_ioctl(request, argument);
 	}
 }
 
@@ -473,10 +463,15 @@ void tty_init(bool terminal)
 		tty.line.termios.lflag = 0;
 	}
 	tty.terminal = terminal;
-	tty.foreground = 1;
+	tty_jobs_init();
 	wait_queue_init(&tty.readers);
 	wait_queue_init(&tty.writers);
 	console_set_callbacks(tty_readable, tty_writable);
+}
+
+bool tty_is_controlling(void)
+{
+	return tty.terminal && tty_jobs_ours();
 }
 
 bool tty_is_terminal(void)

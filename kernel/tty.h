@@ -28,6 +28,8 @@ extern const struct file_ops tty_ops;
 void tty_init(bool terminal);
 
 bool tty_is_terminal(void);
+/* Whether it is a terminal, and the calling process's controlling one: what /dev/tty is then. */
+bool tty_is_controlling(void);
 /* An open file of it, which writes to standard error's channel if err. Takes over the caller's count of node when it succeeds. */
 int tty_open(unsigned flags, bool err, struct node *node, struct file **out) MUST_CHECK;
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from . import cpio, elf, machine
+from . import cpio, elf, machine, shell
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 TAIL_LINES = 40
@@ -64,11 +64,23 @@ def quote(word):
 def parser():
     top = argparse.ArgumentParser(prog="corral", description="Runs programs on Corral. See: corral run --help")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser(
+    command = commands.add_parser(
         "run", help="boot and run a program", description=DESCRIPTION, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="corral run [OPTION]... -- PROGRAM [ARG...]")
-    add = run.add_argument
+    add_options(command.add_argument)
+    command.add_argument("--initramfs", metavar="FILE", help="another initramfs, as it is; PROGRAM is then a path in it")
+    command.add_argument("program", nargs="*", metavar="PROGRAM [ARG...]", help="what to run, and its arguments")
+    command = commands.add_parser(
+        "shell", help="boot to a shell", description=shell.DESCRIPTION, epilog=shell.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="corral shell [OPTION]... [-- COMMAND [ARG...]]")
+    add_options(command.add_argument)
+    command.add_argument("program", nargs="*", metavar="COMMAND [ARG...]", help="what to run instead of a shell to type at")
+    return top
+
+
+def add_options(add):
     add("--harts", type=int, metavar="N", help="number of harts, 1 to 8 (default 4; 1 with --icount)")
     add("--mem", default="1G", metavar="SIZE", help="memory: 64M to 8G (default 1G)")
     add("--icount", action="store_true", help="count instructions: 1 ns of guest time is 1 instruction")
@@ -78,14 +90,11 @@ def parser():
     add("--qemu-args", action="append", default=[], metavar="STRING", help="more arguments for QEMU")
     add("--timeout", type=float, metavar="S", help="give up after S seconds, with status 124")
     add("--kernel", metavar="FILE", help="another kernel (default build/virt-release/Image)")
-    add("--initramfs", metavar="FILE", help="another initramfs, as it is; PROGRAM is then a path in it")
     add("--build", default=os.environ.get("CORRAL_BUILD", os.path.join(ROOT, "build")), metavar="DIR",
         help="where things were built (default build/, or $CORRAL_BUILD)")
     add("--log", metavar="FILE", help="the kernel's messages go there (default build/results/last-run.log)")
     add("--verbose", action="store_true", help="the kernel's messages on standard error, too")
     add("--qemu", default=os.environ.get("CORRAL_QEMU", "qemu-system-riscv64"), help=argparse.SUPPRESS)
-    add("program", nargs="*", metavar="PROGRAM [ARG...]", help="what to run, and its arguments")
-    return top
 
 
 def parse(argv):
@@ -100,7 +109,7 @@ def parse(argv):
             own = own[:at] + [f"{option}={own[at + 1]}"] + own[at + 2:]
     args = top.parse_args(own)
     args.program += rest
-    if not args.program:
+    if args.command == "run" and not args.program:
         raise UsageError("no program given; see corral run --help")
     check(args)
     return args
@@ -156,14 +165,18 @@ def make(build, target):
         raise machine.MachineFailed(f"could not build: {shlex.join(command)}")
 
 
-def initramfs(args, program, guest):
-    archive = cpio.Initramfs()
+def add_files(args, archive):
     for spec in args.file:
         host, to = cpio.split_spec(spec)
         try:
             archive.add(host, to)
         except (OSError, ValueError) as error:
             raise UsageError(f"--file {spec}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def initramfs(args, program, guest):
+    archive = cpio.Initramfs()
+    add_files(args, archive)
     archive.add(program, guest, 0o755)
     return archive.to_bytes()
 
@@ -183,6 +196,12 @@ def qemu_command(args, kernel, initrd, guest, tty):
 
 def prepare(args):
     """(file descriptor of the initramfs to inherit, its path for QEMU, the program's path in the guest)"""
+    if args.command == "shell":
+        archive = cpio.Initramfs()
+        shell.fill(archive, args)
+        add_files(args, archive)
+        fd, path = machine.memory_file("initramfs", archive.to_bytes())
+        return fd, path, shell.INIT
     if args.initramfs:
         if not os.path.isfile(args.initramfs):
             raise UsageError(f"--initramfs {args.initramfs}: no such file")
@@ -222,7 +241,7 @@ def run(args):
     log, path = open_log(args)
     guest_machine = machine.Machine(
         qemu_command(args, kernel, initrd, guest, tty), pass_fds=() if fd is None else (fd,), timeout=args.timeout,
-        stdin=stdin, log=log, verbose=args.verbose)
+        stdin=stdin, log=log, verbose=args.verbose, all_keys=args.command == "shell")
     try:
         return guest_machine.run()
     except machine.MachineFailed as error:

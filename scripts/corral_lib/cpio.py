@@ -38,6 +38,10 @@ class Initramfs:
             parent = os.path.dirname(parent)
         self.entries[guest] = (stat.S_IFREG | mode, data, (0, 0))
 
+    def add_link(self, guest, target):
+        self.add_bytes(guest, os.fsencode(target))
+        self.entries[guest.lstrip("/")] = (stat.S_IFLNK | 0o777, os.fsencode(target), (0, 0))
+
     def add(self, host, guest=None, mode=None):
         """Adds a file, or a directory with all in it. Without guest: by its own name in the root directory."""
         guest = guest or "/" + os.path.basename(os.path.normpath(host))

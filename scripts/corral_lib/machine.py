@@ -21,6 +21,7 @@ PIPE_SAFE = select.PIPE_BUF  # a writable pipe takes this much without blocking
 EXIT_GRACE = 10.0            # seconds for QEMU to end after the guest said it is done
 FAILED, TIMED_OUT = 125, 124
 PR_SET_PDEATHSIG = 1
+ESCAPE = b"\x1d"             # Ctrl-]
 
 
 class Interrupted(Exception):
@@ -51,9 +52,12 @@ def die_with_parent(parent):
 
 
 class Terminal:
-    """Our terminal while the guest has it: each key goes through as it is; Ctrl-C still ends the run."""
+    """
+    Our terminal while the guest has it: each key goes through as it is; Ctrl-C still ends the run, or, with all_keys, goes
+    through as well: then ESCAPE ends it.
+    """
 
-    def __init__(self, fd):
+    def __init__(self, fd, all_keys=False):
         self.fd = fd
         self.saved = termios.tcgetattr(fd)
         mode = termios.tcgetattr(fd)
@@ -61,6 +65,8 @@ class Terminal:
         mode[3] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
         mode[6][termios.VSUSP] = mode[6][termios.VQUIT] = b"\0"
+        if all_keys:
+            mode[6][termios.VINTR] = ESCAPE
         termios.tcsetattr(fd, termios.TCSADRAIN, mode)
 
     def size(self):
@@ -84,7 +90,8 @@ def usable_terminal(fd):
 class Machine:
     """Runs QEMU with the given command line. Output and errors of the program go to file descriptors out and err."""
 
-    def __init__(self, command, pass_fds=(), timeout=None, stdin=0, out=1, err=2, log=None, verbose=False):
+    def __init__(self, command, pass_fds=(), timeout=None, stdin=0, out=1, err=2, log=None, verbose=False,
+                 all_keys=False):
         self.command, self.pass_fds = command, pass_fds
         self.deadline = None if timeout is None else time.monotonic() + timeout
         self.timeout = timeout
@@ -92,6 +99,7 @@ class Machine:
         self.sinks = {console.OUT: out, console.ERR: err}
         self.err = err
         self.log, self.verbose = log, verbose
+        self.all_keys = all_keys
         self.decoder = console.Decoder()
         self.kernel_log = bytearray()
         self.complaints = bytearray()  # QEMU's own standard error
@@ -126,7 +134,7 @@ class Machine:
         self.poll.register(self.process.stdout, selectors.EVENT_READ, self.on_output)
         self.poll.register(self.process.stderr, selectors.EVENT_READ, self.on_complaint)
         if self.stdin is not None and usable_terminal(self.stdin):
-            self.terminal = Terminal(self.stdin)
+            self.terminal = Terminal(self.stdin, self.all_keys)
             signal.signal(signal.SIGWINCH, self.on_resize)
 
     def stop(self):

@@ -1,0 +1,96 @@
+"""corral shell: Debian's busybox on the machine's terminal, typed at as a person would."""
+import re
+import subprocess
+
+import pexpect
+import pytest
+
+from tests.conftest import BUILD, CORRAL, KERNEL
+
+PROMPT = "~ # "
+
+
+@pytest.fixture(scope="module", autouse=True)
+def busybox():
+    """Without the package there is nothing to run; it is fetched once, and then used without the network."""
+    done = subprocess.run([str(CORRAL.parent / "fetch"), "deb", "busybox-static", "busybox-static"],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"busybox-static:riscv64 is not to be had: {done.stderr.strip().splitlines()[-1]}")
+
+
+@pytest.fixture(params=(1, 4))
+def shell(request, tmp_path):
+    """shell(keys) types, and gives what came on the screen up to the next prompt, without what was typed."""
+    log = tmp_path / "kernel.log"
+    child = pexpect.spawn(str(CORRAL), ["shell", "--kernel", str(KERNEL), "--build", str(BUILD), "--log", str(log),
+                                        "--timeout", "120", "--harts", str(request.param), "--append", "audit=on"],
+                          timeout=20, encoding="utf-8", dimensions=(50, 400), echo=False)
+
+    def run(keys):
+        child.send(keys)
+        child.expect_exact(PROMPT)
+        seen = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", child.before).replace("\r\n", "\n")
+        return seen.partition("\n")[2]
+    run.child, run.log = child, log
+    child.expect_exact(PROMPT)
+    yield run
+    child.close(force=True)
+
+
+def test_commands(shell):
+    assert "no job control" not in shell("\r")
+    listing = shell("ls /\r").split()
+    assert {"bin", "dev", "etc", "proc", "tmp"} <= set(listing)
+    assert shell("echo one two | tr a-z A-Z | cat\r") == "ONE TWO\n"
+    assert "/bin/busybox" in shell("cat /proc/self/maps\r")
+    assert shell("false; echo $?; sh -c 'exit 7'; echo $?; sh -c 'kill $$'; echo $?\r").split()[0::1][:2] == ["1", "7"]
+    assert shell("seq 100000 | sort -n | tail -n 1\r") == "100000\n"
+    assert shell("for i in 1 2 3; do echo $i; done > /tmp/x; wc -l < /tmp/x; rm /tmp/x; ls /tmp\r") == "3\n"
+    assert shell("stty size\r") == "50 400\n"
+
+
+def test_editing(shell):
+    assert shell("echo wrogn\x08\x08ng\r") == "wrong\n"
+    shell.child.send("\x1b[A")  # the line before
+    shell.child.expect_exact("echo wrong")
+    assert shell("\r") == "wrong\n"
+    shell.child.send("cho second\x01")  # to the beginning
+    shell.child.expect_exact("cho second")
+    assert "second" in shell("e\r")
+    shell.child.send("ls /bin/busyb\t")  # a name completed
+    shell.child.expect_exact("busybox")
+    assert "/bin/busybox" in shell("\r")
+
+
+def test_jobs(shell):
+    shell.child.send("sleep 100\r")
+    shell.child.expect_exact("sleep 100")
+    shell.child.expect("\n")
+    shell("\x03")
+    assert shell("echo $?\r") == "130\n"
+    shell("sleep 300 &\r")
+    assert "sleep 300" in shell("jobs\r")
+    assert "Terminated" in shell("kill %1; wait %1; jobs\r")
+
+
+@pytest.mark.parametrize("keys,status", [("exit 5\r", 5), ("\x04", 0), ("\x1d", 130)], ids=["exit", "eof", "escape"])
+def test_end(shell, keys, status):
+    shell.child.send(keys)
+    shell.child.expect(pexpect.EOF)
+    shell.child.close()
+    assert shell.child.exitstatus == status
+    assert "violations" not in shell.log.read_text(errors="replace")
+
+
+def test_script():
+    done = subprocess.run([str(CORRAL), "shell", "--kernel", str(KERNEL), "--build", str(BUILD), "--timeout", "60"],
+                          input="echo $((6 * 7)); exit 9\n", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (9, "42\n"), done
+
+
+def test_command():
+    done = subprocess.run([str(CORRAL), "shell", "--kernel", str(KERNEL), "--build", str(BUILD), "--timeout", "60", "--",
+                           "sh", "-c", "echo $1; exit 4", "x", "two words"], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (4, "two words\n"), done
