@@ -190,7 +190,10 @@ def qemu_command(args, kernel, initrd, guest, tty):
     if args.icount:
         command += ["-icount", "shift=0,sleep=off,align=off"]
     for more in args.qemu_args:
-        command += shlex.split(more)
+        try:
+            command += shlex.split(more)
+        except ValueError as error:
+            raise UsageError(f"--qemu-args {more}: {error}") from None
     return command
 
 
@@ -213,13 +216,13 @@ def prepare(args):
     return fd, path, guest
 
 
-def open_stdin():
-    """Our standard input, or None where it is closed."""
-    try:
-        os.fstat(0)
-        return 0
-    except OSError:
-        return None
+def fill_standard_descriptors():
+    """Where 0, 1 or 2 is closed, nothing of ours may get that number: QEMU would have it for its own."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def open_log(args):
@@ -236,12 +239,11 @@ def open_log(args):
 def run(args):
     kernel = find_kernel(args)
     fd, initrd, guest = prepare(args)
-    stdin = open_stdin()
-    tty = stdin is not None and machine.usable_terminal(stdin)
+    tty = machine.usable_terminal(0)
     log, path = open_log(args)
     guest_machine = machine.Machine(
         qemu_command(args, kernel, initrd, guest, tty), pass_fds=() if fd is None else (fd,), timeout=args.timeout,
-        stdin=stdin, log=log, verbose=args.verbose, all_keys=args.command == "shell")
+        stdin=0, log=log, verbose=args.verbose, all_keys=args.command == "shell")
     try:
         return guest_machine.run()
     except machine.MachineFailed as error:
@@ -262,6 +264,7 @@ def show_tail(log, path):
 
 
 def main(argv):
+    fill_standard_descriptors()
     machine.wake_on_signals()
     try:
         return run(parse(argv))

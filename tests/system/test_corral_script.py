@@ -171,6 +171,14 @@ def test_null_and_closed(command):
     assert (done.returncode, done.stdout) == (0, b"\x10Z")
 
 
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+def test_closed_descriptors_are_not_reused(command, closed):
+    """The archive's descriptor is not QEMU's standard input."""
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *command("initrd")], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, timeout=30, check=False)
+    assert done.returncode == 0 and done.stdout.startswith(b"070701")
+
+
 def test_end_and_input_at_once(command):
     """The guest is done in the very moment in which our input ends: that is no error."""
     process = subprocess.Popen(command("burst"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -338,7 +346,7 @@ def test_bad_program(run, program, data, why):
 @pytest.mark.parametrize("options,why", [
     (["--harts", "0"], "1 to 8"), (["--harts", "9"], "1 to 8"), (["--mem", "much"], "a number with M or G"),
     (["--timeout", "0"], "more than 0"), (["--file", "/nonexistent"], "No such file"),
-    (["--kernel", "/nonexistent"], "no such file"),
+    (["--kernel", "/nonexistent"], "no such file"), (["--qemu-args", "'"], "No closing quotation"),
 ])
 def test_bad_option(run, options, why):
     done = run("exit:00", *options)
