@@ -321,6 +321,9 @@ static void become(struct process *process, struct thread *thread, const struct 
 	memset(&thread->altstack, 0, sizeof(thread->altstack));
 	signal_exec(process);
 	ptimers_exec(process);
+	tree_lock();
+	process->execed = true;
+	tree_unlock();
 	fdtable_exec(process->files);
 	set_space(process, program);
 	process->exe = program->exe;

@@ -119,6 +119,7 @@ int process_create(struct process *parent, struct process **out)
 	wait_queue_init(&process->child_wait);
 	sigpending_init(&process->pending);
 	ptimers_init(process);
+	job_init(process);
 	process->exit_signal = SIGCHLD;
 	process->started_ns = time_ns();
 	if (parent != NULL) {
@@ -177,6 +178,7 @@ int process_add_thread(struct process *process, struct thread *thread)
 		thread->process = process;
 		list_add_tail(&process->threads, &thread->link);
 		process->thread_count++;
+		job_join_locked(process, thread);
 		ids_add_thread_locked(thread);
 	}
 	spin_unlock(&process->lock, RANK_PROCESS);
@@ -284,7 +286,7 @@ void process_vfork_done(struct process *process)
 /* Takes the calling thread out of its process. Whether it was the last one. */
 static bool leave_process(struct process *process, struct thread *thread)
 {
-	bool last;
+	bool last, stopped;
 
 	tree_lock();
 	spin_lock(&process->lock, RANK_PROCESS);
@@ -299,7 +301,10 @@ static bool leave_process(struct process *process, struct thread *thread)
 		wake_all(&process->threads_gone);
 	if (!last)
 		thread->process = NULL;
+	stopped = job_leave_locked(process);
 	spin_unlock(&process->lock, RANK_PROCESS);
+	if (stopped)
+		job_tell_parent_locked(process, CLD_STOPPED);
 	tree_unlock();
 	return last;
 }
@@ -345,6 +350,7 @@ static void reparent_children(struct process *process)
 		child->exit_signal = SIGCHLD;
 		if (heir != NULL)
 			list_add_tail(&heir->children, &child->sibling);
+		job_hang_up_locked(process, child);
 	}
 	if (heir != NULL)
 		wake_all(&heir->child_wait);
@@ -367,8 +373,10 @@ static void become_zombie(struct process *process)
 	reparent_children(process);
 	parent = process->parent;
 	process->zombie = true;
+	job_ended_locked(process);
+	job_hang_up_locked(process, process);
 	if (parent != NULL) {
-		reap = signal_child_ended_locked(parent, process);
+		reap = job_child_ended_locked(parent, process);
 		wake_all(&parent->child_wait);
 	}
 	if (reap)

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "kernel/job.h"
 #include "kernel/ptimer.h"
 #include "kernel/signal.h"
 #include "kernel/thread.h"
@@ -22,6 +23,9 @@ struct node;
 
 #define PROCESS_PATH_BYTES 256
 #define RLIMITS		   16
+#define RLIMIT_DATA	   2
+#define RLIMIT_STACK	   3
+#define RLIMIT_AS	   9
 #define RLIMIT_NOFILE	   7
 
 struct rlimit {
@@ -71,11 +75,13 @@ struct process {
 	struct list link;     /* of all processes, oldest first [tree lock] */
 	struct list hash_link;	 /* in the table of pids [tree lock] */
 	uint32_t group, session; /* ids [tree lock] */
+	bool execed;		 /* setpgid by its parent is too late [tree lock] */
 	struct wait_queue child_wait;
 
 	struct sigpending pending;	      /* [lock] */
 	struct sigaction_kernel action[NSIG]; /* [lock] */
 	struct ptimers timers;		      /* [lock] */
+	struct job job;			      /* [lock] */
 
 	struct rlimit limits[RLIMITS];	     /* [lock] */
 	struct process_usage usage;	     /* of threads that ended [lock] */

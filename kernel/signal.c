@@ -8,8 +8,8 @@
  *   under the lock, when it finds none. So a signal sent at any moment is seen before the thread is in user mode again.
  * - A signal for the process is told to one thread that does not block it. When that thread comes to block it, or ends,
  *   signal_retarget_locked tells another.
- * - SIGKILL is never pending: it ends the process where it is sent. Stopping is not implemented: the stop signals' default
- *   action is to do nothing.
+ * - SIGKILL is never pending: it ends the process where it is sent. SIGCONT continues where it is sent, and takes pending
+ *   stop signals away, as those take it.
  *
  * Locks: process->lock guards everything here; nothing but the slab's, wait and run queues' locks is taken inside.
  */
@@ -24,19 +24,10 @@
 #include "lib/errno.h"
 #include "mm/slab.h"
 
-#define SIG_DFL 0
-#define SIG_IGN 1
-
-#define SA_NOCLDWAIT 2U
-#define SA_RESTART   0x10000000U
-#define SA_NODEFER   0x40000000U
-#define SA_RESETHAND 0x80000000U
-
 #define SIGNALS_UNBLOCKABLE (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
-/* Default action: nothing. The stop signals belong here until stopping exists. */
-#define SIGNALS_IGNORED                                                                                                \
-	(SIG_BIT(SIGCHLD) | SIG_BIT(SIGCONT) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH) | SIG_BIT(SIGSTOP) |                \
-	 SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU))
+/* Default action: nothing; stopping (job.c). */
+#define SIGNALS_IGNORED	 (SIG_BIT(SIGCHLD) | SIG_BIT(SIGCONT) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH))
+#define SIGNALS_STOPPING (SIG_BIT(SIGSTOP) | SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU))
 
 struct sigqueue {
 	struct list link;
@@ -100,6 +91,43 @@ static bool add_pending(struct sigpending *pending, const struct siginfo *info, 
 	return true;
 }
 
+static void discard(struct process *process, struct sigpending *pending, int signo)
+{
+	pending->set &= ~SIG_BIT(signo);
+	list_for_each_safe (pos, next, &pending->queue) {
+		struct sigqueue *entry = list_entry(pos, struct sigqueue, link);
+
+		if (entry->info.signo != signo)
+			continue;
+		list_del(pos);
+		if (entry->timer != 0)
+			ptimer_taken_locked(process, entry->timer, &entry->info);
+		kfree(entry);
+	}
+}
+
+static void discard_everywhere(struct process *process, uint64_t set)
+{
+	for (; set != 0; set &= set - 1) {
+		int signo = __builtin_ctzll(set) + 1;
+
+		discard(process, &process->pending, signo);
+		list_for_each (pos, &process->threads)
+			discard(process, &list_entry(pos, struct thread, link)->pending, signo);
+	}
+}
+
+/* What is done where they are sent, whether they are blocked, ignored or neither. */
+static void stop_or_continue(struct process *process, int signo)
+{
+	if ((SIG_BIT(signo) & SIGNALS_STOPPING) != 0)
+		discard_everywhere(process, SIG_BIT(SIGCONT));
+	if (signo != SIGCONT)
+		return;
+	discard_everywhere(process, SIGNALS_STOPPING);
+	job_continue_locked(process);
+}
+
 /* The thread that is to take a signal of its process: the caller itself, or the oldest that accepts it. */
 static struct thread *choose_locked(struct process *process, int signo)
 {
@@ -127,6 +155,7 @@ static bool send_locked(struct process *process, struct thread *thread, const st
 		process_end_locked(process, SIGKILL);
 		return false;
 	}
+	stop_or_continue(process, info->signo);
 	if (taker == NULL)
 		taker = choose_locked(process, info->signo);
 	else if (!accepts(taker, info->signo))
@@ -138,6 +167,11 @@ static bool send_locked(struct process *process, struct thread *thread, const st
 	if (taker != NULL)
 		tell(taker);
 	return noted;
+}
+
+void signal_send_locked(struct process *process, const struct siginfo *info)
+{
+	(void)send_locked(process, NULL, info, 0);
 }
 
 bool signal_timer_locked(struct process *process, uint32_t tid, const struct siginfo *info, uint32_t key)
@@ -196,27 +230,6 @@ void signal_fault(int signo, int code, uint64_t address)
 	spin_unlock(&process->lock, RANK_PROCESS);
 }
 
-bool signal_child_ended_locked(struct process *parent, struct process *child)
-{
-	int core = child->status & 0x7f;
-	struct siginfo info = {
-		.signo = (int)child->exit_signal,
-		.code = core != 0 ? CLD_KILLED : CLD_EXITED,
-		.sent = { .pid = (int32_t)child->pid, .status = core != 0 ? core : child->status >> 8 & 0xff },
-	};
-	bool reap = false;
-
-	if (child->exit_signal == 0)
-		return false;
-	spin_lock(&parent->lock, RANK_PROCESS);
-	if (child->exit_signal == SIGCHLD)
-		reap = parent->action[SIGCHLD - 1].handler == SIG_IGN ||
-		       (parent->action[SIGCHLD - 1].flags & SA_NOCLDWAIT) != 0;
-	(void)send_locked(parent, NULL, &info, 0);
-	spin_unlock(&parent->lock, RANK_PROCESS);
-	return reap;
-}
-
 void signal_retarget_locked(struct process *process, uint64_t set)
 {
 	uint64_t pending = process->pending.set & set;
@@ -267,21 +280,6 @@ void signal_swap_mask(uint64_t mask)
 	atomic_fetch_or_explicit(&thread->work, WORK_SIGNAL, memory_order_relaxed);
 }
 
-static void discard(struct process *process, struct sigpending *pending, int signo)
-{
-	pending->set &= ~SIG_BIT(signo);
-	list_for_each_safe (pos, next, &pending->queue) {
-		struct sigqueue *entry = list_entry(pos, struct sigqueue, link);
-
-		if (entry->info.signo != signo)
-			continue;
-		list_del(pos);
-		if (entry->timer != 0)
-			ptimer_taken_locked(process, entry->timer, &entry->info);
-		kfree(entry);
-	}
-}
-
 void signal_set_action(int signo, const struct sigaction_kernel *action, struct sigaction_kernel *old)
 {
 	struct process *process = current_process();
@@ -291,11 +289,8 @@ void signal_set_action(int signo, const struct sigaction_kernel *action, struct 
 	if (action != NULL) {
 		process->action[signo - 1] = *action;
 		process->action[signo - 1].mask &= ~SIGNALS_UNBLOCKABLE;
-		if (ignores(process, signo)) {
-			discard(process, &process->pending, signo);
-			list_for_each (pos, &process->threads)
-				discard(process, &list_entry(pos, struct thread, link)->pending, signo);
-		}
+		if (ignores(process, signo))
+			discard_everywhere(process, SIG_BIT(signo));
 	}
 	spin_unlock(&process->lock, RANK_PROCESS);
 }
@@ -441,7 +436,14 @@ static void run_handler(struct thread *thread, struct trap_frame *frame, const s
 	signal_set_mask(mask);
 }
 
-enum verdict { VERDICT_NONE, VERDICT_HANDLER, VERDICT_END };
+enum verdict { VERDICT_NONE, VERDICT_HANDLER, VERDICT_STOP, VERDICT_END };
+
+static enum verdict judge(const struct sigaction_kernel *action, int signo)
+{
+	if (action->handler != SIG_DFL)
+		return VERDICT_HANDLER;
+	return (SIG_BIT(signo) & SIGNALS_STOPPING) != 0 ? VERDICT_STOP : VERDICT_END;
+}
 
 /* Takes signals until one needs something done. */
 static enum verdict next_signal(struct thread *thread, struct siginfo *info, struct sigaction_kernel *action)
@@ -458,9 +460,11 @@ static enum verdict next_signal(struct thread *thread, struct siginfo *info, str
 		*action = process->action[info->signo - 1];
 		if (ignores(process, info->signo))
 			continue;
-		verdict = action->handler == SIG_DFL ? VERDICT_END : VERDICT_HANDLER;
+		verdict = judge(action, info->signo);
 		if (verdict == VERDICT_HANDLER && (action->flags & SA_RESETHAND) != 0)
 			process->action[info->signo - 1].handler = SIG_DFL;
+		if (verdict == VERDICT_STOP)
+			process->job.taken = true;
 		if (verdict == VERDICT_END)
 			process_end_locked(process, info->signo);
 	}
@@ -480,6 +484,9 @@ void signal_deliver(struct trap_frame *frame, bool call)
 		break;
 	case VERDICT_HANDLER:
 		run_handler(thread, frame, &info, &action, call);
+		break;
+	case VERDICT_STOP:
+		job_stop(info.signo);
 		break;
 	case VERDICT_END:
 		break;

@@ -41,21 +41,32 @@ struct trap_frame;
 #define SIGPWR	  30
 #define SIGSYS	  31
 
+#define SIG_DFL 0
+#define SIG_IGN 1
+
+#define SA_NOCLDSTOP 1U
+#define SA_NOCLDWAIT 2U
+#define SA_RESTART   0x10000000U
+#define SA_NODEFER   0x40000000U
+#define SA_RESETHAND 0x80000000U
+
 #define SIG_BIT(n) (UINT64_C(1) << ((n)-1))
 
-#define SI_USER	    0
-#define SI_KERNEL   0x80
-#define SI_QUEUE    (-1)
-#define SI_TIMER    (-2)
-#define SI_TKILL    (-6)
-#define ILL_ILLOPC  1
-#define SEGV_MAPERR 1
-#define SEGV_ACCERR 2
-#define BUS_ADRALN  1
-#define BUS_ADRERR  2
-#define TRAP_BRKPT  1
-#define CLD_EXITED  1
-#define CLD_KILLED  2
+#define SI_USER	      0
+#define SI_KERNEL     0x80
+#define SI_QUEUE      (-1)
+#define SI_TIMER      (-2)
+#define SI_TKILL      (-6)
+#define ILL_ILLOPC    1
+#define SEGV_MAPERR   1
+#define SEGV_ACCERR   2
+#define BUS_ADRALN    1
+#define BUS_ADRERR    2
+#define TRAP_BRKPT    1
+#define CLD_EXITED    1
+#define CLD_KILLED    2
+#define CLD_STOPPED   5
+#define CLD_CONTINUED 6
 
 /* As rt_sigaction passes it on riscv64: no restorer. */
 struct sigaction_kernel {
@@ -109,6 +120,9 @@ void signal_process(struct process *process, const struct siginfo *info);
 /* [tree lock held, so that the thread is alive] */
 void signal_thread(struct thread *thread, const struct siginfo *info);
 
+/* [process lock] */
+void signal_send_locked(struct process *process, const struct siginfo *info);
+
 /* [process lock] From one of its timers (ptimer.c), by its key; tid 0: to any thread. false: nobody will take it. */
 bool signal_timer_locked(struct process *process, uint32_t tid, const struct siginfo *info, uint32_t key);
 
@@ -123,9 +137,6 @@ void signal_deliver(struct trap_frame *frame, bool call);
 
 /* [process lock] A thread that could have taken signals in `set` no longer does: others are told of what is pending. */
 void signal_retarget_locked(struct process *process, uint64_t set);
-
-/* [tree lock] Tells parent; whether it does not want to wait for the child, who is then reaped at once. */
-bool signal_child_ended_locked(struct process *parent, struct process *child);
 
 /* Whether wait_block must not block. For the calling thread. */
 bool signal_waiting(const struct thread *thread);

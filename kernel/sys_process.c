@@ -60,8 +60,24 @@ static bool matches(const struct wait_for *want, const struct process *child)
 	return (want->options & W_ALL) != 0 || is_clone == ((want->options & W_CLONE) != 0);
 }
 
-/* [tree lock] A zombie that matches; *any: whether any child does. */
-static struct process *find_zombie(struct process *parent, const struct wait_for *want, bool *any)
+/* [tree lock] What a living child has to report and the caller wants to know, as wait4's status; 0: nothing. */
+static int report_of(struct process *child, uint64_t options)
+{
+	bool keep = (options & WNOWAIT) != 0;
+	int report;
+
+	spin_lock(&child->lock, RANK_PROCESS);
+	report = child->job.report;
+	if ((options & (report == WAIT_STATUS_CONTINUED ? WCONTINUED : WSTOPPED)) == 0)
+		report = 0;
+	if (report != 0 && !keep)
+		child->job.report = 0;
+	spin_unlock(&child->lock, RANK_PROCESS);
+	return report;
+}
+
+/* [tree lock] A child that matches and has something to report; *any: whether any may have, later. */
+static struct process *find_child(struct process *parent, const struct wait_for *want, bool *any, int *status)
 {
 	*any = false;
 	list_for_each (pos, &parent->children) {
@@ -69,8 +85,11 @@ static struct process *find_zombie(struct process *parent, const struct wait_for
 
 		if (!matches(want, child))
 			continue;
+		if (child->zombie && (want->options & WEXITED) == 0)
+			continue;
 		*any = true;
-		if (child->zombie)
+		*status = child->zombie ? child->status : report_of(child, want->options);
+		if (child->zombie || *status != 0)
 			return child;
 	}
 	return NULL;
@@ -79,7 +98,6 @@ static struct process *find_zombie(struct process *parent, const struct wait_for
 static void note(struct process *parent, const struct process *child, bool keep, struct waited *out)
 {
 	out->pid = child->pid;
-	out->status = child->status;
 	out->usage.ticks = child->usage.ticks + child->children_usage.ticks;
 	out->usage.faults = child->usage.faults + child->children_usage.faults;
 	if (keep)
@@ -94,20 +112,21 @@ static void note(struct process *parent, const struct process *child, bool keep,
 static int try_wait(struct process *parent, const struct wait_for *want, struct waited *out)
 {
 	bool keep = (want->options & WNOWAIT) != 0;
-	struct process *zombie;
+	struct process *child;
 	bool any;
 
 	tree_lock();
-	zombie = find_zombie(parent, want, &any);
-	if (zombie != NULL) {
-		note(parent, zombie, keep, out);
+	child = find_child(parent, want, &any, &out->status);
+	if (child != NULL) {
+		keep = keep || !child->zombie;
+		note(parent, child, keep, out);
 		if (!keep)
-			process_forget_locked(zombie);
+			process_forget_locked(child);
 	}
 	tree_unlock();
-	if (zombie != NULL && !keep)
-		process_put(zombie);
-	if (zombie != NULL)
+	if (child != NULL && !keep)
+		process_put(child);
+	if (child != NULL)
 		return 1;
 	return any ? 0 : -ECHILD;
 }
@@ -149,6 +168,7 @@ int64_t sys_wait4(const uint64_t *a)
 		return -EINVAL;
 	if (pid == INT32_MIN)
 		return -ESRCH;
+	want.options |= WEXITED;
 	if (pid == 0)
 		want.group = own_group();
 	else if (pid < -1)
@@ -161,6 +181,24 @@ int64_t sys_wait4(const uint64_t *a)
 	if (a[3] != 0 && user_put_rusage(a[3], &got.usage) != 0)
 		return -EFAULT;
 	return got.pid;
+}
+
+static void tell_status(int status, struct siginfo *info)
+{
+	int signo = status & 0x7f;
+
+	info->sent.status = status >> 8 & 0xff;
+	if (status == WAIT_STATUS_CONTINUED) {
+		info->code = CLD_CONTINUED;
+		info->sent.status = SIGCONT;
+	} else if (signo == 0x7f) {
+		info->code = CLD_STOPPED;
+	} else if (signo != 0) {
+		info->code = CLD_KILLED;
+		info->sent.status = signo;
+	} else {
+		info->code = CLD_EXITED;
+	}
 }
 
 int64_t sys_waitid(const uint64_t *a)
@@ -184,12 +222,9 @@ int64_t sys_waitid(const uint64_t *a)
 	if (result < 0)
 		return result;
 	if (result > 0) {
-		int signo = got.status & 0x7f;
-
 		info.signo = SIGCHLD;
-		info.code = signo != 0 ? CLD_KILLED : CLD_EXITED;
 		info.sent.pid = (int32_t)got.pid;
-		info.sent.status = signo != 0 ? signo : got.status >> 8 & 0xff;
+		tell_status(got.status, &info);
 	}
 	if (a[2] != 0 && user_write(current_space(), VADDR(a[2]), &info, sizeof(info)) != 0)
 		return -EFAULT;
@@ -283,6 +318,8 @@ static int64_t set_group(int32_t pid, int32_t wanted)
 	if (process == NULL || (process != self && process->parent != self))
 		return -ESRCH;
 	group = wanted == 0 ? process->pid : (uint32_t)wanted;
+	if (process != self && process->session == self->session && process->execed)
+		return -EACCES;
 	if (process->session != self->session || process->session == process->pid)
 		return -EPERM;
 	if (group != process->pid && !group_in_session(group, self->session))
@@ -329,6 +366,16 @@ int64_t sys_getsid(const uint64_t *a)
 	return result;
 }
 
+/* [tree lock] */
+static bool group_exists(uint32_t group)
+{
+	list_for_each (pos, process_list_locked()) {
+		if (list_entry(pos, struct process, link)->group == group)
+			return true;
+	}
+	return false;
+}
+
 int64_t sys_setsid(const uint64_t *a)
 {
 	struct process *self = current_process();
@@ -336,7 +383,7 @@ int64_t sys_setsid(const uint64_t *a)
 
 	(void)a;
 	tree_lock();
-	if (self->group != self->pid) {
+	if (!group_exists(self->pid)) {
 		self->group = self->pid;
 		self->session = self->pid;
 		result = self->pid;

@@ -19,13 +19,14 @@
 struct process;
 
 /* thread.work: why a thread must not simply go on in user mode. Set by anyone (atomic or), cleared by the thread. */
-#define WORK_SIGNAL  1U	 /* a signal may have to be handled */
-#define WORK_KILL    2U	 /* the thread must end; never cleared */
-#define WORK_RESCHED 4U	 /* its time slice is over */
-#define WORK_SLICE   8U	 /* others wait for this hart: the slice must be timed */
-#define WORK_QUIESCE 16U /* quiesce.c wants this hart to stand still */
-#define WORK_ALARM   64U /* timers of the process count its running time again (ptimer.c) */
-#define WORK_STARVED 32U /* the kernel found no memory for a page of the program's: the process must end */
+#define WORK_SIGNAL  1U	  /* a signal may have to be handled */
+#define WORK_KILL    2U	  /* the thread must end; never cleared */
+#define WORK_RESCHED 4U	  /* its time slice is over */
+#define WORK_SLICE   8U	  /* others wait for this hart: the slice must be timed */
+#define WORK_QUIESCE 16U  /* quiesce.c wants this hart to stand still */
+#define WORK_ALARM   64U  /* timers of the process count its running time again (ptimer.c) */
+#define WORK_STOP    128U /* the process stops: the thread must stand (job.c) */
+#define WORK_STARVED 32U  /* the kernel found no memory for a page of the program's: the process must end */
 
 #define THREAD_STACK_ORDER 2
 #define THREAD_STACK_BYTES (PAGE_SIZE << THREAD_STACK_ORDER)

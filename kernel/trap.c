@@ -77,6 +77,11 @@ static __attribute__((noinline)) void trap_work(struct trap_frame *frame)
 			clear_work(thread, WORK_RESCHED | WORK_SLICE);
 			sched_work(work);
 		}
+		if ((work & WORK_STOP) != 0) {
+			clear_work(thread, WORK_STOP);
+			job_stand();
+			continue;
+		}
 		if ((work & WORK_SIGNAL) != 0)
 			signal_deliver(frame, frame->scause == CAUSE_ECALL_U);
 	}

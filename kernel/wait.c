@@ -75,7 +75,7 @@ static int block(uint64_t deadline_ns, bool killable_only)
 	/* acquire: pairs with the release of whoever set the bit, so what it stands for is seen */
 	work = atomic_load_explicit(&thread->work, memory_order_acquire);
 	if ((work & (WORK_KILL | WORK_STARVED)) != 0 ||
-	    (!killable_only && (work & WORK_SIGNAL) != 0 && signal_waiting(thread)))
+	    (!killable_only && ((work & WORK_STOP) != 0 || ((work & WORK_SIGNAL) != 0 && signal_waiting(thread)))))
 		return -EINTR;
 	if (deadline_ns != WAIT_FOREVER && time_ns() >= deadline_ns)
 		return -ETIMEDOUT;
