@@ -6,6 +6,7 @@ import dataclasses
 import glob
 import importlib.util
 import os
+import re
 import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -27,6 +28,7 @@ class Case:
     out: str = None           # all it must print; None: anything
     ends: str = ""            # what its output must end with
     tap: bool = False         # counts its own cases, as the kernel's selftests do
+    skips: tuple = (4,)       # statuses that say so: kselftest's
     limit: int = 60           # seconds
     mem: str = "512M"
     files: dict = dataclasses.field(default_factory=dict)  # guest path: path here
@@ -41,7 +43,7 @@ def fetch(kind, directory, name, *patterns):
     done = subprocess.run([os.path.join(ROOT, "scripts", "fetch"), kind, directory, name, *patterns],
                           stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise Missing(f"could not fetch {name} from the Debian archive")
+        raise Missing(f"could not fetch {directory} from the Debian archive")
     return done.stdout.strip().splitlines()[-1]
 
 
@@ -190,10 +192,58 @@ def musl(build):
 # ---- A shell script's use of it all.
 
 def busybox(_build):
-    directory = fetch("deb", "busybox", "busybox-static")
+    directory = fetch("deb", "busybox-static", "busybox-static")
     program = os.path.join(directory, "usr", "bin", "busybox")
     script = os.path.join(HERE, "script.sh")
     yield Case("busybox/script", program, ["sh", "/script.sh"], tap=True, limit=120, files={"/script.sh": script})
 
 
-SUITES = {"selftests": selftests, "user": ours, "musl": musl, "busybox": busybox}
+# ---- stress-ng's stressors, verifying themselves, for a fixed number of operations each. Debian's program is linked
+# dynamically: its own loader is the program here, which is static, and loads the rest.
+
+STRESSORS = {
+    "bigheap": 50, "brk": 500, "bad-altstack": 20, "clone": 100, "close": 200, "context": 100, "daemon": 20, "dup": 50,
+    "eventfd": 500, "exec": 20, "fault": 200, "fork": 200, "fp-error": 50, "futex": 500, "getrandom": 50, "itimer": 50,
+    "kill": 500, "madvise": 5, "malloc": 500, "memcpy": 5, "memfd": 5, "mincore": 200, "mlock": 50, "mmap": 5,
+    "mmapfixed": 50, "mmapfork": 3, "mmapmany": 2, "mprotect": 200, "mremap": 20, "msync": 50, "munmap": 10, "mutex": 200,
+    "nanosleep": 50, "null": 200, "pagemove": 2, "pipe": 500, "pipeherd": 200, "poll": 200, "pthread": 200, "rlimit": 20,
+    "shm": 5, "sigabrt": 50, "sigchld": 100, "sigfd": 200, "sigfpe": 50, "signal": 500, "signest": 20, "sigpending": 200,
+    "sigpipe": 100, "sigq": 200, "sigrt": 200, "sigsegv": 200, "sigsuspend": 200, "sigtrap": 100, "sigxcpu": 50,
+    "sockpair": 50, "spawn": 20, "stack": 50, "stackmmap": 20, "switch": 500, "tlb-shootdown": 50, "timer": 50, "vfork": 200,
+    "vm": 200, "vm-addr": 10, "vm-rw": 20, "vm-segv": 20, "wait": 50, "yield": 500, "zero": 100, "zombie": 100,
+}
+LIBRARIES = ("libacl1", "libapparmor1", "libbsd0", "libc6", "libcrypt1", "libdrm2", "libegl1", "libexpat1", "libgbm1",
+             "libgcc-s1", "libgles2", "libglvnd0", "libgmp10", "libjpeg62-turbo", "libjudydebian1", "libkmod2", "libmd0",
+             "libmpfr6", "libsctp1", "libssl3t64", r"libstdc\+\+6", "libxxhash0", "libzstd1", "zlib1g")
+
+
+def needed_by(program, place):
+    """The shared libraries that a program needs, and those that they need: name: path."""
+    found, left = {}, [program]
+    while left:
+        done = subprocess.run([CC.removesuffix("gcc") + "readelf", "-d", left.pop()], capture_output=True, text=True,
+                              check=True)
+        for name in re.findall(r"\(NEEDED\).*\[(.*)\]", done.stdout):
+            path = os.path.join(place, name)
+            if not os.path.exists(path):
+                raise Missing(f"stress-ng needs {name}, which is in none of the packages that are fetched")
+            if name not in found:
+                found[name] = path
+                left.append(path)
+    return found
+
+
+def stress_ng(_build):
+    root = os.path.join(fetch("deb", "stress-ng", " ".join(("stress-ng", *LIBRARIES)), "./usr/[bl]i[nb]/*"),
+                        "usr")
+    program = os.path.join(root, "bin", "stress-ng")
+    libraries = needed_by(program, os.path.join(root, "lib", "riscv64-linux-gnu"))
+    loader = libraries.pop("ld-linux-riscv64-lp64d.so.1")
+    files = {"/lib/" + name: path for name, path in libraries.items()} | {"/bin/stress-ng": program}
+    for name, operations in STRESSORS.items():
+        args = ["--library-path", "/lib", "/bin/stress-ng", "--" + name, "2", f"--{name}-ops", str(operations), "--verify",
+                "--temp-path", "/tmp", "--timeout", "50", "--no-rand-seed", "--vm-bytes", "16M", "--mmap-bytes", "16M"]
+        yield Case("stress-ng/" + name, loader, args, mem="1G", limit=90, files=files, skips=(3, 4))
+
+
+SUITES = {"stress-ng": stress_ng, "selftests": selftests, "user": ours, "musl": musl, "busybox": busybox}
