@@ -16,6 +16,7 @@
 #include "kernel/process.h"
 #include "kernel/random.h"
 #include "kernel/sched.h"
+#include "kernel/script.h"
 #include "kernel/signal.h"
 #include "kernel/sys.h"
 #include "lib/errno.h"
@@ -71,6 +72,7 @@ struct arguments {
 	uint64_t argv, envp;
 	const char *path; /* in the kernel */
 	uint64_t argc, envc;
+	struct script_lead lead; /* stands for argv[0], if there is any */
 };
 
 /* The stack while it is being filled, downward. */
@@ -117,6 +119,19 @@ static int push_bytes(struct stack *stack, const void *bytes, uint64_t n)
 	stack->left -= n;
 	stack->sp -= n;
 	return user_write(stack->space, VADDR(stack->sp), bytes, n);
+}
+
+/* A script's: they take the place of argv[0] and lie as they are packed. */
+static int push_lead(struct stack *stack, const struct script_lead *lead)
+{
+	const char *string = lead->bytes + lead->start;
+	int error = push_bytes(stack, string, lead->end - lead->start);
+
+	for (uint64_t i = 0; i < lead->count; i++) {
+		stack->strings[i] = stack->sp + (uint64_t)(string - (lead->bytes + lead->start));
+		string += strlen(string) + 1;
+	}
+	return error;
 }
 
 static int push_string(struct stack *stack, const struct arguments *from, uint64_t address)
@@ -208,7 +223,10 @@ static int fill_stack(struct stack *stack, const struct arguments *from, const s
 	if (error == 0)
 		error = push_strings(stack, from, from->envp, from->envc, stack->strings + from->argc);
 	if (error == 0)
-		error = push_strings(stack, from, from->argv, from->argc, stack->strings);
+		error = push_strings(stack, from, from->argv, from->argc - from->lead.count,
+				     stack->strings + from->lead.count);
+	if (error == 0 && from->lead.count != 0)
+		error = push_lead(stack, &from->lead);
 	stack->sp &= ~UINT64_C(15);
 	if (error == 0)
 		error = push_bytes(stack, seed, sizeof(seed));
@@ -229,6 +247,11 @@ static int make_stack(struct space *space, struct arguments *from, const struct 
 				  mapping_anon(MAPPING_FORK_COPY));
 	if (error != 0)
 		return error;
+	if (from->lead.count != 0 && from->argc != 0) {
+		from->argv += sizeof(uint64_t);
+		from->argc--;
+	}
+	from->argc += from->lead.count;
 	stack.strings = kalloc((from->argc + from->envc + 1) * sizeof(uint64_t));
 	stack.buffer = from->space == NULL ? NULL : kalloc(STRING_MAX);
 	if (stack.strings == NULL || (from->space != NULL && stack.buffer == NULL))
@@ -252,7 +275,7 @@ struct program {
 static int build(const char *path, struct arguments *from, struct program *out)
 {
 	struct object *object;
-	int error = file_open_exec(path, &object, &out->exe);
+	int error = script_open(path, &from->lead, &object, &out->exe);
 
 	if (error != 0)
 		return error;
@@ -360,6 +383,7 @@ static int64_t exec(const char *path, const uint64_t *a)
 	struct program program;
 	int error = build(path, &from, &program);
 
+	script_free(&from.lead);
 	if (error != 0)
 		return error;
 	error = process_single_thread();
@@ -409,6 +433,7 @@ int exec_first(const char *path, char *const *argv, char *const *envp, const cha
 	struct thread *thread;
 	int error = build(path, &from, &program);
 
+	script_free(&from.lead);
 	*why = program.image.why;
 	if (error != 0)
 		return error;

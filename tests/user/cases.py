@@ -107,6 +107,7 @@ CASES = {
     "files": {"emulation": "QEMU runs, not the program, so /proc/self/exe can be written to"},
     "file_race": {"harts": SMP},
     "exec": {"files": True, "emulation": NO_EXEC},
+    "scripts": {"emulation": NO_EXEC},
     "exec_storm": {"harts": SMP, "emulation": NO_EXEC},
     "threads": {"harts": SMP},
     "thread_exit": {"harts": SMP},
