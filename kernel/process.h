@@ -26,6 +26,9 @@ struct node;
 #define RLIMIT_DATA	   2
 #define RLIMIT_STACK	   3
 #define RLIMIT_AS	   9
+#define RLIMIT_DATA	   2
+#define RLIMIT_STACK	   3
+#define RLIMIT_AS	   9
 #define RLIMIT_NOFILE	   7
 
 struct rlimit {

@@ -16,8 +16,14 @@ syscall_fn sys_kill, sys_tkill, sys_tgkill, sys_rt_sigaction, sys_rt_sigprocmask
 syscall_fn sys_rt_sigtimedwait, sys_rt_sigqueueinfo, sys_rt_tgsigqueueinfo;
 
 /* sys_memory.c */
-syscall_fn sys_mmap, sys_munmap, sys_mprotect, sys_brk, sys_madvise, sys_mremap, sys_riscv_flush_icache;
+syscall_fn sys_mmap, sys_munmap, sys_mprotect, sys_brk, sys_madvise, sys_riscv_flush_icache;
 syscall_fn sys_membarrier;
+
+/* sys_remap.c, sys_peek.c */
+syscall_fn sys_mremap, sys_process_vm_readv, sys_process_vm_writev;
+
+/* sys_residency.c */
+syscall_fn sys_mincore, sys_mlock, sys_mlock2, sys_munlock, sys_mlockall, sys_munlockall, sys_msync;
 
 /* sys_time.c */
 syscall_fn sys_clock_gettime, sys_clock_getres, sys_clock_nanosleep, sys_nanosleep, sys_gettimeofday, sys_times;

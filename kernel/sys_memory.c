@@ -6,6 +6,7 @@
  */
 #include "firmware/trap.h"
 #include "kernel/file.h"
+#include "kernel/memory.h"
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys.h"
@@ -33,23 +34,25 @@
 #define MAP_HUGETLB	    0x40000U
 #define MAP_FIXED_NOREPLACE 0x100000U
 
-#define MADV_NORMAL	    0
-#define MADV_RANDOM	    1
-#define MADV_SEQUENTIAL	    2
-#define MADV_WILLNEED	    3
-#define MADV_DONTNEED	    4
-#define MADV_DONTFORK	    10
-#define MADV_DOFORK	    11
-#define MADV_HUGEPAGE	    14
-#define MADV_NOHUGEPAGE	    15
-#define MADV_DONTDUMP	    16
-#define MADV_DODUMP	    17
-#define MADV_WIPEONFORK	    18
-#define MADV_KEEPONFORK	    19
-#define MADV_COLD	    20
-#define MADV_PAGEOUT	    21
-#define MADV_POPULATE_READ  22
-#define MADV_POPULATE_WRITE 23
+#define MADV_NORMAL	     0
+#define MADV_RANDOM	     1
+#define MADV_SEQUENTIAL	     2
+#define MADV_WILLNEED	     3
+#define MADV_DONTNEED	     4
+#define MADV_FREE	     8
+#define MADV_DONTFORK	     10
+#define MADV_DOFORK	     11
+#define MADV_HUGEPAGE	     14
+#define MADV_NOHUGEPAGE	     15
+#define MADV_DONTDUMP	     16
+#define MADV_DODUMP	     17
+#define MADV_WIPEONFORK	     18
+#define MADV_KEEPONFORK	     19
+#define MADV_COLD	     20
+#define MADV_PAGEOUT	     21
+#define MADV_POPULATE_READ   22
+#define MADV_POPULATE_WRITE  23
+#define MADV_DONTNEED_LOCKED 24
 
 /* Lowest address that a program may map. */
 #define MMAP_MIN PAGE_SIZE
@@ -72,8 +75,7 @@ static bool page_aligned(uint64_t x)
 	return (x & PAGE_MASK) == 0;
 }
 
-/* Rounds bytes up to pages; false: too many for user space. */
-static bool round_up(uint64_t *bytes)
+bool memory_round_up(uint64_t *bytes)
 {
 	if (*bytes > USER_END)
 		return false;
@@ -91,8 +93,7 @@ static bool interrupted(void)
 	return (atomic_load_explicit(&thread->work, memory_order_acquire) & (WORK_KILL | WORK_STARVED)) != 0;
 }
 
-/* Touches every page, as far as it goes. */
-static int populate(struct space *space, uint64_t start, uint64_t bytes, enum access access)
+int memory_populate(struct space *space, uint64_t start, uint64_t bytes, enum access access)
 {
 	for (uint64_t va = start; va < start + bytes; va += PAGE_SIZE) {
 		enum fault fault = space_fault(space, VADDR(va), access);
@@ -102,11 +103,37 @@ static int populate(struct space *space, uint64_t start, uint64_t bytes, enum ac
 		if (fault == FAULT_MAPERR || fault == FAULT_OOM)
 			return -ENOMEM;
 		if (fault != FAULT_OK)
-			return -EFAULT;
+			return fault == FAULT_ACCERR ? -EINVAL : -EFAULT;
 		if (va / PAGE_SIZE % 32 == 0 && interrupted())
 			return -EINTR;
 	}
 	return 0;
+}
+
+/* ---- Limits. */
+
+/* relaxed: another process may be setting it; the old one or the new one will do */
+static uint64_t limit_now(struct process *process, unsigned which)
+{
+	return __atomic_load_n(&process->limits[which].soft, __ATOMIC_RELAXED);
+}
+
+int memory_may_grow(struct process *process, uint64_t bytes, uint64_t perm, bool shared)
+{
+	uint64_t all = limit_now(process, RLIMIT_AS), data = limit_now(process, RLIMIT_DATA);
+	bool is_data = (perm & PERM_W) != 0 && !shared;
+	struct space_region region;
+
+	if (all == UINT64_MAX && (data == UINT64_MAX || !is_data))
+		return 0;
+	for (uint64_t at = 0; space_next_region(process->space, VADDR(at), &region); at = region.end.v) {
+		uint64_t size = region.end.v - region.start.v;
+
+		all = all > size ? all - size : 0;
+		if ((region.perm & PERM_W) != 0 && !region.shared)
+			data = data > size ? data - size : 0;
+	}
+	return bytes > all || (is_data && bytes > data) ? -ENOMEM : 0;
 }
 
 /* ---- mmap. */
@@ -124,7 +151,7 @@ static int check_mmap(struct mmap_request *request)
 
 	if (request->bytes == 0 || !page_aligned(request->offset))
 		return -EINVAL;
-	if (!round_up(&request->bytes))
+	if (!memory_round_up(&request->bytes))
 		return -ENOMEM;
 	if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE)
 		return -EINVAL;
@@ -190,6 +217,19 @@ static int map_shared_memory(struct space *space, const struct mmap_request *req
 	return error;
 }
 
+static int map_private(struct space *space, const struct mmap_request *request, vaddr_t *at)
+{
+	struct mapping *mapping = mapping_anon(MAPPING_FORK_COPY);
+
+	if ((request->flags & MAP_GROWSDOWN) != 0) {
+		mapping = mapping_anon_growing(MAPPING_FORK_COPY);
+		/* relaxed: a limit */
+		atomic_store_explicit(&space->grow_limit, limit_now(current_process(), RLIMIT_STACK),
+				      memory_order_relaxed);
+	}
+	return space_map(space, request->place, at, request->bytes, permissions(request->prot), mapping);
+}
+
 int64_t sys_mmap(const uint64_t *a)
 {
 	struct mmap_request request = {
@@ -204,6 +244,8 @@ int64_t sys_mmap(const uint64_t *a)
 	int error = check_mmap(&request);
 	vaddr_t at = VADDR(request.address);
 
+	if (error == 0)
+		error = memory_may_grow(current_process(), request.bytes, permissions(request.prot), request.shared);
 	if (error != 0)
 		return error;
 	if ((request.flags & MAP_ANONYMOUS) == 0)
@@ -211,14 +253,14 @@ int64_t sys_mmap(const uint64_t *a)
 	else if (request.shared)
 		error = map_shared_memory(space, &request, &at);
 	else
-		error = space_map(space, request.place, &at, request.bytes, permissions(request.prot),
-				  mapping_anon(MAPPING_FORK_COPY));
+		error = map_private(space, &request, &at);
 	if (error != 0)
 		return error;
-	/* A hint: no more than the machine has frames. */
-	if ((request.flags & (MAP_POPULATE | MAP_LOCKED)) != 0)
-		(void)populate(space, at.v, MIN(request.bytes, frames_total() * PAGE_SIZE),
-			       (request.prot & PROT_WRITE) != 0 && !request.shared ? ACCESS_WRITE : ACCESS_READ);
+	/* A hint: no more than the machine has frames, and what cannot be touched is left. */
+	if ((request.flags & (MAP_POPULATE | MAP_LOCKED)) != 0 &&
+	    memory_populate(space, at.v, MIN(request.bytes, frames_total() * PAGE_SIZE),
+			    (request.prot & PROT_WRITE) != 0 && !request.shared ? ACCESS_WRITE : ACCESS_READ) != 0)
+		return (int64_t)at.v;
 	return (int64_t)at.v;
 }
 
@@ -229,7 +271,7 @@ static int check_range(uint64_t address, uint64_t *bytes, int too_far)
 {
 	if (!page_aligned(address))
 		return -EINVAL;
-	if (!round_up(bytes) || address > USER_END - *bytes)
+	if (!memory_round_up(bytes) || address > USER_END - *bytes)
 		return too_far;
 	return 0;
 }
@@ -258,7 +300,7 @@ int64_t sys_mprotect(const uint64_t *a)
 }
 
 /* -ENOMEM where a part of the range is not mapped, for hints that change nothing. */
-static int64_t check_mapped(struct space *space, uint64_t start, uint64_t bytes)
+int64_t memory_check_mapped(struct space *space, uint64_t start, uint64_t bytes)
 {
 	uint64_t at = start;
 
@@ -277,10 +319,24 @@ static int64_t set_fork(uint64_t start, uint64_t bytes, enum mapping_fork fork)
 	return space_set_fork(current_space(), VADDR(start), bytes, fork);
 }
 
+/* MADV_FREE lets the kernel take the pages at any time from now on: at once is one such time. Anonymous memory only. */
+static int64_t free_range(struct space *space, uint64_t start, uint64_t bytes)
+{
+	struct space_region region;
+
+	for (uint64_t at = start; at < start + bytes && space_next_region(space, VADDR(at), &region); at = region.end.v)
+		if (region.start.v < start + bytes && region.object != NULL)
+			return -EINVAL;
+	return space_discard(space, VADDR(start), bytes);
+}
+
 static int64_t advise(struct space *space, uint64_t start, uint64_t bytes, int advice)
 {
 	switch (advice) {
+	case MADV_FREE:
+		return free_range(space, start, bytes);
 	case MADV_DONTNEED:
+	case MADV_DONTNEED_LOCKED:
 		return space_discard(space, VADDR(start), bytes);
 	case MADV_DONTFORK:
 		return set_fork(start, bytes, MAPPING_FORK_DROP);
@@ -290,18 +346,18 @@ static int64_t advise(struct space *space, uint64_t start, uint64_t bytes, int a
 	case MADV_KEEPONFORK:
 		return set_fork(start, bytes, MAPPING_FORK_COPY);
 	case MADV_POPULATE_READ:
-		return populate(space, start, bytes, ACCESS_READ);
+		return memory_populate(space, start, bytes, ACCESS_READ);
 	case MADV_POPULATE_WRITE:
-		return populate(space, start, bytes, ACCESS_WRITE);
+		return memory_populate(space, start, bytes, ACCESS_WRITE);
 	default:
-		return check_mapped(space, start, bytes);
+		return memory_check_mapped(space, start, bytes);
 	}
 }
 
 static bool known_advice(int advice)
 {
-	return (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || advice == MADV_DONTFORK || advice == MADV_DOFORK ||
-	       (advice >= MADV_HUGEPAGE && advice <= MADV_POPULATE_WRITE);
+	return (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || advice == MADV_FREE || advice == MADV_DONTFORK ||
+	       advice == MADV_DOFORK || (advice >= MADV_HUGEPAGE && advice <= MADV_DONTNEED_LOCKED);
 }
 
 int64_t sys_madvise(const uint64_t *a)
@@ -312,19 +368,12 @@ int64_t sys_madvise(const uint64_t *a)
 
 	if (!known_advice(advice))
 		return -EINVAL;
-	if (!page_aligned(a[0]) || !round_up(&bytes) || a[0] + bytes < a[0])
+	if (!page_aligned(a[0]) || !memory_round_up(&bytes) || a[0] + bytes < a[0])
 		return -EINVAL;
 	error = check_range(a[0], &bytes, -ENOMEM);
 	if (error != 0 || bytes == 0)
 		return error;
 	return advise(current_space(), a[0], bytes, advice);
-}
-
-/* Not offered: realloc falls back to a copy. Linux's answer to a move that has no room. */
-int64_t sys_mremap(const uint64_t *a)
-{
-	(void)a;
-	return -ENOMEM;
 }
 
 /* ---- brk. */
@@ -340,6 +389,8 @@ static int move_break(struct process *process, uint64_t to)
 		return space_unmap(process->space, VADDR(new_end), old_end - new_end);
 	if (new_end == old_end)
 		return 0;
+	if (memory_may_grow(process, new_end - old_end, PERM_R | PERM_W, false) != 0)
+		return -ENOMEM;
 	return space_map(process->space, PLACE_NO_REPLACE, &at, new_end - old_end, PERM_R | PERM_W,
 			 mapping_anon(MAPPING_FORK_COPY));
 }

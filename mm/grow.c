@@ -48,6 +48,21 @@ int space_extend(struct space *space, vaddr_t end, uint64_t bytes)
 	return map_alike(space, VADDR(end.v - PAGE_SIZE), end, bytes);
 }
 
+int space_map_again(struct space *space, vaddr_t like, enum space_place place, vaddr_t *to, uint64_t bytes)
+{
+	struct mapping *mapping;
+	uint64_t perm;
+	int err = page_like(space, like, &mapping, &perm);
+
+	if (err != 0)
+		return err;
+	err = mapping->object == NULL ? -EINVAL
+				      : space_map_object(space, place, to, bytes, perm, mapping->max_perm,
+							 mapping->object, like.v - mapping->base, mapping->shared);
+	mapping_put(mapping, 1);
+	return err;
+}
+
 int space_grow_down(struct space *space, vaddr_t va)
 {
 	struct space_region region;

@@ -104,6 +104,12 @@ int space_move(struct space *space, vaddr_t from, uint64_t bytes, enum space_pla
 int space_extend(struct space *space, vaddr_t end, uint64_t bytes) MUST_CHECK;
 
 /*
+ * Maps the object that is at `like` once more, from that byte on (mremap of no bytes). place, *to: as for space_map. 0,
+ * -EFAULT: nothing is there; -EINVAL: it is not an object's; errors of space_map_object.
+ */
+int space_map_again(struct space *space, vaddr_t like, enum space_place place, vaddr_t *to, uint64_t bytes) MUST_CHECK;
+
+/*
  * va was touched, where nothing is mapped: grows the region above down to it if it is one that does
  * (mapping_anon_growing), stays within space->grow_limit, and keeps Linux's gap from what lies below. space_fault does this
  * by itself. 0; -EFAULT: there is none; -ENOMEM.

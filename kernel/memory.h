@@ -1,0 +1,21 @@
+/* What the memory calls share: sys_memory.c, sys_remap.c, sys_residency.c. */
+#ifndef KERNEL_MEMORY_H
+#define KERNEL_MEMORY_H
+
+#include "mm/space.h"
+
+struct process;
+
+/* Touches every page of the range, as far as it goes. 0, -ENOMEM, -EINVAL (not allowed), -EFAULT, or -EINTR when the thread is being ended. */
+int memory_populate(struct space *space, uint64_t start, uint64_t bytes, enum access access) MUST_CHECK;
+/* 0, or -ENOMEM where a part is not mapped. */
+int64_t memory_check_mapped(struct space *space, uint64_t start, uint64_t bytes) MUST_CHECK;
+/* Rounds bytes up to pages; false: too many for user space. */
+bool memory_round_up(uint64_t *bytes);
+/*
+ * 0, or -ENOMEM where the process would have more than RLIMIT_AS, or RLIMIT_DATA of private writable memory, with `bytes`
+ * more of these permissions. Costs nothing while there is no limit; else a look at all regions.
+ */
+int memory_may_grow(struct process *process, uint64_t bytes, uint64_t perm, bool shared) MUST_CHECK;
+
+#endif
