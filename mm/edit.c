@@ -115,8 +115,41 @@ int space_map_object(struct space *space, enum space_place place, vaddr_t *at, u
 	}
 }
 
+/*
+ * Ranges that are smaller than a table leave it behind, empty. To take it out those above it must be locked, which munmap
+ * is better off without, so all go at once, when there may be EMPTIED_MIN of them or an eighth of all tables: then looking
+ * at all tables costs each munmap eight of them at most.
+ */
+#define EMPTIED_MIN  128U
+#define EMPTIED_PART 8U
+
+static void free_empty_tables(struct space *space)
+{
+	struct range range;
+	unsigned seen;
+
+	range_lock(&range, space, 0, USER_END);
+	seen = range_unlink_empty(&range);
+	/* relaxed, both: rough counts */
+	store_relaxed_u32(&space->emptied_limit, MAX(EMPTIED_MIN, seen / EMPTIED_PART));
+	store_relaxed_u32(&space->emptied, 0);
+	range_shootdown(&range);
+	range_unlock(&range);
+}
+
+static void note_emptied(struct space *space, unsigned tables)
+{
+	/* relaxed, both: rough counts */
+	uint32_t limit = atomic_load_explicit(&space->emptied_limit, memory_order_relaxed);
+
+	if (tables != 0 && atomic_fetch_add_explicit(&space->emptied, tables, memory_order_relaxed) + tables >=
+				   MAX(limit, EMPTIED_MIN))
+		free_empty_tables(space);
+}
+
 int space_unmap(struct space *space, vaddr_t start, uint64_t bytes)
 {
+	unsigned emptied = 0;
 	struct range range;
 	int err;
 
@@ -124,11 +157,14 @@ int space_unmap(struct space *space, vaddr_t start, uint64_t bytes)
 		return -EINVAL;
 	range_lock(&range, space, start.v, start.v + bytes);
 	err = range_split(&range, false);
-	if (err == 0)
+	if (err == 0) {
 		range_replace(&range, PTE(0));
+		emptied = range_empty_ends(&range);
+	}
 	range_unlock(&range);
 	if (err == 0)
 		place_returned(space, start, bytes);
+	note_emptied(space, emptied);
 	return err;
 }
 

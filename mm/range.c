@@ -232,6 +232,57 @@ void range_unlink(struct range *range, pte_t (*keep)(pfn_t table))
 	unlink_below(range, keep, range->top, range->level, range->start, range->end);
 }
 
+static bool leaf_is_empty(const struct range *range, uint64_t va)
+{
+	pfn_t table = range->top;
+
+	for (unsigned level = range->level; level > 0; level--) {
+		pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(va), level)));
+
+		if (!pte_is_table(pte))
+			return false;
+		table = pte_pfn(pte);
+	}
+	return frame_of(table)->table.used == 0;
+}
+
+unsigned range_empty_ends(const struct range *range)
+{
+	uint64_t last = range->end - 1;
+	unsigned empty = leaf_is_empty(range, range->start);
+
+	if (range->start / pt_span(1) != last / pt_span(1))
+		empty += leaf_is_empty(range, last);
+	return empty;
+}
+
+static unsigned unlink_empty(struct range *range, pfn_t table, unsigned level)
+{
+	unsigned end = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES;
+	unsigned seen = 1;
+
+	for (unsigned i = table_next(table, 0, end); level > 0 && i < end; i = table_next(table, i + 1, end)) {
+		_Atomic uint64_t *slot = pt_slot(table, i);
+		pte_t pte = pte_load(slot);
+
+		if (!pte_is_table(pte))
+			continue;
+		seen += unlink_empty(range, pte_pfn(pte), level - 1);
+		if (frame_of(pte_pfn(pte))->table.used != 0)
+			continue;
+		pte_swap(slot, PTE(0));
+		frame_of(table)->table.used--;
+		bury(range, pte_pfn(pte), level - 1);
+	}
+	return seen;
+}
+
+unsigned range_unlink_empty(struct range *range)
+{
+	ASSERT(range->level == PT_ROOT && range->start == 0 && range->end == USER_END);
+	return unlink_empty(range, range->top, range->level);
+}
+
 int range_park(struct range *range, const struct run *run, void *ctx)
 {
 	(void)ctx;

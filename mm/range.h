@@ -52,6 +52,15 @@ int range_each(struct range *range, range_fn *fn, void *ctx) MUST_CHECK;
  */
 void range_unlink(struct range *range, pte_t (*keep)(pfn_t table));
 
+/*
+ * The tables that the range has a part of only are not unlinked, empty or not: the ones above them are not locked. How many
+ * leaf tables at its ends have nothing in them.
+ */
+unsigned range_empty_ends(const struct range *range);
+
+/* Takes out every table with nothing in it; the range is all of the space. How many tables there were to look at. */
+unsigned range_unlink_empty(struct range *range);
+
 /* A run function: makes present pages unreachable without forgetting them. Between it and the sweep: range_shootdown. */
 int range_park(struct range *range, const struct run *run, void *ctx);
 

@@ -38,6 +38,10 @@ struct space {
 	_Atomic uint64_t cached;
 	_Atomic uint64_t icache_stale;
 
+	/* How often munmap left a table empty since they were last taken out, and how often is too often: edit.c. */
+	_Atomic uint32_t emptied;
+	_Atomic uint32_t emptied_limit;
+
 	struct va_hint hint[]; /* hw_harts() of them, each written by its own hart */
 };
 

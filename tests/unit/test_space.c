@@ -291,6 +291,28 @@ static void execute_right_is_revoked(void **state)
 	end(space);
 }
 
+/* Pieces that come and go, each where no other was, do not leave a table each behind. */
+static void empty_tables_go(void **state)
+{
+	struct space *space = begin();
+	uint64_t before = frames_free();
+
+	(void)state;
+	(void)unit_map(space, AT - PAGES(1), 1, RW);
+	unit_store(VADDR(AT - PAGES(1)), 7);
+	for (uint64_t i = 0; i < 1000; i++) {
+		uint64_t at = AT + i * pt_span(1) - PAGES(i % 3);
+
+		(void)unit_map(space, at + PAGES(2), 3, RW);
+		unit_store(VADDR(at + PAGES(2)), i);
+		unit_store(VADDR(at + PAGES(4)), i);
+		assert_int_equal(space_unmap(space, VADDR(at + PAGES(2)), PAGES(3)), 0);
+		assert_true(before - frames_free() < 160);
+	}
+	assert_int_equal(unit_load(VADDR(AT - PAGES(1))), 7);
+	end(space);
+}
+
 static void maximal_permissions(void **state)
 {
 	struct space *space = begin();
@@ -452,6 +474,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(protect_keeps_content),
 	UNIT_TEST(write_xor_execute),
 	UNIT_TEST(execute_right_is_revoked),
+	UNIT_TEST(empty_tables_go),
 	UNIT_TEST(maximal_permissions),
 	UNIT_TEST(holes),
 	UNIT_TEST(placing),
