@@ -346,6 +346,7 @@ static void become(struct process *process, struct thread *thread, const struct 
 	ptimers_exec(process);
 	tree_lock();
 	process->execed = true;
+	process->undumpable = false;
 	tree_unlock();
 	fdtable_exec(process->files);
 	set_space(process, program);

@@ -96,6 +96,8 @@ static void copy_from_parent(struct process *process, struct process *parent)
 	memcpy(process->limits, parent->limits, sizeof(process->limits));
 	memcpy(process->path, parent->path, sizeof(process->path));
 	process->umask = parent->umask;
+	process->no_new_privs = parent->no_new_privs;
+	process->undumpable = parent->undumpable;
 	process->brk_start = parent->brk_start;
 	process->brk = parent->brk;
 	spin_unlock(&parent->lock, RANK_PROCESS);
@@ -335,10 +337,30 @@ static void release_resources(struct process *process)
 	sigpending_clear(&process->pending);
 }
 
+/* [tree lock] Who gets its children: the next above that wants them, or the first. */
+static struct process *heir_locked(const struct process *process)
+{
+	if (tree.first == process)
+		return NULL;
+	for (struct process *above = process->parent; above != NULL; above = above->parent)
+		if (above->subreaper && !above->zombie)
+			return above;
+	return tree.first;
+}
+
+/* [tree lock] */
+static void send_death_signal(const struct process *parent, struct process *child)
+{
+	struct siginfo info = { .signo = child->death_signal, .sent = { .pid = (int32_t)parent->pid } };
+
+	if (info.signo != 0)
+		signal_process(child, &info);
+}
+
 /* [tree lock] */
 static void reparent_children(struct process *process)
 {
-	struct process *heir = tree.first == process ? NULL : tree.first;
+	struct process *heir = heir_locked(process);
 
 	if (tree.first == process)
 		tree.first = NULL;
@@ -348,6 +370,7 @@ static void reparent_children(struct process *process)
 		list_del(&child->sibling);
 		set_parent_locked(child, heir);
 		child->exit_signal = SIGCHLD;
+		send_death_signal(process, child);
 		if (heir != NULL)
 			list_add_tail(&heir->children, &child->sibling);
 		job_hang_up_locked(process, child);

@@ -80,6 +80,10 @@ struct process {
 	uint32_t group, session; /* ids [tree lock] */
 	bool execed;		 /* setpgid by its parent is too late [tree lock] */
 	struct wait_queue child_wait;
+	int death_signal;  /* to it when its parent ends [tree lock] */
+	bool subreaper;	   /* orphans below it become its children [tree lock] */
+	bool no_new_privs; /* with the next: only remembered; its own threads' */
+	bool undumpable;
 
 	struct sigpending pending;	      /* [lock] */
 	struct sigaction_kernel action[NSIG]; /* [lock] */

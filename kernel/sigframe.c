@@ -87,7 +87,9 @@ int sigframe_map(struct space *space)
 
 static bool on_altstack(const struct sigaltstack *stack, uint64_t sp)
 {
-	return stack->size != 0 && sp > stack->sp && sp - stack->sp <= stack->size;
+	/* One that disarms itself is left as soon as it is entered. */
+	return stack->size != 0 && (stack->flags & SS_AUTODISARM) == 0 && sp > stack->sp &&
+	       sp - stack->sp <= stack->size;
 }
 
 static int32_t altstack_flags(const struct sigaltstack *stack, uint64_t sp)

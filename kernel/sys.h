@@ -35,11 +35,15 @@ syscall_fn sys_timer_delete;
 /* sys_sched.c */
 syscall_fn sys_sched_yield, sys_sched_setaffinity, sys_sched_getaffinity, sys_getcpu, sys_getpriority, sys_setpriority;
 syscall_fn sys_sched_getscheduler, sys_sched_setscheduler, sys_sched_getparam, sys_sched_setparam;
-syscall_fn sys_sched_get_priority_max, sys_sched_get_priority_min;
+syscall_fn sys_sched_get_priority_max, sys_sched_get_priority_min, sys_sched_rr_get_interval;
+
+/* sys_identity.c */
+syscall_fn sys_getid, sys_getresid, sys_setid, sys_setreid, sys_setresid, sys_setfsid, sys_getgroups, sys_setgroups;
+syscall_fn sys_prctl;
 
 /* sys_info.c */
-syscall_fn sys_uname, sys_getid, sys_getresid, sys_setid, sys_getgroups, sys_prlimit64, sys_getrlimit, sys_setrlimit;
-syscall_fn sys_getrusage, sys_sysinfo, sys_prctl, sys_getrandom, sys_personality;
+syscall_fn sys_uname, sys_prlimit64, sys_getrlimit, sys_setrlimit;
+syscall_fn sys_getrusage, sys_sysinfo, sys_getrandom, sys_personality;
 
 /* Nanoseconds of CLOCK_REALTIME as nanoseconds since the start, at least 0. */
 uint64_t time_from_realtime(uint64_t ns);

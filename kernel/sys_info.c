@@ -1,4 +1,4 @@
-/* What programs ask about the system and themselves: names, users (there is one, root), limits, usage. */
+/* What programs ask about the system and themselves: names, limits, usage. Users: sys_identity.c. */
 #include <string.h>
 
 #include "firmware/boot.h"
@@ -23,34 +23,6 @@ int64_t sys_uname(const uint64_t *a)
 	} name = { "Linux", "corral", "6.12.0-corral", "#1 SMP Corral", "riscv64", "(none)" };
 
 	return put(a[0], &name, sizeof(name));
-}
-
-/* getuid, geteuid, getgid, getegid: root. */
-int64_t sys_getid(const uint64_t *a)
-{
-	(void)a;
-	return 0;
-}
-
-int64_t sys_getresid(const uint64_t *a)
-{
-	uint32_t id = 0;
-
-	for (int i = 0; i < 3; i++)
-		if (put(a[i], &id, sizeof(id)) != 0)
-			return -EFAULT;
-	return 0;
-}
-
-/* setuid and its like: to what one is already. */
-int64_t sys_setid(const uint64_t *a)
-{
-	return a[0] == 0 || (uint32_t)a[0] == UINT32_MAX ? 0 : -EPERM;
-}
-
-int64_t sys_getgroups(const uint64_t *a)
-{
-	return (int32_t)a[0] < 0 ? -EINVAL : 0;
 }
 
 /* ---- Limits. */
@@ -216,42 +188,6 @@ int64_t sys_sysinfo(const uint64_t *a)
 }
 
 /* ---- The rest. */
-
-#define PR_SET_PDEATHSIG 1
-#define PR_GET_DUMPABLE	 3
-#define PR_SET_DUMPABLE	 4
-#define PR_SET_NAME	 15
-#define PR_GET_NAME	 16
-
-static int64_t set_name(uint64_t address)
-{
-	char name[THREAD_NAME_BYTES] = { 0 };
-	int64_t length = user_read_string(current_space(), name, VADDR(address), sizeof(name));
-
-	if (length == -ENAMETOOLONG)
-		length = user_read(current_space(), name, VADDR(address), sizeof(name) - 1);
-	if (length < 0)
-		return -EFAULT;
-	name[sizeof(name) - 1] = 0;
-	memcpy(current_thread()->name, name, sizeof(name));
-	return 0;
-}
-
-int64_t sys_prctl(const uint64_t *a)
-{
-	switch ((int32_t)a[0]) {
-	case PR_SET_NAME:
-		return set_name(a[1]);
-	case PR_GET_NAME:
-		return put(a[1], current_thread()->name, THREAD_NAME_BYTES);
-	case PR_GET_DUMPABLE:
-		return 0;
-	case PR_SET_DUMPABLE:
-		return a[1] > 1 ? -EINVAL : 0;
-	default:
-		return -EINVAL;
-	}
-}
 
 int64_t sys_getrandom(const uint64_t *a)
 {

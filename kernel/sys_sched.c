@@ -90,20 +90,116 @@ static int64_t exists(uint64_t tid)
 	return found ? 0 : -ESRCH;
 }
 
-/* The kernel's form of nice 0. */
+/* ---- Nice values: kept, and without effect. */
+
+#define PRIO_PROCESS 0
+#define PRIO_PGRP    1
+#define PRIO_USER    2
+
+/* What a call is about, and what comes of it: the lowest nice value found, or the new one. */
+struct nice_call {
+	int32_t which;
+	uint32_t who;
+	bool sets;
+	int nice;
+	bool found;
+};
+
+static void nice_visit(struct nice_call *call, struct thread *thread)
+{
+	/* relaxed: a number by itself, which only these calls look at */
+	if (call->sets)
+		atomic_store_explicit(&thread->nice, call->nice, memory_order_relaxed);
+	else
+		call->nice = MIN(call->nice, atomic_load_explicit(&thread->nice, memory_order_relaxed));
+	call->found = true;
+}
+
+/* [tree lock] */
+static void nice_visit_many(struct nice_call *call)
+{
+	list_for_each (pos, process_list_locked()) {
+		struct process *process = list_entry(pos, struct process, link);
+
+		if (call->which == PRIO_PGRP && process->group != call->who)
+			continue;
+		spin_lock(&process->lock, RANK_PROCESS);
+		list_for_each (inner, &process->threads)
+			nice_visit(call, list_entry(inner, struct thread, link));
+		spin_unlock(&process->lock, RANK_PROCESS);
+	}
+}
+
+static int64_t nice_do(struct nice_call *call)
+{
+	struct thread *thread;
+
+	if ((uint32_t)call->which > PRIO_USER)
+		return -EINVAL;
+	tree_lock();
+	if (call->which == PRIO_PROCESS) {
+		thread = find(call->who);
+		if (thread != NULL)
+			nice_visit(call, thread);
+	} else if (call->which == PRIO_PGRP || call->who == 0) {
+		if (call->who == 0)
+			call->who = current_process()->group;
+		nice_visit_many(call);
+	}
+	tree_unlock();
+	return call->found ? 0 : -ESRCH;
+}
+
+/* The kernel's form: 20 - nice, so that it is no error. */
 int64_t sys_getpriority(const uint64_t *a)
 {
-	return a[0] > 2 ? -EINVAL : 20;
+	struct nice_call call = { .which = (int32_t)a[0], .who = (uint32_t)a[1], .nice = 19 };
+	int64_t error = nice_do(&call);
+
+	return error != 0 ? error : 20 - call.nice;
 }
 
 int64_t sys_setpriority(const uint64_t *a)
 {
-	return a[0] > 2 ? -EINVAL : 0;
+	struct nice_call call = { .which = (int32_t)a[0], .who = (uint32_t)a[1], .sets = true };
+
+	call.nice = MAX(-20, MIN(19, (int32_t)a[2]));
+	return nice_do(&call);
+}
+
+/* ---- Policies: kept, and all the same. */
+
+/* policy < 0: asks. The policy, or -ESRCH. */
+static int64_t policy_of(uint64_t tid, int32_t policy)
+{
+	struct thread *thread;
+	int64_t result = -ESRCH;
+
+	if ((int32_t)tid < 0)
+		return -EINVAL;
+	tree_lock();
+	thread = find(tid);
+	if (thread != NULL && policy >= 0)
+		atomic_store_explicit(&thread->policy, policy, memory_order_relaxed);
+	if (thread != NULL)
+		result = atomic_load_explicit(&thread->policy, memory_order_relaxed);
+	tree_unlock();
+	return result;
 }
 
 int64_t sys_sched_getscheduler(const uint64_t *a)
 {
-	return exists(a[0]);
+	return policy_of(a[0], -1);
+}
+
+int64_t sys_sched_rr_get_interval(const uint64_t *a)
+{
+	struct timespec slice = { 0, 5000000 };
+	int64_t error = exists(a[0]);
+
+	if (error != 0)
+		return error;
+	return user_write(current_space(), VADDR(a[1]), &slice, sizeof(slice)) != 0 ? -EFAULT : 0;
 }
 
 int64_t sys_sched_setscheduler(const uint64_t *a)
@@ -117,7 +213,7 @@ int64_t sys_sched_setscheduler(const uint64_t *a)
 		return -EPERM;
 	if ((policy != SCHED_OTHER && policy != SCHED_BATCH && policy != SCHED_IDLE) || priority != 0)
 		return -EINVAL;
-	return exists(a[0]);
+	return MIN(policy_of(a[0], policy), 0);
 }
 
 int64_t sys_sched_getparam(const uint64_t *a)

@@ -62,6 +62,9 @@ struct thread {
 	uint64_t clear_child_tid; /* user address; 0: none */
 	uint64_t robust_list;	  /* user address; 0: none */
 	char name[THREAD_NAME_BYTES];
+	_Atomic int nice; /* with the next two: what programs said last */
+	_Atomic int policy;
+	uint64_t timerslack; /* 0: the default */
 
 	/* Signals: signal.c [process lock; blocked is written by the thread only]. */
 	uint64_t blocked;
