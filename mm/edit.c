@@ -130,20 +130,18 @@ static void free_empty_tables(struct space *space)
 
 	range_lock(&range, space, 0, USER_END);
 	seen = range_unlink_empty(&range);
-	/* relaxed, both: rough counts */
-	store_relaxed_u32(&space->emptied_limit, MAX(EMPTIED_MIN, seen / EMPTIED_PART));
-	store_relaxed_u32(&space->emptied, 0);
+	space->hint[hw_hart()].emptied_limit = MAX(EMPTIED_MIN, seen / EMPTIED_PART);
+	space->hint[hw_hart()].emptied = 0;
 	range_shootdown(&range);
 	range_unlock(&range);
 }
 
 static void note_emptied(struct space *space, unsigned tables)
 {
-	/* relaxed, both: rough counts */
-	uint32_t limit = atomic_load_explicit(&space->emptied_limit, memory_order_relaxed);
+	struct va_hint *hint = &space->hint[hw_hart()];
 
-	if (tables != 0 && atomic_fetch_add_explicit(&space->emptied, tables, memory_order_relaxed) + tables >=
-				   MAX(limit, EMPTIED_MIN))
+	hint->emptied += tables;
+	if (tables != 0 && hint->emptied >= MAX(hint->emptied_limit, EMPTIED_MIN))
 		free_empty_tables(space);
 }
 

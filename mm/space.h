@@ -16,9 +16,12 @@
 #include "mm/mapping.h"
 #include "mm/pte.h"
 
-/* Where the search for free addresses goes on, one a hart, so that harts map without a shared line. */
+/* What a hart remembers of a space, so that harts map and unmap without a shared line. Written by that hart only. */
 struct va_hint {
 	vaddr_t next; /* the last range found began here; search downward from it */
+	/* How often munmap here left a table empty since they were last taken out, and how often is too often: edit.c. */
+	uint32_t emptied;
+	uint32_t emptied_limit;
 } CACHE_ALIGNED;
 
 struct space {
@@ -37,10 +40,6 @@ struct space {
 	_Atomic uint64_t active CACHE_ALIGNED;
 	_Atomic uint64_t cached;
 	_Atomic uint64_t icache_stale;
-
-	/* How often munmap left a table empty since they were last taken out, and how often is too often: edit.c. */
-	_Atomic uint32_t emptied;
-	_Atomic uint32_t emptied_limit;
 
 	struct va_hint hint[]; /* hw_harts() of them, each written by its own hart */
 };
