@@ -197,11 +197,22 @@ static enum fault fault_leaf(struct space *space, pfn_t table, vaddr_t va, enum 
 	return fault_fill(space, table, slot, pte, va, access);
 }
 
-static enum fault fault_once(struct space *space, vaddr_t va, enum access access)
+/* Nothing mapped, or not allowed, or no memory; unless the region above grows down to here: then it is tried again. */
+static __attribute__((noinline, cold)) enum fault refused(struct space *space, vaddr_t va, enum fault fault)
+{
+	if (fault == FAULT_MAPERR && va.v < USER_END && space_grow_down(space, va) == 0)
+		return FAULT_OK;
+	mm_count(MM_REFUSED);
+	return fault;
+}
+
+enum fault space_fault(struct space *space, vaddr_t va, enum access access)
 {
 	enum fault fault;
 	unsigned level;
 
+	if (UNLIKELY(va.v >= USER_END))
+		return refused(space, va, FAULT_MAPERR);
 	do {
 		pfn_t table = walk_lock(space, va, &level);
 
@@ -209,23 +220,5 @@ static enum fault fault_once(struct space *space, vaddr_t va, enum access access
 					   : fault_upper(table, level, va, access);
 		table_unlock(table);
 	} while (UNLIKELY(level != 0) && fault == FAULT_OK);
-	return fault;
-}
-
-/* Nothing mapped, or not allowed, or no memory; unless the region above is one that grows down to here. */
-static __attribute__((noinline, cold)) enum fault refused(struct space *space, vaddr_t va, enum access access,
-							  enum fault fault)
-{
-	if (fault == FAULT_MAPERR && va.v < USER_END && space_grow_down(space, va) == 0)
-		fault = fault_once(space, va, access);
-	if (fault != FAULT_OK)
-		mm_count(MM_REFUSED);
-	return fault;
-}
-
-enum fault space_fault(struct space *space, vaddr_t va, enum access access)
-{
-	enum fault fault = LIKELY(va.v < USER_END) ? fault_once(space, va, access) : FAULT_MAPERR;
-
-	return LIKELY(fault == FAULT_OK) ? FAULT_OK : refused(space, va, access, fault);
+	return LIKELY(fault == FAULT_OK) ? FAULT_OK : refused(space, va, fault);
 }
