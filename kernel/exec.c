@@ -342,7 +342,7 @@ static void become(struct process *process, struct thread *thread, const struct 
 	thread->clear_child_tid = 0;
 	thread->restart_deadline = 0;
 	memset(&thread->altstack, 0, sizeof(thread->altstack));
-	signal_exec(process);
+	share_exec(process);
 	ptimers_exec(process);
 	tree_lock();
 	process->execed = true;

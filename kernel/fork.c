@@ -2,8 +2,8 @@
  * clone and clone3: new processes and threads.
  *
  * Everything that can fail is made first; the child is published, and can be found, only when nothing can fail any more.
- * What CLONE_FS and CLONE_SIGHAND share between threads of a process is part of struct process; between processes both are
- * copied instead (documented in docs/abi.md). Namespaces, pidfds and tracing are refused.
+ * What CLONE_FS and CLONE_SIGHAND share between threads of a process is part of struct process; between processes: share.c.
+ * Namespaces, pidfds and tracing are refused.
  */
 #include <string.h>
 
@@ -130,13 +130,12 @@ static int make_process(const struct request *request, struct process **out)
 		process_put(child);
 		return error;
 	}
+	share_fs(parent, child, (request->flags & CLONE_FS) != 0);
 	spin_lock(&parent->lock, RANK_PROCESS);
-	child->cwd = parent->cwd;
-	node_get(child->cwd);
 	child->exe = parent->exe;
 	file_hold(child->exe);
 	spin_unlock(&parent->lock, RANK_PROCESS);
-	signal_fork(child, parent);
+	share_actions(parent, child, (request->flags & CLONE_SIGHAND) != 0);
 	if ((request->flags & CLONE_CLEAR_SIGHAND) != 0)
 		signal_exec(child);
 	child->exit_signal = (uint32_t)request->exit_signal;
@@ -251,10 +250,19 @@ int64_t sys_clone3(const uint64_t *a)
 
 	if (a[1] < 64)
 		return -EINVAL;
-	if (a[1] > sizeof(args))
+	if (a[1] > PAGE_SIZE)
 		return -E2BIG;
-	if (user_read(current_space(), &args, VADDR(a[0]), a[1]) != 0)
+	if (user_read(current_space(), &args, VADDR(a[0]), MIN(a[1], sizeof(args))) != 0)
 		return -EFAULT;
+	/* A later version of the structure, whose additions are not used, is as good. */
+	for (uint64_t at = sizeof(args); at < a[1]; at++) {
+		uint8_t byte;
+
+		if (user_read(current_space(), &byte, VADDR(a[0] + at), 1) != 0)
+			return -EFAULT;
+		if (byte != 0)
+			return -E2BIG;
+	}
 	if (args.set_tid != 0 || args.set_tid_size != 0 || args.cgroup != 0 || (args.flags & 0xff) != 0)
 		return -EINVAL;
 	if ((args.stack == 0) != (args.stack_size == 0) || args.stack + args.stack_size < args.stack)

@@ -237,6 +237,15 @@ static bool has_stopped_locked(uint32_t group)
 	return false;
 }
 
+void job_orphan_locked(const struct process *parent, struct process *child)
+{
+	struct siginfo info = { .signo = child->death_signal, .sent = { .pid = (int32_t)parent->pid } };
+
+	if (info.signo != 0)
+		signal_process(child, &info);
+	job_hang_up_locked(parent, child);
+}
+
 void job_hang_up_locked(const struct process *process, const struct process *child)
 {
 	static const int signals[] = { SIGHUP, SIGCONT };

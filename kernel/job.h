@@ -46,6 +46,8 @@ bool job_child_ended_locked(struct process *parent, struct process *child);
 bool job_orphaned_locked(uint32_t group, const struct process *ignored);
 /* [tree lock] process, of whom child is one or itself, ends: SIGHUP and SIGCONT for a group that stands and is orphaned by it. */
 void job_hang_up_locked(const struct process *process, const struct process *child);
+/* [tree lock] child has lost parent to another: that, and its death signal. */
+void job_orphan_locked(const struct process *parent, struct process *child);
 /* [tree lock] It has ended. */
 void job_ended_locked(struct process *process);
 

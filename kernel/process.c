@@ -122,6 +122,7 @@ int process_create(struct process *parent, struct process **out)
 	sigpending_init(&process->pending);
 	ptimers_init(process);
 	job_init(process);
+	share_init(process);
 	process->exit_signal = SIGCHLD;
 	process->started_ns = time_ns();
 	if (parent != NULL) {
@@ -349,15 +350,6 @@ static struct process *heir_locked(const struct process *process)
 }
 
 /* [tree lock] */
-static void send_death_signal(const struct process *parent, struct process *child)
-{
-	struct siginfo info = { .signo = child->death_signal, .sent = { .pid = (int32_t)parent->pid } };
-
-	if (info.signo != 0)
-		signal_process(child, &info);
-}
-
-/* [tree lock] */
 static void reparent_children(struct process *process)
 {
 	struct process *heir = heir_locked(process);
@@ -370,10 +362,9 @@ static void reparent_children(struct process *process)
 		list_del(&child->sibling);
 		set_parent_locked(child, heir);
 		child->exit_signal = SIGCHLD;
-		send_death_signal(process, child);
 		if (heir != NULL)
 			list_add_tail(&heir->children, &child->sibling);
-		job_hang_up_locked(process, child);
+		job_orphan_locked(process, child);
 	}
 	if (heir != NULL)
 		wake_all(&heir->child_wait);
@@ -397,6 +388,7 @@ static void become_zombie(struct process *process)
 	parent = process->parent;
 	process->zombie = true;
 	job_ended_locked(process);
+	share_end_locked(process);
 	job_hang_up_locked(process, process);
 	if (parent != NULL) {
 		reap = job_child_ended_locked(parent, process);

@@ -10,6 +10,7 @@
 
 #include "kernel/job.h"
 #include "kernel/ptimer.h"
+#include "kernel/share.h"
 #include "kernel/signal.h"
 #include "kernel/thread.h"
 #include "kernel/wait.h"
@@ -89,6 +90,7 @@ struct process {
 	struct sigaction_kernel action[NSIG]; /* [lock] */
 	struct ptimers timers;		      /* [lock] */
 	struct job job;			      /* [lock] */
+	struct sharing sharing;
 
 	struct rlimit limits[RLIMITS];	     /* [lock] */
 	struct process_usage usage;	     /* of threads that ended [lock] */

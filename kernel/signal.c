@@ -280,26 +280,19 @@ void signal_swap_mask(uint64_t mask)
 	atomic_fetch_or_explicit(&thread->work, WORK_SIGNAL, memory_order_relaxed);
 }
 
-void signal_set_action(int signo, const struct sigaction_kernel *action, struct sigaction_kernel *old)
+void signal_put_action_locked(struct process *process, int signo, const struct sigaction_kernel *action)
 {
-	struct process *process = current_process();
-
-	spin_lock(&process->lock, RANK_PROCESS);
-	*old = process->action[signo - 1];
-	if (action != NULL) {
-		process->action[signo - 1] = *action;
-		process->action[signo - 1].mask &= ~SIGNALS_UNBLOCKABLE;
-		if (ignores(process, signo))
-			discard_everywhere(process, SIG_BIT(signo));
-	}
-	spin_unlock(&process->lock, RANK_PROCESS);
+	process->action[signo - 1] = *action;
+	process->action[signo - 1].mask &= ~SIGNALS_UNBLOCKABLE;
+	if (ignores(process, signo))
+		discard_everywhere(process, SIG_BIT(signo));
 }
 
-void signal_fork(struct process *child, struct process *parent)
+void signal_put_action(struct process *process, int signo, const struct sigaction_kernel *action)
 {
-	spin_lock(&parent->lock, RANK_PROCESS);
-	memcpy(child->action, parent->action, sizeof(child->action));
-	spin_unlock(&parent->lock, RANK_PROCESS);
+	spin_lock(&process->lock, RANK_PROCESS);
+	signal_put_action_locked(process, signo, action);
+	spin_unlock(&process->lock, RANK_PROCESS);
 }
 
 void signal_exec(struct process *process)

@@ -141,9 +141,11 @@ void signal_retarget_locked(struct process *process, uint64_t set);
 /* Whether wait_block must not block. For the calling thread. */
 bool signal_waiting(const struct thread *thread);
 
-/* fork: the child's handlers; nothing pending. execve: handlers become default. */
-void signal_fork(struct process *child, struct process *parent);
+/* Handlers become default. */
 void signal_exec(struct process *process);
+/* An action as a program gives it, to one process (share.c does it for all that share it). */
+void signal_put_action(struct process *process, int signo, const struct sigaction_kernel *action);
+void signal_put_action_locked(struct process *process, int signo, const struct sigaction_kernel *action);
 
 /* Puts `mask` in place until the call has returned and signals have been handled with it (ppoll, rt_sigsuspend). */
 void signal_swap_mask(uint64_t mask);

@@ -96,14 +96,7 @@ unsigned mode_masked(uint64_t mode)
 
 int64_t sys_umask(const uint64_t *a)
 {
-	struct process *process = current_process();
-	uint32_t old;
-
-	spin_lock(&process->lock, RANK_PROCESS);
-	old = process->umask;
-	process->umask = (uint32_t)a[0] & 0777U;
-	spin_unlock(&process->lock, RANK_PROCESS);
-	return old;
+	return share_set_umask((uint32_t)a[0] & 0777U);
 }
 
 /* ---- Making names */
@@ -392,19 +385,12 @@ int64_t sys_getcwd(const uint64_t *a)
 /* Takes over the caller's count. */
 static int change_directory(struct node *node)
 {
-	struct process *process = current_process();
-	struct node *old = node;
-	int error = -ENOTDIR;
-
-	if (node_is(node, S_IFDIR)) {
-		spin_lock(&process->lock, RANK_PROCESS);
-		old = process->cwd;
-		process->cwd = node;
-		spin_unlock(&process->lock, RANK_PROCESS);
-		error = 0;
+	if (!node_is(node, S_IFDIR)) {
+		node_put(node);
+		return -ENOTDIR;
 	}
-	node_put(old);
-	return error;
+	share_set_cwd(node);
+	return 0;
 }
 
 int64_t sys_chdir(const uint64_t *a)

@@ -110,6 +110,7 @@ CASES = {
     "files": {"emulation": "QEMU runs, not the program, so /proc/self/exe can be written to"},
     "file_race": {"harts": SMP},
     "exec": {"files": True, "emulation": NO_EXEC},
+    "clone": {"harts": SMP},
     "self": {"emulation": "QEMU refuses much of prctl"},
     "scripts": {"emulation": NO_EXEC},
     "exec_storm": {"harts": SMP, "emulation": NO_EXEC},
