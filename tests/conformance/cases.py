@@ -202,15 +202,14 @@ def busybox(_build):
 # dynamically: its own loader is the program here, which is static, and loads the rest.
 
 STRESSORS = {
-    "bigheap": 50, "brk": 500, "bad-altstack": 20, "clone": 100, "close": 200, "context": 100, "daemon": 20, "dup": 50,
-    "eventfd": 500, "exec": 20, "fault": 200, "fork": 200, "fp-error": 50, "futex": 500, "getrandom": 50, "itimer": 50,
-    "kill": 500, "madvise": 5, "malloc": 500, "memcpy": 5, "memfd": 5, "mincore": 200, "mlock": 50, "mmap": 5,
-    "mmapfixed": 50, "mmapfork": 3, "mmapmany": 2, "mprotect": 200, "mremap": 20, "msync": 50, "munmap": 10, "mutex": 200,
-    "nanosleep": 50, "null": 200, "pagemove": 2, "pipe": 500, "pipeherd": 200, "poll": 200, "pthread": 200, "rlimit": 20,
-    "shm": 5, "sigabrt": 50, "sigchld": 100, "sigfd": 200, "sigfpe": 50, "signal": 500, "signest": 20, "sigpending": 200,
-    "sigpipe": 100, "sigq": 200, "sigrt": 200, "sigsegv": 200, "sigsuspend": 200, "sigtrap": 100, "sigxcpu": 50,
-    "sockpair": 50, "spawn": 20, "stack": 50, "stackmmap": 20, "switch": 500, "tlb-shootdown": 50, "timer": 50, "vfork": 200,
-    "vm": 200, "vm-addr": 10, "vm-rw": 20, "vm-segv": 20, "wait": 50, "yield": 500, "zero": 100, "zombie": 100,
+    "bigheap": 20, "brk": 200, "clone": 50, "close": 100, "dup": 20, "eventfd": 200, "exec": 10, "fault": 100, "fork": 100,
+    "futex": 200, "getrandom": 20, "itimer": 20, "kill": 200, "madvise": 2, "malloc": 200, "memfd": 2, "mincore": 50,
+    "mlock": 20, "mmap": 2, "mmapfixed": 20, "mmapfork": 1, "mprotect": 50, "mremap": 5, "msync": 20, "munmap": 2,
+    "mutex": 100, "nanosleep": 10, "null": 100, "pipe": 200, "pipeherd": 100, "poll": 50, "pthread": 50, "rlimit": 10,
+    "shm": 2, "sigabrt": 20, "sigchld": 50, "sigfpe": 20, "signal": 200, "signest": 10, "sigpending": 100, "sigpipe": 50,
+    "sigq": 100, "sigrt": 100, "sigsegv": 100, "sigsuspend": 100, "sigtrap": 50, "sockpair": 10, "stack": 20,
+    "stackmmap": 10, "switch": 200, "tlb-shootdown": 10, "timer": 20, "vfork": 100, "vm": 50, "vm-addr": 4, "vm-rw": 10,
+    "vm-segv": 10, "wait": 20, "yield": 200, "zero": 50, "zombie": 50,
 }
 LIBRARIES = ("libacl1", "libapparmor1", "libbsd0", "libc6", "libcrypt1", "libdrm2", "libegl1", "libexpat1", "libgbm1",
              "libgcc-s1", "libgles2", "libglvnd0", "libgmp10", "libjpeg62-turbo", "libjudydebian1", "libkmod2", "libmd0",
@@ -242,8 +241,8 @@ def stress_ng(_build):
     files = {"/lib/" + name: path for name, path in libraries.items()} | {"/bin/stress-ng": program}
     for name, operations in STRESSORS.items():
         args = ["--library-path", "/lib", "/bin/stress-ng", "--" + name, "2", f"--{name}-ops", str(operations), "--verify",
-                "--temp-path", "/tmp", "--timeout", "50", "--no-rand-seed", "--vm-bytes", "16M", "--mmap-bytes", "16M"]
-        yield Case("stress-ng/" + name, loader, args, mem="1G", limit=90, files=files, skips=(3, 4))
+                "--temp-path", "/tmp", "--timeout", "30", "--no-rand-seed", "--vm-bytes", "8M", "--mmap-bytes", "8M"]
+        yield Case("stress-ng/" + name, loader, args, mem="1G", limit=60, files=files, skips=(3, 4))
 
 
 SUITES = {"stress-ng": stress_ng, "selftests": selftests, "user": ours, "musl": musl, "busybox": busybox}
