@@ -71,12 +71,8 @@ static void audit_page(struct audit *audit, struct space *space, pte_t pte, cons
 	if ((pte.v & (PTE_V | PTE_W)) == (PTE_V | PTE_W) && !mapping->shared &&
 	    (frame->kind != FRAME_ANON || count != 1))
 		violation(audit, "3: %#llx is writable, kind %u, count %u", (unsigned long long)va, frame->kind, count);
-	if ((pte.v & (PTE_V | PTE_W | PTE_X)) == (PTE_V | PTE_W | PTE_X))
-		violation(audit, "4: %#llx is writable and executable", (unsigned long long)va);
 	if ((pte.v & PTE_W) != 0 && (pte.v & PTE_MAYWRITE) == 0)
 		violation(audit, "3: %#llx is writable, but not by right", (unsigned long long)va);
-	if ((pte.v & PTE_X) != 0 && (pte.v & PTE_MAYEXEC) == 0)
-		violation(audit, "4: %#llx is executable, but not by right", (unsigned long long)va);
 }
 
 static void audit_table(struct audit *audit, struct space *space, pfn_t table, unsigned level, uint64_t va)

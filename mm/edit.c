@@ -177,14 +177,13 @@ struct protect {
 /* The page's entry with these permissions. A page that nobody else has needs no fault to become writable again. */
 static pte_t page_with(pte_t pte, uint64_t perm, bool shared)
 {
-	uint64_t bits = pte.v & ~(PTE_V | PTE_RWX | PTE_MAYWRITE | PTE_MAYEXEC);
+	uint64_t bits = pte.v & ~(PTE_V | PTE_RWX | PTE_MAYWRITE);
 	pfn_t pfn = pte_pfn(pte);
 
 	if (perm == 0)
 		return PTE(bits);
 	bits |= PTE_V | PTE_A | page_bits(perm);
-	if ((perm & (PERM_W | PERM_X)) == PERM_W &&
-	    (shared || (frame_of(pfn)->kind == FRAME_ANON && frame_is_sole(pfn))))
+	if ((perm & PERM_W) != 0 && (shared || (frame_of(pfn)->kind == FRAME_ANON && frame_is_sole(pfn))))
 		bits |= PTE_W | PTE_D;
 	return PTE(bits);
 }
@@ -200,7 +199,7 @@ static void protect_page(struct range *range, _Atomic uint64_t *slot, const stru
 	while (!atomic_compare_exchange_weak_explicit(slot, &expect, new.v, memory_order_acq_rel, memory_order_relaxed))
 		new.v |= expect &(PTE_A | PTE_D);
 	/* A right to execute that no entry shows may stand in a TLB: fault.c, write_in_place. */
-	if (pte_is_valid(old) && (old.v & ~new.v &(PTE_V | PTE_RWX | PTE_MAYEXEC)) != 0)
+	if (pte_is_valid(old) && (old.v & ~new.v &(PTE_V | PTE_RWX)) != 0)
 		range->revoked = true;
 	if ((new.v & ~old.v &PTE_RWX) != 0)
 		protect->grant = true;

@@ -46,11 +46,8 @@ static enum fault fault_allowed(struct space *space, _Atomic uint64_t *slot, pte
 }
 
 /* Nobody else names the frame, or it is meant to be seen by all: as it is. Others find out by a spurious fault. */
-static enum fault write_in_place(struct space *space, _Atomic uint64_t *slot, pte_t pte, vaddr_t va)
+static enum fault write_in_place(struct space *space, _Atomic uint64_t *slot, vaddr_t va)
 {
-	/* Whoever still executes it through a TLB may: it has the right to. */
-	if (UNLIKELY((pte.v & PTE_X) != 0))
-		pte_clear(slot, PTE_X);
 	pte_set(slot, PTE_W | PTE_A | PTE_D);
 	tlb_fence_local(space, vaddr_page(va), PAGE_SIZE);
 	mm_count(MM_COW_REUSES);
@@ -65,7 +62,7 @@ static enum fault break_cow(struct space *space, _Atomic uint64_t *slot, pte_t p
 	pfn_t new;
 
 	if ((kind == FRAME_ANON && frame_is_sole(old)) || mapping->shared)
-		return write_in_place(space, slot, pte, va);
+		return write_in_place(space, slot, va);
 	if (frame_alloc(FRAME_ANON, &new) != 0)
 		return FAULT_OOM;
 	if (kind == FRAME_ZERO) {
@@ -79,21 +76,12 @@ static enum fault break_cow(struct space *space, _Atomic uint64_t *slot, pte_t p
 	 * Read-only first: were it writable at once, one hart could write to the new frame while another still reads the
 	 * old one through its TLB. Whoever wants to write meanwhile waits for the table's lock.
 	 */
-	pte_swap(slot, pte_leaf(new, pte.v & (PTE_R | PTE_MAYWRITE | PTE_MAYEXEC)));
+	if (UNLIKELY((pte.v & PTE_X) != 0))
+		tlb_sync_icache(space); /* before any hart can fetch from the new frame */
+	pte_swap(slot, pte_leaf(new, pte.v & (PTE_R | PTE_X | PTE_MAYWRITE)));
 	tlb_shootdown(space, vaddr_page(va), PAGE_SIZE);
 	pte_set(slot, PTE_W | PTE_D);
 	frame_put(old);
-	return FAULT_OK;
-}
-
-/* A page that may be written and executed, and was written: no hart writes it any more when it becomes executable. */
-static enum fault make_executable(struct space *space, _Atomic uint64_t *slot, vaddr_t va)
-{
-	pte_clear(slot, PTE_W);
-	tlb_shootdown(space, vaddr_page(va), PAGE_SIZE);
-	tlb_sync_icache(space);
-	pte_set(slot, PTE_X | PTE_A);
-	mm_count(MM_MARKS);
 	return FAULT_OK;
 }
 
@@ -104,25 +92,31 @@ static enum fault fault_page(struct space *space, pfn_t table, _Atomic uint64_t 
 		return FAULT_ACCERR; /* PROT_NONE */
 	if (access == ACCESS_WRITE && (pte.v & (PTE_W | PTE_MAYWRITE)) == PTE_MAYWRITE)
 		return break_cow(space, slot, pte, table_mapping(frame_of(table), pt_index(va, 0)), va);
-	if (access == ACCESS_EXEC && (pte.v & (PTE_X | PTE_MAYEXEC)) == PTE_MAYEXEC)
-		return make_executable(space, slot, va);
 	if ((pte.v & access_perm(access)) != 0)
 		return fault_allowed(space, slot, pte, va, access);
 	return FAULT_ACCERR;
 }
 
-static enum fault fill_anon(_Atomic uint64_t *slot, uint64_t bits, enum access access)
+/* The frame is filled: what it held before, and as what it was fetched, no hart may execute from here. */
+static void publish(struct space *space, _Atomic uint64_t *slot, pte_t pte)
+{
+	if (UNLIKELY((pte.v & PTE_X) != 0))
+		tlb_sync_icache(space);
+	pte_store(slot, pte);
+}
+
+static enum fault fill_anon(struct space *space, _Atomic uint64_t *slot, uint64_t bits, enum access access)
 {
 	pfn_t pfn;
 
 	if (access != ACCESS_WRITE) {
-		pte_store(slot, pte_leaf(frame_zero(), bits));
+		publish(space, slot, pte_leaf(frame_zero(), bits));
 		mm_count(MM_ZERO_READS);
 		return FAULT_OK;
 	}
 	if (frame_alloc_zeroed(FRAME_ANON, &pfn) != 0)
 		return FAULT_OOM;
-	pte_store(slot, pte_leaf(pfn, (bits | PTE_W) & ~PTE_X));
+	publish(space, slot, pte_leaf(pfn, bits | PTE_W));
 	mm_count(MM_ZERO_FILLS);
 	return FAULT_OK;
 }
@@ -138,8 +132,7 @@ static enum fault fill_object(struct space *space, _Atomic uint64_t *slot, const
 		return err == -ENOMEM ? FAULT_OOM : FAULT_BUS;
 	mm_count(MM_OBJECT_FAULTS);
 	if (mapping->shared) {
-		if ((bits & PTE_MAYWRITE) != 0 && (access == ACCESS_WRITE || (bits & PTE_X) == 0))
-			bits = (bits | PTE_W) & ~PTE_X;
+		bits |= (bits & PTE_MAYWRITE) != 0 ? PTE_W : 0;
 	} else if (access == ACCESS_WRITE) {
 		pfn_t copy;
 
@@ -150,11 +143,9 @@ static enum fault fill_object(struct space *space, _Atomic uint64_t *slot, const
 		hw_page_copy(frame_data(copy), frame_data(page));
 		frame_put(page);
 		page = copy;
-		bits = (bits | PTE_W) & ~PTE_X;
+		bits |= PTE_W;
 	}
-	if ((bits & PTE_X) != 0)
-		tlb_sync_icache(space); /* before any hart can fetch from it */
-	pte_store(slot, pte_leaf(page, bits));
+	publish(space, slot, pte_leaf(page, bits));
 	return FAULT_OK;
 }
 
@@ -170,7 +161,7 @@ static enum fault fault_fill(struct space *space, pfn_t table, _Atomic uint64_t 
 		return FAULT_OOM;
 	if (mapping->object != NULL)
 		return fill_object(space, slot, mapping, page_bits(pte.v), va, access);
-	return fill_anon(slot, page_bits(pte.v), access);
+	return fill_anon(space, slot, page_bits(pte.v), access);
 }
 
 /* No leaf table on the path yet: FAULT_OK when there is one a level further down now. */

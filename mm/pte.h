@@ -3,8 +3,7 @@
  * are left to it.
  *
  *   V=1, R|X       leaf. RSW0 = MAYWRITE: writable by right, also while W is clear (copy-on-write).
- *                  RSW1 = MAYEXEC: executable by right. X stands for it unless W is set: no entry has both, one with both
- *                  rights changes over by faults (docs/decisions/0003-write-xor-execute.md).
+ *                  RSW1 is free. Whether a page is of a shared mapping, its mapping says.
  *   V=1, R=W=X=0   pointer to the next table. RSW is free for "attached frozen" (shared page tables, not used yet).
  *   V=0, U=1       parked page: names a frame that no hart may reach: PROT_NONE, or on its way out of a range that is
  *                  being unmapped. R, W, X and RSW stand as they were for the latter, R=W=X=0 for the former.
@@ -32,7 +31,6 @@
 #define PTE_A	      (UINT64_C(1) << 6)
 #define PTE_D	      (UINT64_C(1) << 7)
 #define PTE_MAYWRITE  (UINT64_C(1) << 8)
-#define PTE_MAYEXEC   (UINT64_C(1) << 9)
 #define PTE_RWX	      (PTE_R | PTE_W | PTE_X)
 #define PTE_PFN_SHIFT 10
 #define PTE_PFN_MASK  (((UINT64_C(1) << 44) - 1) << PTE_PFN_SHIFT)
@@ -100,7 +98,7 @@ static inline pte_t pte_table(pfn_t table)
 	return PTE((table.v << PTE_PFN_SHIFT) | PTE_V);
 }
 
-/* A user leaf. bits: R, W, X, MAYWRITE, MAYEXEC. A and D are set at once where they are implied: harts may trap on them. */
+/* A user leaf. bits: R, W, X, MAYWRITE. A and D are set at once where they are implied: harts may trap on them. */
 static inline pte_t pte_leaf(pfn_t pfn, uint64_t bits)
 {
 	return PTE((pfn.v << PTE_PFN_SHIFT) | bits | PTE_V | PTE_U | PTE_A | ((bits & PTE_W) ? PTE_D : 0));

@@ -147,14 +147,13 @@ static inline int table_set_mapping(pfn_t table, unsigned index, struct mapping 
 /* What the program may do with a page, present or parked: its rights, not what hardware lets it do now. */
 static inline uint64_t page_perm(pte_t pte)
 {
-	return (pte.v & PTE_R) | ((pte.v & PTE_MAYWRITE) != 0 ? PTE_W : 0) | ((pte.v & PTE_MAYEXEC) != 0 ? PTE_X : 0);
+	return (pte.v & (PTE_R | PTE_X)) | ((pte.v & PTE_MAYWRITE) != 0 ? PTE_W : 0);
 }
 
-/* The bits of a page with these rights that hardware may read, and execute if it may; writing is for the caller to add. */
+/* The bits of a page with these rights that is not to be written yet. */
 static inline uint64_t page_bits(uint64_t perm)
 {
-	return (perm & (PTE_R | PTE_X)) | ((perm & PTE_W) != 0 ? PTE_MAYWRITE : 0) |
-	       ((perm & PTE_X) != 0 ? PTE_MAYEXEC : 0);
+	return (perm & (PTE_R | PTE_X)) | ((perm & PTE_W) != 0 ? PTE_MAYWRITE : 0);
 }
 
 /* The reservation that a page goes back to when it is discarded. */

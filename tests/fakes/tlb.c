@@ -138,8 +138,6 @@ static void check_encoding(pte_t pte, uint64_t va, unsigned level)
 		wrong = "pointer on the last level";
 	else if ((pte.v & (PTE_R | PTE_W)) == PTE_W)
 		wrong = "W without R";
-	else if ((pte.v & (PTE_W | PTE_X)) == (PTE_W | PTE_X))
-		wrong = "writable and executable";
 	else if (!pte_is_table(pte) && (pte.v & (PTE_U | PTE_G)) != PTE_U)
 		wrong = "user leaf without U or with G";
 	else if (pte.v >> 54 != 0 || !frame_exists(pte_pfn(pte)))

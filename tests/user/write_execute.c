@@ -56,6 +56,20 @@ static void forked(char *at)
 	CHECK_EQ(child_status(pid), 2 << 8);
 }
 
+/* sw a1, 0(a0); ret: code that writes into the page it runs from, an atomic of its own page, and across fork. */
+static void own_page(char *at)
+{
+	static const uint32_t code[] = { 0x00b52023, 0x00008067, 0x00b5252f, 0x00008067 }; /* amoadd.w a0, a1, (a0) */
+	int *word = (int *)(void *)(at + 400);
+
+	memcpy(at, code, sizeof(code));
+	__builtin___clear_cache(at, at + sizeof(code));
+	((void (*)(int *, int))(uintptr_t)at)(word, 42);
+	CHECK_EQ(*word, 42);
+	CHECK_EQ(((int (*)(int *, int))(uintptr_t)(at + 8))(word, 8), 42);
+	CHECK_EQ(*word, 50);
+}
+
 int main(void)
 {
 	char *mine = map(MAP_PRIVATE), *shared = map(MAP_SHARED);
@@ -65,6 +79,8 @@ int main(void)
 		CHECK_EQ(pthread_create(&threads[i], NULL, worker, mine + i % 4 * PAGE), 0);
 	for (unsigned i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
+	own_page(mine);
+	own_page(shared);
 	forked(mine);
 	CHECK_EQ(run(mine), 1); /* the child's is its own */
 	forked(shared);
