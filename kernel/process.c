@@ -48,7 +48,7 @@ static const struct rlimit default_limits[RLIMITS] = {
 	{ UINT64_C(8) << 20, UINT64_C(8) << 20 }, /* MEMLOCK */
 	{ UINT64_MAX, UINT64_MAX },		  /* AS */
 	{ UINT64_MAX, UINT64_MAX },		  /* LOCKS */
-	{ UINT64_MAX, UINT64_MAX },		  /* SIGPENDING */
+	{ 4096, 4096 },				  /* SIGPENDING */
 	{ UINT64_C(819200), UINT64_C(819200) },	  /* MSGQUEUE */
 	{ 0, 0 },				  /* NICE */
 	{ 0, 0 },				  /* RTPRIO */
@@ -296,6 +296,8 @@ static bool leave_process(struct process *process, struct thread *thread)
 	list_del(&thread->hash_link);
 	list_del(&thread->link);
 	process->thread_count--;
+	/* Under the lock, as others may be sending to it until now. */
+	sigpending_clear(process, &thread->pending);
 	process->usage.ticks += sched_ran(thread);
 	process->usage.faults += thread->faults;
 	signal_retarget_locked(process, ~thread->blocked);
@@ -335,7 +337,7 @@ static void release_resources(struct process *process)
 	node_put(cwd);
 	if (exe != NULL)
 		file_put(exe);
-	sigpending_clear(&process->pending);
+	sigpending_clear(process, &process->pending);
 }
 
 /* [tree lock] Who gets its children: the next above that wants them, or the first. */
@@ -411,7 +413,6 @@ void thread_exit(void)
 
 	futex_thread_exit(thread);
 	space_switch(NULL);
-	sigpending_clear(&thread->pending);
 	if (leave_process(process, thread)) {
 		ptimers_end(process);
 		release_resources(process);

@@ -31,6 +31,7 @@ struct node;
 #define RLIMIT_STACK	   3
 #define RLIMIT_AS	   9
 #define RLIMIT_NOFILE	   7
+#define RLIMIT_SIGPENDING  11
 
 struct rlimit {
 	uint64_t soft;
@@ -87,6 +88,7 @@ struct process {
 	bool undumpable;
 
 	struct sigpending pending;	      /* [lock] */
+	uint32_t queued;		      /* entries of its and its threads' pending signals [lock] */
 	struct sigaction_kernel action[NSIG]; /* [lock] */
 	struct ptimers timers;		      /* [lock] */
 	struct job job;			      /* [lock] */

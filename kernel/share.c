@@ -98,6 +98,18 @@ void signal_set_action(int signo, const struct sigaction_kernel *action, struct 
 		action_everywhere(process, signo, action);
 }
 
+void signal_exec(struct process *process)
+{
+	spin_lock(&process->lock, RANK_PROCESS);
+	for (int i = 0; i < NSIG; i++) {
+		if (process->action[i].handler != SIG_IGN)
+			process->action[i].handler = SIG_DFL;
+		process->action[i].flags = 0;
+		process->action[i].mask = 0;
+	}
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
 /* ---- Directory and umask. */
 
 static uint32_t set_umask(struct process *process, uint32_t mask)

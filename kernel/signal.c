@@ -41,13 +41,14 @@ void sigpending_init(struct sigpending *pending)
 	list_init(&pending->queue);
 }
 
-void sigpending_clear(struct sigpending *pending)
+void sigpending_clear(struct process *process, struct sigpending *pending)
 {
 	pending->set = 0;
 	while (!list_empty(&pending->queue)) {
 		struct sigqueue *entry = list_first(&pending->queue, struct sigqueue, link);
 
 		list_del(&entry->link);
+		process->queued--;
 		kfree(entry);
 	}
 }
@@ -74,21 +75,31 @@ static void tell(struct thread *thread)
 	sched_notify(thread);
 }
 
-/* timer: its key, or 0. Whether who sent it has been noted. */
-static bool add_pending(struct sigpending *pending, const struct siginfo *info, uint32_t timer)
+/* What loses its meaning without its siginfo. */
+static bool needs_entry(const struct siginfo *info)
 {
-	struct sigqueue *entry;
+	return info->signo >= 32 && info->code != SI_USER && info->code != SI_KERNEL;
+}
+
+/* timer: its key, or 0. 1: who sent it has been noted; 0: not; -EAGAIN: and it has not been sent. */
+static int add_pending(struct process *process, struct sigpending *pending, const struct siginfo *info, uint32_t timer)
+{
+	struct sigqueue *entry = NULL;
 
 	if (timer == 0 && info->signo < 32 && (pending->set & SIG_BIT(info->signo)) != 0)
-		return false;
+		return 0;
+	if (process->queued < process->limits[RLIMIT_SIGPENDING].soft)
+		entry = kalloc(sizeof(*entry));
+	if (entry == NULL && timer == 0 && needs_entry(info))
+		return -EAGAIN;
 	pending->set |= SIG_BIT(info->signo);
-	entry = kalloc(sizeof(*entry));
 	if (entry == NULL)
-		return false;
+		return 0;
+	process->queued++;
 	entry->info = *info;
 	entry->timer = timer;
 	list_add_tail(&pending->queue, &entry->link);
-	return true;
+	return 1;
 }
 
 static void discard(struct process *process, struct sigpending *pending, int signo)
@@ -100,6 +111,7 @@ static void discard(struct process *process, struct sigpending *pending, int sig
 		if (entry->info.signo != signo)
 			continue;
 		list_del(pos);
+		process->queued--;
 		if (entry->timer != 0)
 			ptimer_taken_locked(process, entry->timer, &entry->info);
 		kfree(entry);
@@ -144,16 +156,17 @@ static struct thread *choose_locked(struct process *process, int signo)
 	return NULL;
 }
 
-static bool send_locked(struct process *process, struct thread *thread, const struct siginfo *info, uint32_t timer)
+/* As add_pending. */
+static int send_locked(struct process *process, struct thread *thread, const struct siginfo *info, uint32_t timer)
 {
 	struct thread *taker = thread;
-	bool noted;
+	int noted;
 
 	if (process->zombie || process->ending)
-		return false;
+		return 0;
 	if (info->signo == SIGKILL) {
 		process_end_locked(process, SIGKILL);
-		return false;
+		return 0;
 	}
 	stop_or_continue(process, info->signo);
 	if (taker == NULL)
@@ -162,9 +175,9 @@ static bool send_locked(struct process *process, struct thread *thread, const st
 		taker = NULL;
 	/* Ignored ones are dropped, unless they are blocked: the action may change before they no longer are. */
 	if (taker != NULL && ignores(process, info->signo) && (taker->sigwait & SIG_BIT(info->signo)) == 0)
-		return false;
-	noted = add_pending(thread != NULL ? &thread->pending : &process->pending, info, timer);
-	if (taker != NULL)
+		return 0;
+	noted = add_pending(process, thread != NULL ? &thread->pending : &process->pending, info, timer);
+	if (taker != NULL && noted >= 0)
 		tell(taker);
 	return noted;
 }
@@ -177,30 +190,35 @@ void signal_send_locked(struct process *process, const struct siginfo *info)
 bool signal_timer_locked(struct process *process, uint32_t tid, const struct siginfo *info, uint32_t key)
 {
 	if (tid == 0)
-		return send_locked(process, NULL, info, key);
+		return send_locked(process, NULL, info, key) > 0;
 	list_for_each (pos, &process->threads) {
 		struct thread *thread = list_entry(pos, struct thread, link);
 
 		if (thread->tid == tid)
-			return send_locked(process, thread, info, key);
+			return send_locked(process, thread, info, key) > 0;
 	}
 	return false;
 }
 
-void signal_process(struct process *process, const struct siginfo *info)
+int signal_process(struct process *process, const struct siginfo *info)
 {
+	int result;
+
 	spin_lock(&process->lock, RANK_PROCESS);
-	(void)send_locked(process, NULL, info, 0);
+	result = send_locked(process, NULL, info, 0);
 	spin_unlock(&process->lock, RANK_PROCESS);
+	return MIN(result, 0);
 }
 
-void signal_thread(struct thread *thread, const struct siginfo *info)
+int signal_thread(struct thread *thread, const struct siginfo *info)
 {
 	struct process *process = thread->process;
+	int result;
 
 	spin_lock(&process->lock, RANK_PROCESS);
-	(void)send_locked(process, thread, info, 0);
+	result = send_locked(process, thread, info, 0);
 	spin_unlock(&process->lock, RANK_PROCESS);
+	return MIN(result, 0);
 }
 
 void signal_self(int signo)
@@ -295,18 +313,6 @@ void signal_put_action(struct process *process, int signo, const struct sigactio
 	spin_unlock(&process->lock, RANK_PROCESS);
 }
 
-void signal_exec(struct process *process)
-{
-	spin_lock(&process->lock, RANK_PROCESS);
-	for (int i = 0; i < NSIG; i++) {
-		if (process->action[i].handler != SIG_IGN)
-			process->action[i].handler = SIG_DFL;
-		process->action[i].flags = 0;
-		process->action[i].mask = 0;
-	}
-	spin_unlock(&process->lock, RANK_PROCESS);
-}
-
 /* ---- Taking. */
 
 static bool take_from(struct process *process, struct sigpending *pending, uint64_t set, struct siginfo *info)
@@ -330,6 +336,7 @@ static bool take_from(struct process *process, struct sigpending *pending, uint6
 		found = true;
 		*info = entry->info;
 		list_del(pos);
+		process->queued--;
 		if (entry->timer != 0)
 			ptimer_taken_locked(process, entry->timer, info);
 		kfree(entry);

@@ -113,12 +113,13 @@ struct sigpending {
 };
 
 void sigpending_init(struct sigpending *pending);
-void sigpending_clear(struct sigpending *pending);
+void sigpending_clear(struct process *process, struct sigpending *pending);
 
-/* Sends to a process (any of its threads that does not block it) or to one thread. No lock held. info: copied. */
-void signal_process(struct process *process, const struct siginfo *info);
+/* Sends to a process (any of its threads that does not block it) or to one thread. info: copied.
+ * 0, or -EAGAIN: too many are queued (RLIMIT_SIGPENDING). No lock held. */
+int signal_process(struct process *process, const struct siginfo *info);
 /* [tree lock held, so that the thread is alive] */
-void signal_thread(struct thread *thread, const struct siginfo *info);
+int signal_thread(struct thread *thread, const struct siginfo *info);
 
 /* [process lock] */
 void signal_send_locked(struct process *process, const struct siginfo *info);

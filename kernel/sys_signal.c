@@ -19,10 +19,9 @@ static struct siginfo sent_by_user(int signo, int code)
 }
 
 /* [tree lock] Signal 0 only asks. */
-static void send_process(struct process *process, const struct siginfo *info)
+static int send_process(struct process *process, const struct siginfo *info)
 {
-	if (info->signo != 0)
-		signal_process(process, info);
+	return info->signo != 0 ? signal_process(process, info) : 0;
 }
 
 /* [tree lock] group 0: everybody but init and the caller. */
@@ -37,7 +36,7 @@ static int64_t send_many(uint32_t group, const struct siginfo *info)
 		if (group != 0 ? process->group != group : process->pid == 1 || process == self)
 			continue;
 		found = true;
-		send_process(process, info);
+		(void)send_process(process, info);
 	}
 	return found ? 0 : -ESRCH;
 }
@@ -53,9 +52,9 @@ static int64_t send(int32_t pid, const struct siginfo *info)
 		process = process_find((uint32_t)pid);
 		if (process == NULL)
 			return -ESRCH;
-		send_process(process, info);
+		result = send_process(process, info);
 		process_put(process);
-		return 0;
+		return result;
 	}
 	if (pid == INT32_MIN)
 		return -ESRCH;
@@ -82,9 +81,7 @@ static int64_t send_thread(int32_t pid, int32_t tid, const struct siginfo *info)
 	tree_lock();
 	thread = thread_find_locked((uint32_t)tid);
 	if (thread != NULL && (pid == 0 || thread->process->pid == (uint32_t)pid)) {
-		result = 0;
-		if (info->signo != 0)
-			signal_thread(thread, info);
+		result = info->signo != 0 ? signal_thread(thread, info) : 0;
 	}
 	tree_unlock();
 	return result;

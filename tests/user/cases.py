@@ -128,6 +128,7 @@ CASES = {
     "signal_fault": {},
     "signal_stack": {},
     "signal_send": {"harts": SMP},
+    "signal_queue": {},
     "signal_storm": {"seeded": True, "harts": SMP, "limit": 120},
     "timers": {"harts": SMP},
     "jobs": {"harts": SMP, "emulation": "QEMU passes on what SA_NOCLDSTOP holds back"},
