@@ -3,6 +3,8 @@
  *
  * Device nodes are known by their Linux numbers, so those of an initramfs work too.
  */
+#include <string.h>
+
 #include "kernel/random.h"
 #include "kernel/tree.h"
 #include "kernel/tty.h"
@@ -110,6 +112,60 @@ const struct file_ops *dev_ops(uint64_t rdev)
 	return NULL;
 }
 
+static const struct {
+	const char *path;
+	const char *target; /* NULL: a directory for everybody */
+} others[] = {
+	{ "/dev/shm", NULL },
+	{ "/dev/fd", "/proc/self/fd" },
+	{ "/dev/stdin", "/proc/self/fd/0" },
+	{ "/dev/stdout", "/proc/self/fd/1" },
+	{ "/dev/stderr", "/proc/self/fd/2" },
+};
+
+static int dev_place(const char *path, struct node *node)
+{
+	int error;
+
+	node->fixed = true;
+	error = tree_place(path, node);
+	node_put(node);
+	return error == -EEXIST ? 0 : error; /* the initramfs has one */
+}
+
+static int dev_others(void)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(others) && error == 0; i++) {
+		const char *target = others[i].target;
+		struct node *node;
+
+		error = target == NULL ? node_create(S_IFDIR | 01777U, &node)
+				       : node_create_link(target, strlen(target), &node);
+		if (error == 0)
+			error = dev_place(others[i].path, node);
+	}
+	return error;
+}
+
+/* The folder, and what of it came with the initramfs. */
+static int dev_fix(void)
+{
+	struct node *root = node_root();
+	struct node *dev;
+	int error = path_lookup(root, "/dev", 0, &dev);
+
+	node_put(root);
+	if (error != 0)
+		return error;
+	dev->fixed = true;
+	list_for_each (pos, &dev->directory.entries)
+		list_entry(pos, struct entry, link)->node->fixed = true;
+	node_put(dev);
+	return 0;
+}
+
 int dev_init(void)
 {
 	int error = 0;
@@ -121,10 +177,9 @@ int dev_init(void)
 		if (error != 0)
 			break;
 		node->rdev = devices[i].rdev;
-		error = tree_place(devices[i].path, node);
-		if (error == -EEXIST) /* the initramfs has one */
-			error = 0;
-		node_put(node);
+		error = dev_place(devices[i].path, node);
 	}
-	return error;
+	if (error == 0)
+		error = dev_others();
+	return error == 0 ? dev_fix() : error;
 }

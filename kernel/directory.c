@@ -9,7 +9,8 @@
 #include "kernel/tree.h"
 #include "lib/errno.h"
 
-#define DIRENT_HEADER 19U /* offsetof(struct linux_dirent64, d_name) */
+#define MAGIC_START   (UINT64_C(1) << 40) /* positions of names that the directory makes up */
+#define DIRENT_HEADER 19U		  /* offsetof(struct linux_dirent64, d_name) */
 
 struct dirent {
 	uint64_t inode;
@@ -22,15 +23,15 @@ struct dirent {
 _Static_assert(offsetof(struct dirent, name) == DIRENT_HEADER, "as Linux has it");
 
 /* 1: put; 0: it does not fit; or the error of the copy. */
-static int dirent_put(struct io *io, const struct node *node, const char *name, uint64_t next)
+static int dirent_put(struct io *io, uint64_t inode, uint8_t type, const char *name, uint64_t next)
 {
 	struct dirent record = { 0 };
 	size_t bytes = strlen(name);
 
-	record.inode = node->inode;
+	record.inode = inode;
 	record.next = (int64_t)next;
 	record.bytes = (uint16_t)ALIGN_UP(DIRENT_HEADER + bytes + 1, 8U);
-	record.type = (uint8_t)((node->mode & S_IFMT) >> 12);
+	record.type = type;
 	memcpy(record.name, name, bytes);
 	if (io->left < record.bytes)
 		return 0;
@@ -57,6 +58,28 @@ static bool directory_entry(struct file *file, const struct node **node, const c
 	return true;
 }
 
+/* Behind the entries: what the directory makes up, without a lock, as each name may take those of processes. */
+static int directory_magic(struct file *file, struct io *io)
+{
+	const struct node_magic *magic = file->node->magic;
+	uint64_t from = MAX(file->position, MAGIC_START) - MAGIC_START;
+	struct magic_name found;
+	int put = 1;
+
+	if (magic == NULL || magic->next == NULL)
+		return 1;
+	while (put == 1 && magic->next(file->node, from, &found)) {
+		from = found.next;
+		put = dirent_put(io, MAGIC_START + from, found.type, found.name, MAGIC_START + from);
+		if (put != 1)
+			break;
+		tree_enter();
+		file->position = MAGIC_START + from;
+		tree_leave();
+	}
+	return put;
+}
+
 static int64_t directory_getdents(struct file *file, struct io *io)
 {
 	uint64_t before = io->left;
@@ -69,11 +92,13 @@ static int64_t directory_getdents(struct file *file, struct io *io)
 	if (file->node->directory.removed)
 		put = -ENOENT;
 	while (put == 1 && directory_entry(file, &node, &name, &next)) {
-		put = dirent_put(io, node, name, next);
+		put = dirent_put(io, node->inode, (uint8_t)((node->mode & S_IFMT) >> 12), name, next);
 		if (put == 1)
 			file->position = next;
 	}
 	tree_leave();
+	if (put == 1)
+		put = directory_magic(file, io);
 	if (io->left != before)
 		return (int64_t)(before - io->left);
 	return put == 1 ? 0 : put == 0 ? -EINVAL : put;

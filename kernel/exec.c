@@ -329,6 +329,7 @@ static void set_space(struct process *process, const struct program *program)
 	process->space = program->space;
 	process->brk_start = program->image.end;
 	process->brk = program->image.end;
+	process->start_sp = program->sp;
 	spin_unlock(&process->lock, RANK_PROCESS);
 }
 

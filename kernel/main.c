@@ -176,12 +176,14 @@ static char **first_arguments(const char *init)
 
 static void start_first(const struct boot_info *info, const char *init)
 {
+	char **argv = first_arguments(init);
 	const char *why;
 	int error;
 
 	if (info->initrd == NULL)
 		boot_fail("no initramfs: there is no program to run (QEMU: -initrd)");
-	error = exec_first(init, first_arguments(init), environment.words, &why);
+	error = exec_first(init, argv, environment.words, &why);
+	kfree(argv);
 	if (error != 0)
 		boot_fail("cannot run %s: %s (error %d)", init, reason(error, why), -error);
 }

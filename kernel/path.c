@@ -3,19 +3,30 @@
  *
  * A walk holds the tree's lock from its first name to its last, so nothing that it stands on goes away, and symbolic links are
  * followed where they lie, without a copy: a stack of strings, one for each link that was entered, each with what is left of it. Bounds:
- * the path's PATH_MAX, LINKS_MAX links, each of at most PATH_MAX.
+ * the path's PATH_MAX, LINKS_MAX links, each of at most PATH_MAX. What /proc makes up is asked for in between: walker_ask.
  */
 #include <string.h>
 
 #include "kernel/tree.h"
 #include "lib/errno.h"
+#include "mm/slab.h"
 
 struct walker {
 	struct node *at; /* the directory we are in; the lock keeps it */
 	unsigned links;
 	unsigned depth;
 	const char *rest[LINKS_MAX + 1];
+	bool last; /* the name that the walk is at is the last one */
+
+	/* What /proc makes up is asked for with the tree's lock let go of: see walker_ask. */
+	struct node *link;	/* a link whose target is asked for; NULL: a name */
+	char name[MAGIC_NAME];	/* which */
+	struct node *held_at;	/* counted: made-up directories that the walk has come through, by the last of them */
+	struct node *held_leaf; /* counted: a made-up node that is no directory */
+	char *buffer;		/* rest[0] lies here */
 };
+
+#define WALKER_ASKS 2
 
 static const char *skip_slashes(const char *s)
 {
@@ -57,12 +68,16 @@ static bool walker_is_last(const struct walker *w, bool *slash)
 
 static int walker_enter_link(struct walker *w, struct node *link, struct node *root)
 {
-	const char *target = link->link.target != NULL ? link->link.target : link->link.make();
+	const char *target = link->link.target;
 
-	if (target == NULL || *target == 0)
-		return -ENOENT;
 	if (++w->links > LINKS_MAX)
 		return -ELOOP;
+	if (target == NULL) {
+		w->link = link;
+		return WALKER_ASKS;
+	}
+	if (*target == 0)
+		return -ENOENT;
 	w->rest[++w->depth] = target;
 	if (*target == '/')
 		w->at = root;
@@ -86,13 +101,36 @@ static void walk_end(struct walk *out, struct node *parent, struct node *node)
 		node_get(node);
 }
 
-/* One name. 0: go on; 1: *out is complete. */
+/* The name leads to node. */
+static int walker_arrive(struct walker *w, unsigned flags, struct node *root, struct node *node, struct walk *out)
+{
+	if (node_is(node, S_IFLNK) && (!w->last || out->slash || (flags & WALK_FOLLOW) != 0))
+		return walker_enter_link(w, node, root);
+	if (w->last) {
+		if (out->slash && !node_is(node, S_IFDIR))
+			return -ENOTDIR;
+		walk_end(out, w->at, node);
+		return 1;
+	}
+	w->at = node;
+	return 0;
+}
+
+/* The name leads nowhere. */
+static int walker_miss(struct walker *w, unsigned flags, struct walk *out)
+{
+	if (!w->last || (flags & WALK_CREATE) == 0)
+		return -ENOENT;
+	walk_end(out, w->at, NULL);
+	return 1;
+}
+
+/* One name. 0: go on; 1: *out is complete; WALKER_ASKS. */
 static int walker_step(struct walker *w, unsigned flags, struct node *root, struct walk *out)
 {
 	const char *name;
 	size_t bytes = walker_name(w, &name);
 	struct entry *entry;
-	bool last;
 
 	if (bytes == 0) { /* "/", or links to it */
 		walk_set_name(out, "", 0);
@@ -103,32 +141,133 @@ static int walker_step(struct walker *w, unsigned flags, struct node *root, stru
 		return -ENOTDIR;
 	if (bytes > NAME_MAX)
 		return -ENAMETOOLONG;
-	last = walker_is_last(w, &out->slash);
-	if (last)
+	w->last = walker_is_last(w, &out->slash);
+	if (w->last)
 		walk_set_name(out, name, bytes);
 	if (name[0] == '.' && (bytes == 1 || (bytes == 2 && name[1] == '.'))) {
 		w->at = bytes == 1 ? w->at : w->at->directory.parent;
-		if (last)
+		if (w->last)
 			walk_end(out, NULL, w->at);
-		return last;
+		return w->last;
 	}
 	entry = tree_find_locked(w->at, name, bytes);
-	if (entry == NULL) {
-		if (!last || (flags & WALK_CREATE) == 0)
-			return -ENOENT;
-		walk_end(out, w->at, NULL);
-		return 1;
+	if (entry != NULL)
+		return walker_arrive(w, flags, root, entry->node, out);
+	if (w->at->magic == NULL || w->at->magic->lookup == NULL || bytes >= MAGIC_NAME)
+		return walker_miss(w, flags, out);
+	memcpy(w->name, name, bytes);
+	w->name[bytes] = 0;
+	return WALKER_ASKS;
+}
+
+/* What is left of the path, behind text, into a buffer of our own: links may go once the lock is let go of. */
+static int walker_rewrite(struct walker *w, const char *text, size_t n)
+{
+	size_t room = 2 * PATH_MAX;
+	char *buffer = kalloc(room);
+
+	if (buffer == NULL)
+		return -ENOMEM;
+	memcpy(buffer, text, n);
+	for (unsigned i = w->depth + 1; i-- > 0;) {
+		size_t bytes = strlen(w->rest[i]);
+
+		if (bytes >= room - n) {
+			kfree(buffer);
+			return -ENAMETOOLONG;
+		}
+		memcpy(buffer + n, w->rest[i], bytes);
+		n += bytes;
 	}
-	if (node_is(entry->node, S_IFLNK) && (!last || out->slash || (flags & WALK_FOLLOW) != 0))
-		return walker_enter_link(w, entry->node, root);
-	if (last) {
-		if (out->slash && !node_is(entry->node, S_IFDIR))
-			return -ENOTDIR;
-		walk_end(out, w->at, entry->node);
-		return 1;
-	}
-	w->at = entry->node;
+	buffer[n] = 0;
+	kfree(w->buffer);
+	w->buffer = buffer;
+	w->rest[0] = buffer;
+	w->depth = 0;
 	return 0;
+}
+
+/* Takes over a count. A made-up directory counts its parent, so the last one is enough. No lock held. */
+static void walker_hold(struct walker *w, struct node *node)
+{
+	struct node **held = node_is(node, S_IFDIR) ? &w->held_at : &w->held_leaf;
+	struct node *old = *held;
+
+	*held = node;
+	node_put(old);
+}
+
+static int walker_ask_name(struct walker *w, unsigned flags, struct node *root, struct walk *out)
+{
+	struct node *node;
+	int error = walker_rewrite(w, "", 0);
+
+	if (error != 0)
+		return error;
+	tree_leave();
+	error = w->at->magic->lookup(w->at, w->name, &node);
+	if (error == 0)
+		walker_hold(w, node);
+	tree_enter();
+	if (error != 0)
+		return error == -ENOENT ? walker_miss(w, flags, out) : error;
+	return walker_arrive(w, flags, root, node, out);
+}
+
+static int walker_ask_text(struct walker *w, struct node *link, struct node *root)
+{
+	char *text = kalloc(PATH_MAX);
+	int64_t n = text == NULL ? -ENOMEM : walker_rewrite(w, "", 0);
+
+	if (n == 0) {
+		tree_leave();
+		n = link->magic->text(link, text, PATH_MAX - 1);
+		tree_enter();
+	}
+	if (n > 0) {
+		if (text[0] == '/')
+			w->at = root;
+		n = walker_rewrite(w, text, (size_t)n);
+	}
+	kfree(text);
+	return (int)n;
+}
+
+static int walker_ask_link(struct walker *w, struct node *root, struct walk *out)
+{
+	struct node *link = w->link;
+	struct node *node;
+	int error;
+
+	w->link = NULL;
+	if (link->magic->jump == NULL)
+		return walker_ask_text(w, link, root);
+	error = walker_rewrite(w, "", 0);
+	if (error != 0)
+		return error;
+	tree_leave();
+	error = link->magic->jump(link, &node);
+	if (error == 0)
+		walker_hold(w, node);
+	tree_enter();
+	if (error != 0)
+		return error;
+	w->at = node;
+	if (!w->last)
+		return 0;
+	if (out->slash && !node_is(node, S_IFDIR))
+		return -ENOTDIR;
+	walk_end(out, NULL, node);
+	return 1;
+}
+
+/*
+ * Asks /proc for a link's target or a name, with the tree's lock let go of: the answer may take the locks of processes, which are
+ * outer. Meanwhile counts keep the nodes that we are on, and the path's rest lies in a buffer of ours.
+ */
+static int walker_ask(struct walker *w, unsigned flags, struct node *root, struct walk *out)
+{
+	return w->link != NULL ? walker_ask_link(w, root, out) : walker_ask_name(w, flags, root, out);
 }
 
 int path_walk(struct node *from, const char *path, unsigned flags, struct walk *out)
@@ -145,8 +284,13 @@ int path_walk(struct node *from, const char *path, unsigned flags, struct walk *
 	tree_enter();
 	do {
 		done = walker_step(&w, flags, root, out);
+		while (done == WALKER_ASKS)
+			done = walker_ask(&w, flags, root, out);
 	} while (done == 0);
 	tree_leave();
+	node_put(w.held_leaf);
+	node_put(w.held_at);
+	kfree(w.buffer);
 	node_put(root);
 	return done < 0 ? done : 0;
 }

@@ -12,8 +12,10 @@
 #include "firmware/boot.h"
 #include "firmware/hart.h"
 #include "firmware/trap.h"
+#include "kernel/proc_text.h"
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
+#include "kernel/random.h"
 #include "kernel/syscall.h"
 #include "kernel/text.h"
 #include "kernel/tree.h"
@@ -26,17 +28,42 @@
 #define NS_PER_SEC  UINT64_C(1000000000)
 #define KIB(frames) ((unsigned long long)((frames) * (PAGE_SIZE / 1024)))
 
+static const char *proc_constant(unsigned i);
+
+static int proc_fill(struct node *node, struct text *text)
+{
+	struct process *process;
+
+	if (node->number != 0 && node->pid == 0) {
+		text_put(text, "%s", proc_constant(node->number - 1));
+		return 0;
+	}
+	if (node->pid == 0) {
+		node->made.text(text);
+		return 0;
+	}
+	process = process_find(node->pid);
+	if (process == NULL)
+		return -ESRCH;
+	node->made.of(text, process);
+	process_put(process);
+	return 0;
+}
+
 static int proc_refresh(struct file *file)
 {
 	struct text *fresh = text_create(TEXT_START);
 	struct text *old;
+	int error;
 
 	if (fresh == NULL)
 		return -ENOMEM;
-	file->node->text(fresh);
-	if (fresh->failed) {
+	error = proc_fill(file->node, fresh);
+	if (error == 0 && fresh->failed)
+		error = -ENOMEM;
+	if (error != 0) {
 		text_free(fresh);
-		return -ENOMEM;
+		return error;
 	}
 	spin_lock(&file->lock, RANK_FILE);
 	old = file->data;
@@ -78,7 +105,7 @@ static int64_t proc_write(struct file *file, struct io *io, const uint64_t *at)
 	return -EIO;
 }
 
-static int64_t proc_seek(struct file *file, int64_t offset, unsigned whence)
+int64_t proc_seek(struct file *file, int64_t offset, unsigned whence)
 {
 	int64_t result = -EINVAL;
 
@@ -97,87 +124,12 @@ static void proc_release(struct file *file)
 	text_free(file->data);
 }
 
-static const struct file_ops proc_ops = {
+const struct file_ops proc_ops = {
 	.read = proc_read,
 	.write = proc_write,
 	.seek = proc_seek,
 	.release = proc_release,
 };
-
-/* ---- /proc/self */
-
-static const char *self_exe(void)
-{
-	struct process *process = current_process();
-
-	return process == NULL || process->path[0] == 0 ? NULL : process->path;
-}
-
-/* What Linux writes behind the numbers, as far as it can be known here: the executable, and brk's range. */
-static const char *region_name(const struct process *process, const struct space_region *region)
-{
-	if (region->mapping->object != NULL && region->mapping->object == process->exe->node->regular.object)
-		return process->path;
-	if (region->start.v >= process->brk_start && region->start.v < process->brk)
-		return "[heap]";
-	return "";
-}
-
-static void put_region(struct text *text, const struct process *process, const struct space_region *region)
-{
-	const struct mapping *mapping = region->mapping;
-	const char *name = region_name(process, region);
-	uint64_t offset = mapping->object != NULL ? region->start.v - mapping->base : 0;
-
-	text_put(text, "%08llx-%08llx %c%c%c%c %08llx 00:00 0", (unsigned long long)region->start.v,
-		 (unsigned long long)region->end.v, (region->perm & PERM_R) != 0 ? 'r' : '-',
-		 (region->perm & PERM_W) != 0 ? 'w' : '-', (region->perm & PERM_X) != 0 ? 'x' : '-',
-		 mapping->shared ? 's' : 'p', (unsigned long long)offset);
-	text_put(text, name[0] == 0 ? "%s \n" : "                          %s\n", name);
-}
-
-static void self_maps(struct text *text)
-{
-	struct process *process = current_process();
-	struct space_region region;
-
-	for (vaddr_t at = VADDR(0); space_next_region(process->space, at, &region); at = region.end)
-		put_region(text, process, &region);
-}
-
-struct sizes {
-	uint64_t pages, resident;
-};
-
-static struct sizes self_sizes(void)
-{
-	struct sizes sizes = { 0 };
-	struct space_region region;
-
-	for (vaddr_t at = VADDR(0); space_next_region(current_space(), at, &region); at = region.end) {
-		sizes.pages += (region.end.v - region.start.v) >> PAGE_SHIFT;
-		sizes.resident += region.resident;
-	}
-	return sizes;
-}
-
-static void self_statm(struct text *text)
-{
-	struct sizes sizes = self_sizes();
-
-	text_put(text, "%llu %llu 0 0 0 0 0\n", (unsigned long long)sizes.pages, (unsigned long long)sizes.resident);
-}
-
-static void self_status(struct text *text)
-{
-	struct process *process = current_process();
-	struct sizes sizes = self_sizes();
-
-	text_put(text, "Name:\t%s\nState:\tR (running)\nTgid:\t%u\nPid:\t%u\n", current_thread()->name, process->pid,
-		 process->pid);
-	text_put(text, "VmSize:\t%8llu kB\nVmRSS:\t%8llu kB\nThreads:\t%u\n", KIB(sizes.pages), KIB(sizes.resident),
-		 process->thread_count);
-}
 
 /* ---- The machine */
 
@@ -187,7 +139,11 @@ static void machine_meminfo(struct text *text)
 
 	text_put(text, "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\n",
 		 KIB(frames_total()), KIB(free), KIB(free));
-	text_put(text, "SwapTotal:             0 kB\nSwapFree:              0 kB\n");
+	text_put(text, "Buffers:               0 kB\nCached:                0 kB\nSwapCached:            0 kB\n");
+	text_put(text, "SwapTotal:             0 kB\nSwapFree:              0 kB\nDirty:                 0 kB\n");
+	text_put(text, "Shmem:                 0 kB\nCommitLimit:    %8llu kB\nCommitted_AS:   %8llu kB\n",
+		 KIB(frames_total()), KIB(frames_total() - free));
+	text_put(text, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
 }
 
 static void machine_cpuinfo(struct text *text)
@@ -221,6 +177,44 @@ static void machine_stat(struct text *text)
 			text_put(text, "cpu%u 0 0 0 0 0 0 0 0 0 0\n", i);
 	}
 	text_put(text, "btime 0\nprocs_running %u\n", processes);
+}
+
+static void machine_loadavg(struct text *text)
+{
+	unsigned processes = 0;
+
+	process_visit(count_process, &processes);
+	text_put(text, "0.00 0.00 0.00 1/%u %u\n", processes, current_process()->pid);
+}
+
+static void machine_mounts(struct text *text)
+{
+	text_put(text,
+		 "tmpfs / tmpfs rw 0 0\nproc /proc proc rw 0 0\nsysfs /sys sysfs rw 0 0\ntmpfs /dev tmpfs rw 0 0\n");
+}
+
+static void machine_cmdline(struct text *text)
+{
+	text_put(text, "%s\n", boot_info()->bootargs == NULL ? "" : boot_info()->bootargs);
+}
+
+static void machine_memory_max(struct text *text)
+{
+	text_put(text, "%llu\n", (unsigned long long)frames_total());
+}
+
+static void machine_boot_id(struct text *text)
+{
+	static uint8_t id[16];
+	static bool made;
+
+	tree_enter();
+	if (!made)
+		random_bytes(id, sizeof(id));
+	made = true;
+	tree_leave();
+	text_put(text, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x\n", id[0], id[1], id[2],
+		 id[3], id[4], id[5], id[6], id[7], id[8], id[9], id[10], id[11], id[12], id[13], id[14], id[15]);
 }
 
 static void machine_uptime(struct text *text)
@@ -304,13 +298,15 @@ static const struct {
 	const char *path;
 	void (*text)(struct text *text);
 } files[] = {
-	{ "/proc/self/maps", self_maps },
-	{ "/proc/self/statm", self_statm },
-	{ "/proc/self/status", self_status },
 	{ "/proc/meminfo", machine_meminfo },
 	{ "/proc/cpuinfo", machine_cpuinfo },
 	{ "/proc/stat", machine_stat },
 	{ "/proc/uptime", machine_uptime },
+	{ "/proc/loadavg", machine_loadavg },
+	{ "/proc/mounts", machine_mounts },
+	{ "/proc/cmdline", machine_cmdline },
+	{ "/proc/sys/kernel/threads-max", machine_memory_max },
+	{ "/proc/sys/kernel/random/boot_id", machine_boot_id },
 	{ "/proc/corral/counters", corral_counters },
 	{ "/proc/corral/audit", corral_audit },
 	{ "/sys/devices/system/cpu/online", machine_harts },
@@ -333,20 +329,95 @@ static int proc_add_file(const char *path, void (*text)(struct text *text))
 	if (error != 0)
 		return error;
 	node->ops = &proc_ops;
-	node->text = text;
+	node->made.text = text;
 	return proc_place(path, node);
+}
+
+/* What never changes: here, a setting that nobody can set is a text. */
+static const struct {
+	const char *path;
+	const char *text;
+} constants[] = {
+	{ "/proc/version", "Linux version 6.12.0-corral #1 SMP Corral\n" },
+	{ "/proc/filesystems", "nodev\tproc\nnodev\ttmpfs\nnodev\tsysfs\n" },
+	{ "/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n" },
+	{ "/proc/sys/vm/overcommit_memory", "1\n" },
+	{ "/proc/sys/vm/overcommit_ratio", "50\n" },
+	{ "/proc/sys/vm/max_map_count", "2147483647\n" },
+	{ "/proc/sys/vm/mmap_min_addr", "4096\n" },
+	{ "/proc/sys/vm/nr_hugepages", "0\n" },
+	{ "/proc/sys/vm/swappiness", "0\n" },
+	{ "/proc/sys/kernel/ostype", "Linux\n" },
+	{ "/proc/sys/kernel/osrelease", "6.12.0-corral\n" },
+	{ "/proc/sys/kernel/version", "#1 SMP Corral\n" },
+	{ "/proc/sys/kernel/hostname", "corral\n" },
+	{ "/proc/sys/kernel/domainname", "(none)\n" },
+	{ "/proc/sys/kernel/pid_max", "4194304\n" },
+	{ "/proc/sys/kernel/core_pattern", "core\n" },
+	{ "/proc/sys/kernel/randomize_va_space", "0\n" },
+	{ "/proc/sys/kernel/ngroups_max", "65536\n" },
+	{ "/proc/sys/kernel/tainted", "0\n" },
+	{ "/proc/sys/fs/nr_open", "65536\n" },
+	{ "/proc/sys/fs/pipe-max-size", "65536\n" },
+};
+
+static const char *proc_constant(unsigned i)
+{
+	return constants[i].text;
+}
+
+static int proc_add_constant(unsigned i)
+{
+	struct node *node;
+	int error = node_create(S_IFREG | 0444U, &node);
+
+	if (error != 0)
+		return error;
+	node->ops = &proc_ops;
+	node->number = i + 1;
+	return proc_place(constants[i].path, node);
+}
+
+/* Nothing can be made in a directory of the kernel's, nor anything in it removed. As deep as the paths above. */
+static void close_below(struct node *node)
+{
+	node->fixed = true;
+	if (!node_is(node, S_IFDIR))
+		return;
+	node->closed = true;
+	list_for_each (pos, &node->directory.entries)
+		close_below(list_entry(pos, struct entry, link)->node);
+}
+
+static int proc_close(const char *path, struct node **out)
+{
+	struct node *root = node_root();
+	int error = path_lookup(root, path, 0, out);
+
+	node_put(root);
+	if (error == 0)
+		close_below(*out);
+	return error;
 }
 
 int proc_init(void)
 {
-	struct node *exe;
-	int error = node_create(S_IFLNK | 0777U, &exe);
+	struct node *proc, *sys;
+	int error = 0;
 
+	for (unsigned i = 0; i < ARRAY_LEN(files) && error == 0; i++)
+		error = proc_add_file(files[i].path, files[i].text);
+	for (unsigned i = 0; i < ARRAY_LEN(constants) && error == 0; i++)
+		error = proc_add_constant(i);
+	if (error == 0)
+		error = proc_close("/sys", &sys);
 	if (error != 0)
 		return error;
-	exe->link.make = self_exe;
-	error = proc_place("/proc/self/exe", exe);
-	for (size_t i = 0; i < ARRAY_LEN(files) && error == 0; i++)
-		error = proc_add_file(files[i].path, files[i].text);
+	node_put(sys);
+	error = proc_close("/proc", &proc);
+	if (error != 0)
+		return error;
+	error = proc_pid_init(proc);
+	node_put(proc);
 	return error;
 }

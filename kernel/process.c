@@ -100,6 +100,7 @@ static void copy_from_parent(struct process *process, struct process *parent)
 	process->undumpable = parent->undumpable;
 	process->brk_start = parent->brk_start;
 	process->brk = parent->brk;
+	process->start_sp = parent->start_sp;
 	spin_unlock(&parent->lock, RANK_PROCESS);
 }
 

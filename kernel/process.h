@@ -58,6 +58,7 @@ struct process {
 	uint32_t umask;		       /* the files' own [lock] */
 	uint64_t brk_start;	       /* [lock]; page-aligned */
 	uint64_t brk;		       /* [lock] */
+	uint64_t start_sp;	       /* where execve left argc, argv and what follows: /proc reads it [lock] */
 	char path[PROCESS_PATH_BYTES]; /* of the executable: absolute, links followed [lock] */
 
 	struct list threads;	/* thread.link [lock] */

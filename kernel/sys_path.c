@@ -186,7 +186,7 @@ int64_t sys_linkat(const uint64_t *a)
 			       &node);
 	if (error != 0)
 		return error;
-	error = node_is(node, S_IFDIR) ? -EPERM : name_node((int)a[2], a[3], node);
+	error = node_is(node, S_IFDIR) ? -EPERM : node->fixed ? -EXDEV : name_node((int)a[2], a[3], node);
 	node_put(node);
 	return error;
 }
@@ -214,6 +214,8 @@ static int remove_locked(const struct walk *walk, bool directory, struct node **
 		return -ENOTDIR;
 	if (!directory && node_is(entry->node, S_IFDIR))
 		return -EISDIR;
+	if (entry->node->fixed)
+		return directory ? -EBUSY : -EPERM;
 	if (directory && entry->node->directory.count != 0)
 		return -ENOTEMPTY;
 	*node = tree_remove_locked(entry);
@@ -264,6 +266,10 @@ static int rename_allowed_locked(const struct entry *from, const struct walk *to
 
 	if (there != NULL && (flags & RENAME_NOREPLACE) != 0)
 		return -EEXIST;
+	if (from->node->fixed || (there != NULL && there->node->fixed))
+		return directory ? -EBUSY : -EPERM;
+	if (to->parent->closed)
+		return -EPERM;
 	if (directory && is_below_locked(to->parent, from->node))
 		return -EINVAL;
 	if (!directory && to->slash)
@@ -333,18 +339,23 @@ int64_t sys_renameat2(const uint64_t *a)
 
 static int64_t link_read(struct node *node, uint64_t address, uint64_t bytes)
 {
-	const char *target;
-	uint64_t n;
+	char *target;
+	int64_t n;
 	int error;
 
 	if (!node_is(node, S_IFLNK))
 		return -EINVAL;
-	target = node->link.target != NULL ? node->link.target : node->link.make();
+	target = kalloc(PATH_MAX);
 	if (target == NULL)
-		return -ENOENT;
-	n = MIN(strlen(target), bytes);
-	error = user_write(current_space(), VADDR(address), target, n);
-	return error != 0 ? error : (int64_t)n;
+		return -ENOMEM;
+	n = node_link_text(node, target, PATH_MAX);
+	if (n >= 0) {
+		n = MIN(n, (int64_t)bytes);
+		error = user_write(current_space(), VADDR(address), target, (uint64_t)n);
+		n = error != 0 ? error : n;
+	}
+	kfree(target);
+	return n;
 }
 
 int64_t sys_readlinkat(const uint64_t *a)

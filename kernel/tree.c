@@ -208,7 +208,7 @@ int tree_add_locked(struct node *directory, const char *name, size_t bytes, stru
 	int error;
 
 	ASSERT(spin_is_held(&tree.lock));
-	if (directory->directory.removed)
+	if (directory->directory.removed || directory->closed)
 		return -ENOENT;
 	if (tree_find_locked(directory, name, bytes) != NULL)
 		return -EEXIST;
@@ -356,19 +356,31 @@ static int64_t node_path_locked(struct node *node, char *buffer, uint64_t bytes)
 		buffer[--at] = '/';
 	while (node != tree.root) {
 		struct node *up = node_up(node);
-		uint64_t n = up == NULL ? 0 : node->entry->name_bytes;
+		const char *name = node->entry != NULL ? node->entry->name : node->label;
+		uint64_t n = strlen(name);
 
 		if (up == NULL)
 			return -ENOENT;
 		if (at < n + 1)
 			return -ERANGE;
 		at -= n;
-		memcpy(buffer + at, node->entry->name, n);
+		memcpy(buffer + at, name, n);
 		buffer[--at] = '/';
 		node = up;
 	}
 	memmove(buffer, buffer + at, bytes - at);
 	return (int64_t)(bytes - at);
+}
+
+int64_t node_link_text(struct node *link, char *out, uint64_t bytes)
+{
+	uint64_t n;
+
+	if (link->link.target == NULL)
+		return link->magic->text(link, out, bytes);
+	n = MIN(strlen(link->link.target), bytes);
+	memcpy(out, link->link.target, n);
+	return (int64_t)n;
 }
 
 int64_t node_path(struct node *node, char *buffer, uint64_t bytes)

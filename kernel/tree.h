@@ -18,6 +18,8 @@
 #define NAME_MAX  255U
 #define LINKS_MAX 40U /* symbolic links that one walk follows */
 
+#define MAGIC_NAME 24U /* the longest name that /proc makes up, with its 0 */
+
 #define S_IFMT	 0170000U
 #define S_IFSOCK 0140000U
 #define S_IFLNK	 0120000U
@@ -28,6 +30,7 @@
 #define S_IFIFO	 0010000U
 
 struct node;
+struct process;
 struct text;
 
 /* A name in a directory. */
@@ -62,6 +65,25 @@ struct node_regular {
 	uint32_t runs; /* processes that execute it: while there are any, nobody may write, and the reverse [tree] */
 };
 
+/* A name that a directory makes up. */
+struct magic_name {
+	char name[MAGIC_NAME];
+	uint64_t next; /* where to go on */
+	uint8_t type;  /* S_IFMT >> 12 */
+};
+
+/* What a node of /proc makes up. All are called with no lock held. */
+struct node_magic {
+	/* Directories: what a name that is not among the entries leads to, counted for the caller. -ENOENT... */
+	int (*lookup)(struct node *directory, const char *name, struct node **out);
+	/* The first name at or behind `from`; false: none. */
+	bool (*next)(struct node *directory, uint64_t from, struct magic_name *out);
+	/* Links: what readlink says: its length, without a 0 at the end. */
+	int64_t (*text)(struct node *link, char *out, uint64_t bytes);
+	/* What the link leads to, whatever its text says; absent: the text is followed. */
+	int (*jump)(struct node *link, struct node **out);
+};
+
 struct node {
 	_Atomic uint32_t count;
 	uint32_t mode;	   /* S_IF* never changes; the permission bits do [tree] */
@@ -69,18 +91,24 @@ struct node {
 	uint32_t uid, gid; /* [tree] */
 	uint64_t inode;
 	uint64_t rdev;
-	uint64_t time_ns;	    /* [tree] */
+	uint64_t time_ns;	/* [tree] */
+	bool fixed;		/* can be neither removed nor renamed */
+	bool closed;		/* a directory in which nothing can be made */
+	char label[MAGIC_NAME]; /* of a made-up directory: its name, as it has no entry */
+	const struct node_magic *magic;
+	uint32_t pid, number;	    /* of made-up nodes: whose, and which */
 	struct entry *entry;	    /* a name of it, the last one given; NULL: none [tree] */
 	const struct file_ops *ops; /* of devices and made-up files; NULL: what its S_IF* says */
 	union {
 		struct node_directory directory;
 		struct node_regular regular;
 		struct {
-			char *target; /* kalloc'd, or NULL: */
-			const char *(*make)(
-				void); /* what the calling process sees; stays while the call does; NULL: ENOENT */
+			char *target; /* kalloc'd; NULL: magic says */
 		} link;
-		void (*text)(struct text *text); /* ops == &proc_ops: writes the content */
+		struct { /* ops == &proc_ops: writes the content */
+			void (*text)(struct text *text);
+			void (*of)(struct text *text, struct process *process); /* where pid is not 0 */
+		} made;
 	};
 };
 
@@ -152,8 +180,12 @@ extern const struct file_ops path_ops;	    /* open.c: O_PATH */
 
 /* Ends the machine with one line where the archive is bad. 0 or -ENOMEM. */
 int initramfs_load(const void *bytes, uint64_t total) MUST_CHECK;
-int dev_init(void) MUST_CHECK;	/* dev.c: /dev */
-int proc_init(void) MUST_CHECK; /* proc.c: /proc */
+int dev_init(void) MUST_CHECK;			 /* dev.c: /dev */
+int proc_init(void) MUST_CHECK;			 /* proc.c: /proc */
+int proc_pid_init(struct node *root) MUST_CHECK; /* proc_pid.c: what is in it of each process */
+extern const struct file_ops proc_ops;
+/* Link text in full: the tree's or /proc's. Its length. */
+int64_t node_link_text(struct node *link, char *out, uint64_t bytes) MUST_CHECK;
 /* The ops of a device node by its number; NULL: there is no such device. */
 const struct file_ops *dev_ops(uint64_t rdev);
 /* Makes directories as needed: "/a/b" and a file b of this node, unless it exists (then -EEXIST). */
