@@ -166,14 +166,19 @@ static void enter(struct space *space)
 
 	/* seq_cst, before cached and icache_stale are read: see the top of this file */
 	atomic_fetch_or_explicit(&space->active, me, memory_order_seq_cst);
-	hw_set_root(space->root, space->asid);
-	if (space->asid == 0) {
-		hw_fence_asid(0);
-		mm_count(MM_FENCES_LOCAL);
-	} else if ((atomic_load_explicit(&space->cached, memory_order_seq_cst) & me) == 0) {
-		/* Joined before the flush: a shootdown that takes us out again between the two finds us active. */
+	if (space->asid != 0 && (atomic_load_explicit(&space->cached, memory_order_seq_cst) & me) == 0) {
+		/*
+		 * Joined before the flush: a shootdown that takes us out again between the two finds us active. Flushed
+		 * before the ASID is used: what is left of the space that had it names tables that are gone.
+		 */
 		atomic_fetch_or_explicit(&space->cached, me, memory_order_seq_cst);
 		hw_fence_asid(space->asid);
+		mm_count(MM_FENCES_LOCAL);
+	}
+	hw_set_root(space->root, space->asid);
+	if (space->asid == 0) {
+		/* Until here the last space is not left, and its tables are there. */
+		hw_fence_asid(0);
 		mm_count(MM_FENCES_LOCAL);
 	}
 	if ((atomic_load_explicit(&space->icache_stale, memory_order_seq_cst) & me) != 0) {
