@@ -74,6 +74,27 @@ def test_jobs(shell):
     assert "Terminated" in shell("kill %1; wait %1; jobs\r")
 
 
+def test_stop_and_continue(shell):
+    shell.child.send("cat\r")
+    shell.child.expect_exact("cat")
+    shell.child.send("line\r")
+    shell.child.expect_exact("line")
+    shell.child.expect_exact("line")
+    assert "Stopped" in shell("\x1a")
+    assert "Stopped" in shell("jobs\r")
+    shell.child.send("fg\r")
+    shell.child.expect_exact("cat")
+    shell.child.send("again\r")
+    shell.child.expect_exact("again")
+    shell.child.expect_exact("again")
+    shell("\x04")
+    assert shell("echo $?\r") == "0\n"
+    shell("cat &\r")  # reads in the background: stopped
+    shell("sleep 1\r")
+    assert "Stopped" in shell("jobs\r")
+    shell("kill -9 %1; wait\r")
+
+
 @pytest.mark.parametrize("keys,status", [("exit 5\r", 5), ("\x04", 0), ("\x1d", 130)], ids=["exit", "eof", "escape"])
 def test_end(shell, keys, status):
     shell.child.send(keys)
