@@ -41,10 +41,6 @@
 #define FUTEX_WAKE_BITSET    10U
 #define FUTEX_PRIVATE	     128U
 #define FUTEX_CLOCK_REALTIME 256U
-#define FUTEX_OWNER_DIED     0x40000000U
-#define FUTEX_WAITERS	     0x80000000U
-#define FUTEX_TID_MASK	     0x3fffffffU
-#define ROBUST_LIMIT	     2048
 
 struct bucket {
 	struct spinlock lock; /* RANK_FUTEX */
@@ -95,7 +91,7 @@ static struct bucket *bucket_of(const struct user_key *key)
 	return &futex.buckets[(hash >> 32) & futex.mask];
 }
 
-static int fault_in(struct space *space, vaddr_t va, enum access access)
+int futex_fault_in(struct space *space, vaddr_t va, enum access access)
 {
 	switch (space_fault(space, va, access)) {
 	case FAULT_OK:
@@ -212,7 +208,7 @@ static int queue(struct space *space, vaddr_t va, uint32_t value, struct futex_w
 			return found == value ? 0 : -EAGAIN;
 		if (error != -EAGAIN)
 			return error;
-		error = fault_in(space, va, ACCESS_READ);
+		error = futex_fault_in(space, va, ACCESS_READ);
 		if (error != 0)
 			return error;
 	}
@@ -308,7 +304,95 @@ static int64_t requeue(struct space *space, const struct requeue *request)
 		if (error == 0)
 			return result;
 		if (error == -EAGAIN)
-			error = fault_in(space, request->from, ACCESS_READ);
+			error = futex_fault_in(space, request->from, ACCESS_READ);
+		if (error != 0)
+			return error;
+	}
+}
+
+/* ---- WAKE_OP: changes the second word, wakes on the first, and on the second if what it was compares. */
+
+static int new_word(uint32_t operation, uint32_t word, uint32_t *out)
+{
+	uint32_t argument = (uint32_t)((int32_t)(operation << 8) >> 20);
+
+	if ((operation >> 28 & 8) != 0)
+		argument = 1U << (argument & 31);
+	switch (operation >> 28 & 7) {
+	case 0:
+		*out = argument;
+		return 0;
+	case 1:
+		*out = word + argument;
+		return 0;
+	case 2:
+		*out = word | argument;
+		return 0;
+	case 3:
+		*out = word & ~argument;
+		return 0;
+	case 4:
+		*out = word ^ argument;
+		return 0;
+	default:
+		return -ENOSYS;
+	}
+}
+
+static int compares(uint32_t operation, uint32_t word)
+{
+	int32_t with = (int32_t)(operation << 20) >> 20;
+	int32_t old = (int32_t)word;
+	const bool results[] = { old == with, old != with, old<with, old <= with, old> with, old >= with };
+	uint32_t which = operation >> 24 & 15;
+
+	return which < sizeof(results) ? results[which] : -ENOSYS;
+}
+
+static int change_word(struct space *space, vaddr_t va, uint32_t operation, uint32_t *old)
+{
+	uint32_t value = 0, new;
+	int error = user_load_u32(space, va, &value);
+
+	while (error == 0) {
+		error = new_word(operation, value, &new);
+		if (error == 0)
+			error = user_cmpxchg_u32(space, va, value, new, old);
+		if (error != 0 || *old == value)
+			break;
+		value = *old;
+	}
+	return error;
+}
+
+static int64_t wake_op(struct space *space, const struct requeue *request)
+{
+	for (;;) {
+		struct user_key key, other_key;
+		struct bucket *first, *second;
+		uint32_t old = 0;
+		int64_t result = 0;
+		int error = find_key(space, request->from, &key);
+
+		if (error == 0)
+			error = find_key(space, request->to, &other_key);
+		if (error != 0)
+			return error;
+		first = bucket_of(&key);
+		second = bucket_of(&other_key);
+		lock_two(first, second);
+		error = change_word(space, request->to, request->value, &old);
+		if (error == 0)
+			error = compares(request->value, old);
+		if (error >= 0)
+			result = wake_matching_locked(first, &key, request->wake, UINT32_MAX);
+		if (error > 0)
+			result += wake_matching_locked(second, &other_key, request->move, UINT32_MAX);
+		unlock_two(first, second);
+		if (error >= 0)
+			return result;
+		if (error == -EAGAIN)
+			error = futex_fault_in(space, request->to, ACCESS_WRITE);
 		if (error != 0)
 			return error;
 	}
@@ -363,6 +447,8 @@ int64_t sys_futex(const uint64_t *a)
 		.value = (uint32_t)a[5],
 	};
 
+	if (realtime && operation != FUTEX_WAIT_BITSET)
+		return -ENOSYS;
 	switch (operation) {
 	case FUTEX_WAIT:
 	case FUTEX_WAIT_BITSET:
@@ -376,80 +462,11 @@ int64_t sys_futex(const uint64_t *a)
 		if ((int32_t)a[2] < 0 || (int32_t)a[3] < 0)
 			return -EINVAL;
 		return requeue(current_space(), &request);
+	case FUTEX_WAKE_OP:
+		request.wake = MAX(request.wake, 1U);
+		request.move = MAX(request.move, 1U);
+		return wake_op(current_space(), &request);
 	default:
 		return -ENOSYS;
 	}
-}
-
-/* ---- The end of a thread. */
-
-/* A robust mutex whose owner ends: marked, and one waiter woken. */
-static void owner_died(struct space *space, vaddr_t va, uint32_t tid)
-{
-	uint32_t value, old;
-	int error;
-
-	if ((va.v & 3) != 0 || user_read(space, &value, va, sizeof(value)) != 0)
-		return;
-	while ((value & FUTEX_TID_MASK) == tid) {
-		error = user_cmpxchg_u32(space, va, value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &old);
-		if (error == -EAGAIN) {
-			if (fault_in(space, va, ACCESS_WRITE) != 0)
-				return;
-			continue;
-		}
-		if (error != 0)
-			return;
-		if (old == value) {
-			if ((value & FUTEX_WAITERS) != 0)
-				(void)wake(space, va, 1, UINT32_MAX);
-			return;
-		}
-		value = old;
-	}
-}
-
-static void walk_robust_list(struct space *space, struct thread *thread)
-{
-	struct {
-		uint64_t next;
-		int64_t offset;
-		uint64_t pending;
-	} head;
-	uint64_t entry;
-
-	if (user_read(space, &head, VADDR(thread->robust_list), sizeof(head)) != 0)
-		return;
-	entry = head.next;
-	for (unsigned i = 0; i < ROBUST_LIMIT && (entry & ~UINT64_C(1)) != thread->robust_list; i++) {
-		uint64_t next;
-		uint64_t at = entry & ~UINT64_C(1);
-
-		if (user_read(space, &next, VADDR(at), sizeof(next)) != 0)
-			break;
-		if (entry != head.pending)
-			owner_died(space, VADDR(at + (uint64_t)head.offset), thread->tid);
-		entry = next;
-	}
-	if ((head.pending & ~UINT64_C(1)) != 0)
-		owner_died(space, VADDR((head.pending & ~UINT64_C(1)) + (uint64_t)head.offset), thread->tid);
-}
-
-void futex_thread_exit(struct thread *thread)
-{
-	struct process *process = thread->process;
-	struct space *space = process->space;
-	uint32_t zero = 0;
-
-	if (thread->robust_list != 0)
-		walk_robust_list(space, thread);
-	thread->robust_list = 0;
-	/* Nobody else can look at the word: as on Linux it is not written, which would only break a page's sharing. */
-	/* relaxed: whoever could raise them is a thread of this space, and so counted */
-	if (thread->clear_child_tid == 0 ||
-	    (process->thread_count == 1 && atomic_load_explicit(&space->users, memory_order_relaxed) == 1))
-		return;
-	if (user_write(space, VADDR(thread->clear_child_tid), &zero, sizeof(zero)) == 0)
-		(void)futex_wake(space, VADDR(thread->clear_child_tid), 1);
-	thread->clear_child_tid = 0;
 }

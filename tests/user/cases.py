@@ -118,6 +118,7 @@ CASES = {
     "threads": {"harts": SMP},
     "thread_exit": {"harts": SMP},
     "futex": {"harts": SMP},
+    "futex_op": {"harts": SMP},
     "fork8": {"harts": SMP},
     "fork8-rfence": {"program": "fork8", "append": "tlb=rfence", "harts": (4,)},
     "fork_storm": {"harts": SMP},
