@@ -34,7 +34,6 @@ static const char *const rank_name[RANK_COUNT] = {
 static const bool rank_nests[RANK_COUNT] = {
 	[RANK_FUTEX] = true,
 	[RANK_TABLE] = true,
-	[RANK_RUNQUEUE] = true,
 };
 
 /* Written by its own hart only. */

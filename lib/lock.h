@@ -21,7 +21,7 @@
 /* Lowest first: outer locks before inner ones. docs/locking.md explains each. Names in lib/lock.c. */
 enum lock_rank {
 	RANK_PROCESS_TREE, /* kernel: parents, children, groups, ids */
-	RANK_PROCESS,	   /* kernel: one process: threads, signals, files, brk */
+	RANK_PROCESS,	   /* kernel: one process: threads, signals, limits, cwd, brk */
 	RANK_FILES,	   /* kernel: one descriptor table */
 	RANK_FILE,	   /* kernel: one open file, pipe or tty */
 	RANK_FUTEX,	   /* kernel: one futex bucket (nests: requeue takes two, by address) */
@@ -31,7 +31,7 @@ enum lock_rank {
 	RANK_OBJECT_LIST,  /* mm: the list of all objects */
 	RANK_ASID,	   /* mm: the ASID bitmap */
 	RANK_WAIT,	   /* kernel: one wait queue */
-	RANK_RUNQUEUE,	   /* kernel: one hart's run queue (nests: lower hart first) */
+	RANK_RUNQUEUE,	   /* kernel: one hart's run queue */
 	RANK_TIMER,	   /* kernel: one hart's timers */
 	RANK_SLAB,	   /* mm: one size class of small kernel objects */
 	RANK_MAGAZINE,	   /* mm: one hart's frame magazine */

@@ -1,8 +1,8 @@
 /*
  * Walks, walk epochs, and page tables as such. Contract: walk.h.
  *
- * Invariants: a table is reachable from a root exactly while it is not stale; stale is set under its lock, before it is
- * unlinked, and never cleared. `used` counts the entries that are not zero.
+ * Invariants: a table is reachable from a root exactly while it is not stale; both change under
+ * its lock and the one above it, and stale is never cleared. `used` counts the entries that are not zero.
  * Locks: a table's lock guards its entries, but for the A and D bits, and its part of the coremap.
  */
 #include "mm/walk.h"
