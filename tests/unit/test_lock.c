@@ -20,7 +20,7 @@ static void take_both(void *arg)
 
 static bool nests(enum lock_rank rank)
 {
-	return rank == RANK_FUTEX || rank == RANK_TABLE || rank == RANK_RUNQUEUE;
+	return rank == RANK_FUTEX || rank == RANK_TABLE;
 }
 
 static void drop_ranks(void)
