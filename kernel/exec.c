@@ -361,23 +361,6 @@ static void become(struct process *process, struct thread *thread, const struct 
 	sched_fp_load(thread);
 }
 
-/* A descriptor table that another process shares is left to it. */
-static int unshare_files(struct process *process)
-{
-	struct fd_table *copy;
-	int error;
-
-	if (!process->files_shared)
-		return 0;
-	error = fdtable_clone(process->files, &copy);
-	if (error != 0)
-		return error;
-	fdtable_put(process->files);
-	process->files = copy;
-	process->files_shared = false;
-	return 0;
-}
-
 static int64_t exec(const char *path, const uint64_t *a)
 {
 	struct process *process = current_process();
@@ -390,7 +373,7 @@ static int64_t exec(const char *path, const uint64_t *a)
 		return error;
 	error = process_single_thread();
 	if (error == 0)
-		error = unshare_files(process);
+		error = process_unshare_files();
 	if (error != 0) {
 		space_put(program.space);
 		file_put(program.exe);

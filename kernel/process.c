@@ -315,6 +315,26 @@ static bool leave_process(struct process *process, struct thread *thread)
 	return last;
 }
 
+int process_unshare_files(void)
+{
+	struct process *process = current_process();
+	struct fd_table *old = process->files, *copy;
+	int error;
+
+	if (!process->files_shared)
+		return 0;
+	error = fdtable_clone(old, &copy);
+	if (error != 0)
+		return error;
+	/* Under the lock: prlimit64 of another process may be setting the table's limit. */
+	spin_lock(&process->lock, RANK_PROCESS);
+	process->files = copy;
+	spin_unlock(&process->lock, RANK_PROCESS);
+	process->files_shared = false;
+	fdtable_put(old);
+	return 0;
+}
+
 static void release_resources(struct process *process)
 {
 	struct space *space;

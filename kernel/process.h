@@ -27,9 +27,6 @@ struct node;
 #define RLIMIT_DATA	   2
 #define RLIMIT_STACK	   3
 #define RLIMIT_AS	   9
-#define RLIMIT_DATA	   2
-#define RLIMIT_STACK	   3
-#define RLIMIT_AS	   9
 #define RLIMIT_NOFILE	   7
 #define RLIMIT_SIGPENDING  11
 
@@ -113,6 +110,12 @@ static inline struct space *current_space(void)
 
 void process_get(struct process *process);
 void process_put(struct process *process);
+
+/*
+ * A descriptor table that another process shares is left to it, and the calling process, of one thread, gets a copy. 0, or
+ * -ENOMEM.
+ */
+int process_unshare_files(void) MUST_CHECK;
 
 /* One more reference, or NULL: no such process (a zombie is one). */
 struct process *process_find(uint32_t pid);

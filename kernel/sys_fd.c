@@ -71,24 +71,6 @@ int64_t sys_close(const uint64_t *a)
 	return fdtable_close(files(), (int)a[0]);
 }
 
-/* Leaves a table that is shared to the others. */
-static int files_unshare(void)
-{
-	struct process *process = current_process();
-	struct fd_table *copy;
-	int error;
-
-	if (!process->files_shared)
-		return 0;
-	error = fdtable_clone(process->files, &copy);
-	if (error != 0)
-		return error;
-	fdtable_put(process->files);
-	process->files = copy;
-	process->files_shared = false;
-	return 0;
-}
-
 int64_t sys_close_range(const uint64_t *a)
 {
 	unsigned first = (uint32_t)a[0], last = (uint32_t)a[1], flags = (uint32_t)a[2];
@@ -98,7 +80,7 @@ int64_t sys_close_range(const uint64_t *a)
 		return -EINVAL;
 	/* The threads of one process share a table by design here; another process's is what can be left. */
 	if ((flags & CLOSE_RANGE_UNSHARE) != 0)
-		error = current_process()->thread_count == 1 ? files_unshare() : -EINVAL;
+		error = current_process()->thread_count == 1 ? process_unshare_files() : -EINVAL;
 	if (error == 0)
 		fdtable_close_range(files(), first, last, (flags & CLOSE_RANGE_CLOEXEC) != 0);
 	return error;
