@@ -8,23 +8,6 @@
 #define AT UINT64_C(0x10000000)
 
 static const struct fake_config machine = { .harts = 4, .asid_bits = 16 };
-static uint64_t free_before;
-
-static struct space *begin(void)
-{
-	fake_start(&machine);
-	slab_drain();
-	free_before = frames_free();
-	return unit_space();
-}
-
-static void end(struct space *space)
-{
-	unit_audit();
-	unit_drop(space);
-	slab_drain();
-	assert_int_equal(frames_free(), free_before);
-}
 
 static struct space *fork_of(struct space *parent)
 {
@@ -59,7 +42,7 @@ static void store_in(struct space *space, uint64_t va, uint64_t value)
 
 static void fork_shares_write_copies_last_reuses(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 	uint64_t copies, reuses;
 	pfn_t old;
 
@@ -86,13 +69,13 @@ static void fork_shares_write_copies_last_reuses(void **state)
 	assert_int_equal(frame_at(parent, AT).v, old.v);
 	assert_int_equal(load_in(child, AT), 22);
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 /* Copied whole, not the word alone. */
 static void the_whole_page_is_copied(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 
 	(void)state;
 	(void)unit_map(parent, AT, 1, RW);
@@ -105,13 +88,13 @@ static void the_whole_page_is_copied(void **state)
 		assert_int_equal(load_in(parent, AT + at), at + 1);
 	}
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 /* A copy-on-write handler that made any faulting page writable. */
 static void read_only_never_becomes_writable(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 	struct object *object;
 
 	(void)state;
@@ -131,13 +114,13 @@ static void read_only_never_becomes_writable(void **state)
 	}
 	object_put(object);
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 /* Protected, forked, and allowed again: both still have their own. */
 static void protect_does_not_undo_copy_on_write(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 
 	(void)state;
 	(void)unit_map(parent, AT, 1, RW);
@@ -154,7 +137,7 @@ static void protect_does_not_undo_copy_on_write(void **state)
 	store_in(child, AT, 7);
 	assert_int_equal(load_in(parent, AT), 6);
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 /* Copy-on-write lost on the second fork of a chain. */
@@ -163,7 +146,7 @@ static void chains(void **state)
 	struct space *space[40];
 
 	(void)state;
-	space[0] = begin();
+	space[0] = unit_begin(&machine);
 	(void)unit_map(space[0], AT, 3, RW);
 	store_in(space[0], AT, 1000);
 	store_in(space[0], AT + PAGES(1), 7);
@@ -186,13 +169,13 @@ static void chains(void **state)
 		if (i != 1)
 			unit_drop(space[i]);
 	}
-	end(space[1]);
+	unit_end(space[1]);
 }
 
 /* An 8-bit count that wrapped at 255 sharers. */
 static void three_hundred_sharers(void **state)
 {
-	struct space *child[300], *parent = begin();
+	struct space *child[300], *parent = unit_begin(&machine);
 	pfn_t frame;
 
 	(void)state;
@@ -213,12 +196,12 @@ static void three_hundred_sharers(void **state)
 		assert_int_equal(load_in(child[i], AT), i + 2);
 		unit_drop(child[i]);
 	}
-	end(parent);
+	unit_end(parent);
 }
 
 static void the_zero_frame_is_copied(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 
 	(void)state;
 	(void)unit_map(parent, AT, 2, RW);
@@ -232,12 +215,12 @@ static void the_zero_frame_is_copied(void **state)
 	assert_int_equal(*(uint64_t *)frame_data(frame_zero()), 0);
 	assert_int_equal(*((uint64_t *)frame_data(frame_zero()) + 1), 0);
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 static void shared_is_never_copied(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 	struct object *object;
 	uint64_t value;
 
@@ -259,12 +242,12 @@ static void shared_is_never_copied(void **state)
 	assert_int_equal(value, 2);
 	object_put(object);
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 static void private_copies_of_an_object(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 	struct object *object;
 	uint64_t value = 10;
 
@@ -288,13 +271,13 @@ static void private_copies_of_an_object(void **state)
 	assert_int_equal(load_in(parent, AT), 14);
 	object_put(object);
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 /* CVE-2020-29374: no reader may see, through what it got before, what is written after the fork. */
 static void no_reference_lets_the_other_read_on(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 	uint64_t value = 0;
 
 	(void)state;
@@ -313,13 +296,13 @@ static void no_reference_lets_the_other_read_on(void **state)
 	assert_int_equal(user_read(child, &value, VADDR(AT), 8), 0);
 	assert_int_equal(value, 1);
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 /* The kernel's writes break copy-on-write as the program's do. */
 static void kernel_writes_copy(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 	uint64_t value = 9;
 
 	(void)state;
@@ -333,12 +316,12 @@ static void kernel_writes_copy(void **state)
 	assert_int_equal(user_write(parent, VADDR(AT), &value, 8), 0);
 	assert_int_equal(load_in(parent, AT), 9);
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 static void fork_policies(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 
 	(void)state;
 	(void)unit_map(parent, AT, 6, RW);
@@ -361,12 +344,12 @@ static void fork_policies(void **state)
 	child = fork_of(parent);
 	assert_int_equal(load_in(child, AT), 1);
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 static void fork_of_pages_without_access(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 
 	(void)state;
 	(void)unit_map(parent, AT, 2, RW);
@@ -383,13 +366,13 @@ static void fork_of_pages_without_access(void **state)
 	store_in(parent, AT, 9);
 	assert_int_equal(load_in(child, AT), 8);
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 /* A fork that fails half-way leaves the parent as it was. */
 static void a_failed_fork_costs_nothing(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 	uint64_t used;
 
 	(void)state;
@@ -420,13 +403,13 @@ static void a_failed_fork_costs_nothing(void **state)
 	}
 	fake_fail_at(0, false);
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 /* A page that is shared as often as a count can say is not shared once more: fork fails, and nothing is lost. */
 static void a_full_count_refuses(void **state)
 {
-	struct space *parent = begin(), *child;
+	struct space *parent = unit_begin(&machine), *child;
 	_Atomic uint32_t *count;
 	uint32_t before;
 
@@ -444,7 +427,7 @@ static void a_full_count_refuses(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(load_in(child, AT + PAGES(i)), i + 1);
 	unit_drop(child);
-	end(parent);
+	unit_end(parent);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -9,23 +9,6 @@
 
 static const struct fake_config calm = { .harts = 2, .asid_bits = 16, .calm = true };
 static const struct fake_config traps = { .harts = 2, .asid_bits = 0, .svade = true, .calm = true };
-static uint64_t free_before;
-
-static struct space *begin(const struct fake_config *config)
-{
-	fake_start(config);
-	slab_drain();
-	free_before = frames_free();
-	return unit_space();
-}
-
-static void end(struct space *space)
-{
-	unit_audit();
-	unit_drop(space);
-	slab_drain();
-	assert_int_equal(frames_free(), free_before);
-}
 
 static uint64_t counted(enum mm_counter counter)
 {
@@ -34,7 +17,7 @@ static uint64_t counted(enum mm_counter counter)
 
 static void reading_untouched_memory_maps_the_zero_frame(void **state)
 {
-	struct space *space = begin(&calm);
+	struct space *space = unit_begin(&calm);
 	uint64_t zero_reads = counted(MM_ZERO_READS), used;
 	pte_t pte;
 
@@ -52,12 +35,12 @@ static void reading_untouched_memory_maps_the_zero_frame(void **state)
 	unit_store(VADDR(AT), 3); /* and the zero frame stays zero */
 	assert_int_equal(unit_load(VADDR(AT + PAGES(1))), 0);
 	assert_int_equal(unit_load(VADDR(AT)), 3);
-	end(space);
+	unit_end(space);
 }
 
 static void writing_untouched_memory_gives_a_clear_page(void **state)
 {
-	struct space *space = begin(&calm);
+	struct space *space = unit_begin(&calm);
 	struct fake_op op = { .access = ACCESS_WRITE, .value = 9 };
 	pte_t pte;
 
@@ -71,14 +54,14 @@ static void writing_untouched_memory_gives_a_clear_page(void **state)
 	assert_int_equal(pte.v & (PTE_V | PTE_RWX | PTE_U | PTE_A | PTE_D), PTE_V | RW | PTE_U | PTE_A | PTE_D);
 	assert_int_equal(frame_of(pte_pfn(pte))->kind, FRAME_ANON);
 	assert_true(frame_is_sole(pte_pfn(pte)));
-	end(space);
+	unit_end(space);
 }
 
 static void permissions(void **state)
 {
 	static const uint64_t perms[] = { 0, PERM_R, RW, PERM_X, PERM_R | PERM_X };
 	static const uint64_t need[] = { [ACCESS_READ] = PERM_R, [ACCESS_WRITE] = PERM_W, [ACCESS_EXEC] = PERM_X };
-	struct space *space = begin(&calm);
+	struct space *space = unit_begin(&calm);
 
 	(void)state;
 	for (unsigned p = 0; p < ARRAY_LEN(perms); p++) {
@@ -93,12 +76,12 @@ static void permissions(void **state)
 			assert_int_equal(fake_user(VADDR(AT), &op), FAULT_MAPERR);
 		}
 	}
-	end(space);
+	unit_end(space);
 }
 
 static void past_the_end_of_an_object(void **state)
 {
-	struct space *space = begin(&calm);
+	struct space *space = unit_begin(&calm);
 	struct object *object;
 
 	(void)state;
@@ -112,12 +95,12 @@ static void past_the_end_of_an_object(void **state)
 	unit_store(VADDR(AT + PAGES(101)), 1);
 	unit_expect_fault(VADDR(AT + PAGES(102)), ACCESS_WRITE, FAULT_BUS);
 	object_put(object);
-	end(space);
+	unit_end(space);
 }
 
 static void no_memory(void **state)
 {
-	struct space *space = begin(&calm);
+	struct space *space = unit_begin(&calm);
 
 	(void)state;
 	(void)unit_map(space, AT, 1, RW);
@@ -125,13 +108,13 @@ static void no_memory(void **state)
 	assert_int_equal(space_fault(space, VADDR(AT), ACCESS_WRITE), FAULT_OOM);
 	fake_fail_at(0, false);
 	unit_store(VADDR(AT), 1);
-	end(space);
+	unit_end(space);
 }
 
 /* An entry that became good while this hart held on to the old one: a fence and another try, and it is counted. */
 static void a_spurious_fault_is_answered_by_a_fence(void **state)
 {
-	struct space *space = begin(&calm);
+	struct space *space = unit_begin(&calm);
 	struct fake_op op = { .access = ACCESS_READ };
 	uint64_t spurious;
 
@@ -158,13 +141,13 @@ static void a_spurious_fault_is_answered_by_a_fence(void **state)
 	assert_int_equal(fake_counts(0)->ipis, 0);
 	fake_hart_enter(0);
 	unit_store(VADDR(AT), 43);
-	end(space);
+	unit_end(space);
 }
 
 /* Harts that trap on A and D: entries are made with both, and a trap on a clear one sets it. */
 static void harts_that_trap_on_a_and_d(void **state)
 {
-	struct space *space = begin(&traps);
+	struct space *space = unit_begin(&traps);
 	pte_t pte;
 
 	(void)state;
@@ -188,14 +171,14 @@ static void harts_that_trap_on_a_and_d(void **state)
 	}
 	assert_int_equal(unit_entry(space, VADDR(AT), NULL).v, pte.v);
 	assert_int_equal(unit_load(VADDR(AT)), 5);
-	end(space);
+	unit_end(space);
 }
 
 /* Code: what was written is what is fetched: each hart that runs it has fenced its fetches. */
 static void mapping_code_syncs_instruction_fetches(void **state)
 {
 	static uint64_t code[PAGE_SIZE / 8] = { 0x1234 };
-	struct space *space = begin(&calm);
+	struct space *space = unit_begin(&calm);
 	struct object *object;
 	struct fake_op op = { .access = ACCESS_EXEC };
 
@@ -226,7 +209,7 @@ static void mapping_code_syncs_instruction_fetches(void **state)
 	space_switch(space);
 	assert_int_not_equal(fake_counts(1)->fence_i, 0);
 	fake_hart_enter(0);
-	end(space);
+	unit_end(space);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -11,24 +11,6 @@
 #define RW (PERM_R | PERM_W)
 
 static const struct fake_config machine = { .harts = 2, .asid_bits = 16 };
-static uint64_t free_before;
-
-static struct space *begin(void)
-{
-	fake_start(&machine);
-	slab_drain();
-	free_before = frames_free();
-	return unit_space();
-}
-
-static void end(struct space *space)
-{
-	unit_audit();
-	unit_drop(space);
-	unit_audit();
-	slab_drain();
-	assert_int_equal(frames_free(), free_before);
-}
 
 static void fill(uint64_t at, uint64_t pages, uint64_t every)
 {
@@ -52,7 +34,7 @@ static int move(struct space *space, uint64_t from, uint64_t pages, uint64_t to,
 static void pages_go_along(void **state)
 {
 	static const uint64_t shifts[] = { 0, 1, 511, 512, 700 };
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(shifts); i++) {
@@ -69,13 +51,13 @@ static void pages_go_along(void **state)
 		unit_audit();
 		assert_int_equal(space_unmap(space, VADDR(to), PAGES(1400)), 0);
 	}
-	end(space);
+	unit_end(space);
 }
 
 /* A part of a big reservation, untouched but for a few pages, and back by hint. */
 static void reservations_split(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	vaddr_t to = VADDR(0);
 
 	(void)state;
@@ -87,12 +69,12 @@ static void reservations_split(void **state)
 	assert_int_equal(unit_load(VADDR(to.v + PAGES(300))), 5);
 	unit_expect_fault(VADDR((UINT64_C(1) << 30) + PAGES(1000)), ACCESS_READ, FAULT_MAPERR);
 	assert_int_equal(unit_load(VADDR((UINT64_C(1) << 30) + PAGES(699))), 0);
-	end(space);
+	unit_end(space);
 }
 
 static void source_is_kept(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 
 	(void)state;
 	(void)unit_map(space, AT, 600, RW);
@@ -101,12 +83,12 @@ static void source_is_kept(void **state)
 	verify(TO, 600, 1);
 	for (uint64_t i = 0; i < 600; i++)
 		assert_int_equal(unit_load(VADDR(AT + PAGES(i))), 0);
-	end(space);
+	unit_end(space);
 }
 
 static void refused(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 
 	(void)state;
 	(void)unit_map(space, AT, 8, RW);
@@ -122,13 +104,13 @@ static void refused(void **state)
 	assert_int_equal(space_set_fork(space, VADDR(AT + PAGES(1)), PAGES(1), MAPPING_FORK_DROP), 0);
 	assert_int_equal(move(space, AT, 4, TO, 4, false), -EFAULT);
 	verify(AT, 8, 1);
-	end(space);
+	unit_end(space);
 }
 
 /* Hart 1 has written through the old address; once the call is over it cannot, and finds the page at the new one. */
 static void others_lose_the_old_address(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 
 	(void)state;
 	(void)unit_map(space, AT, 4, RW);
@@ -141,12 +123,12 @@ static void others_lose_the_old_address(void **state)
 	unit_expect_fault(VADDR(AT), ACCESS_WRITE, FAULT_MAPERR);
 	verify(TO, 4, 1);
 	fake_hart_enter(0);
-	end(space);
+	unit_end(space);
 }
 
 static void objects_stay_in_step(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	struct object *object;
 
 	(void)state;
@@ -160,12 +142,12 @@ static void objects_stay_in_step(void **state)
 	assert_int_equal(unit_load(VADDR(AT + PAGES(110))), 77);
 	assert_int_equal(unit_load(VADDR(AT + PAGES(105))), 2);
 	object_put(object);
-	end(space);
+	unit_end(space);
 }
 
 static void forked_pages_stay_apart(void **state)
 {
-	struct space *space = begin(), *child;
+	struct space *space = unit_begin(&machine), *child;
 
 	(void)state;
 	(void)unit_map(space, AT, 20, RW);
@@ -179,7 +161,7 @@ static void forked_pages_stay_apart(void **state)
 	verify(AT, 20, 1);
 	space_switch(space);
 	unit_drop(child);
-	end(space);
+	unit_end(space);
 }
 
 /* Every allocation fails in turn: the source is as it was, the destination free. */
@@ -189,7 +171,7 @@ static void without_memory(void **state)
 
 	(void)state;
 	for (uint64_t n = 1;; n++) {
-		struct space *space = begin();
+		struct space *space = unit_begin(&machine);
 		int err;
 
 		(void)unit_map(space, AT + PAGES(100), 900, RW);
@@ -200,7 +182,7 @@ static void without_memory(void **state)
 		unit_audit();
 		verify(err == 0 ? TO + PAGES(55) : AT + PAGES(100), 900, 2);
 		unit_expect_fault(VADDR(err == 0 ? AT + PAGES(100) : TO + PAGES(55)), ACCESS_READ, FAULT_MAPERR);
-		end(space);
+		unit_end(space);
 		if (err == 0)
 			break;
 		assert_int_equal(err, -ENOMEM);
@@ -211,7 +193,7 @@ static void without_memory(void **state)
 
 static void regions_grow(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	vaddr_t at = VADDR(AT + PAGES(1000));
 
 	(void)state;
@@ -228,7 +210,7 @@ static void regions_grow(void **state)
 	unit_expect_fault(VADDR(AT + PAGES(1005)), ACCESS_READ, FAULT_MAPERR);
 	assert_int_equal(space_extend(space, VADDR(AT + PAGES(301)), PAGES(300)), -ENOMEM);
 	assert_int_equal(space_extend(space, VADDR(AT + PAGES(2000)), PAGES(1)), -EFAULT);
-	end(space);
+	unit_end(space);
 }
 
 static const struct CMUnitTest tests[] = {

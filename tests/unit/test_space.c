@@ -9,34 +9,16 @@
 #define GIB (UINT64_C(1) << 30)
 
 static const struct fake_config machine = { .harts = 2, .asid_bits = 16 };
-static uint64_t free_before;
-
-static struct space *begin(void)
-{
-	fake_start(&machine);
-	slab_drain();
-	free_before = frames_free();
-	return unit_space();
-}
-
-static void end(struct space *space)
-{
-	unit_audit();
-	unit_drop(space);
-	unit_audit();
-	slab_drain();
-	assert_int_equal(frames_free(), free_before);
-}
 
 static uint64_t frames_used(void)
 {
 	slab_drain();
-	return free_before - frames_free();
+	return unit_free_before - frames_free();
 }
 
 static void an_empty_space_comes_and_goes(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	struct space_region region;
 
 	(void)state;
@@ -45,12 +27,12 @@ static void an_empty_space_comes_and_goes(void **state)
 	unit_expect_fault(VADDR(AT), ACCESS_WRITE, FAULT_MAPERR);
 	space_get(space);
 	space_put(space);
-	end(space);
+	unit_end(space);
 }
 
 static void bad_arguments(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	struct mapping *anon = mapping_anon(MAPPING_FORK_COPY);
 	static const struct {
 		uint64_t at, bytes;
@@ -79,12 +61,12 @@ static void bad_arguments(void **state)
 		assert_int_equal(space_set_fork(space, at, bad[i].bytes, MAPPING_FORK_DROP), -EINVAL);
 	}
 	assert_int_equal(frames_used(), used);
-	end(space);
+	unit_end(space);
 }
 
 static void too_large_to_place(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	vaddr_t at = VADDR(0);
 
 	(void)state;
@@ -93,13 +75,13 @@ static void too_large_to_place(void **state)
 	assert_int_equal(
 		space_map(space, PLACE_HINT, &at, UINT64_MAX & ~PAGE_MASK, RW, mapping_anon(MAPPING_FORK_COPY)),
 		-ENOMEM);
-	end(space);
+	unit_end(space);
 }
 
 /* Up to the last byte of user space, and the first. */
 static void the_ends_of_user_space(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 
 	(void)state;
 	(void)unit_map(space, USER_END - PAGES(2), 2, RW);
@@ -110,13 +92,13 @@ static void the_ends_of_user_space(void **state)
 	unit_expect_fault(VADDR(UINT64_C(0xffffffc080200000)), ACCESS_READ, FAULT_MAPERR);
 	assert_int_equal(space_unmap(space, VADDR(0), USER_END), 0);
 	unit_expect_fault(VADDR(USER_END - 8), ACCESS_READ, FAULT_MAPERR);
-	end(space);
+	unit_end(space);
 }
 
 /* 1 GiB of nothing costs one entry; the first touch splits it down one path and no more. */
 static void a_large_reservation_is_one_entry(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	uint64_t used;
 	unsigned level;
 
@@ -130,13 +112,13 @@ static void a_large_reservation_is_one_entry(void **state)
 	assert_int_equal(frames_used(), used + 3); /* two tables and the page */
 	assert_true(pte_is_reservation(unit_entry(space, VADDR(4 * GIB), &level)));
 	assert_int_equal(level, 1);
-	end(space);
+	unit_end(space);
 }
 
 /* Unmapping the middle splits; mapping it over again as a whole needs no table below. */
 static void splitting(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	uint64_t used = frames_used();
 	struct space_region region;
 
@@ -156,13 +138,13 @@ static void splitting(void **state)
 	assert_int_equal(frames_used(), used);
 	assert_true(space_next_region(space, VADDR(0), &region));
 	assert_int_equal(region.end.v - region.start.v, 2 * GIB);
-	end(space);
+	unit_end(space);
 }
 
 /* Discarding whole tables of one mapping folds them into one reservation above. */
 static void discard_folds(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	uint64_t used;
 	unsigned level;
 
@@ -178,12 +160,12 @@ static void discard_folds(void **state)
 	assert_int_equal(level, 1);
 	for (unsigned i = 0; i < 1024; i += 100)
 		assert_int_equal(unit_load(VADDR(GIB + PAGES(i))), 0);
-	end(space);
+	unit_end(space);
 }
 
 static void protect_keeps_content(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 
 	(void)state;
 	(void)unit_map(space, AT, 8, RW);
@@ -214,7 +196,7 @@ static void protect_keeps_content(void **state)
 		assert_int_equal(fake_user(VADDR(AT + PAGES(i)), &op), FAULT_OK);
 		assert_int_equal(op.value, 100 + i);
 	}
-	end(space);
+	unit_end(space);
 }
 
 static void fetch(vaddr_t va, uint64_t expect)
@@ -228,7 +210,7 @@ static void fetch(vaddr_t va, uint64_t expect)
 /* A page with both rights is written and executed by all harts as it is; a right that is taken is taken from all. */
 static void write_and_execute(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	struct fake_op op = { .access = ACCESS_EXEC };
 	unsigned level;
 
@@ -253,13 +235,13 @@ static void write_and_execute(void **state)
 	fetch(VADDR(AT + PAGES(1)), 3);
 	space_switch(NULL);
 	fake_hart_enter(0);
-	end(space);
+	unit_end(space);
 }
 
 /* Pieces that come and go, each where no other was, do not leave a table each behind. */
 static void empty_tables_go(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	uint64_t before = frames_free();
 
 	(void)state;
@@ -275,12 +257,12 @@ static void empty_tables_go(void **state)
 		assert_true(before - frames_free() < 160);
 	}
 	assert_int_equal(unit_load(VADDR(AT - PAGES(1))), 7);
-	end(space);
+	unit_end(space);
 }
 
 static void maximal_permissions(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	struct object *object;
 	vaddr_t at = VADDR(AT);
 
@@ -296,13 +278,13 @@ static void maximal_permissions(void **state)
 	assert_int_equal(space_protect(space, at, PAGES(4), 0), 0);
 	assert_int_equal(space_protect(space, at, PAGES(4), PERM_R), 0);
 	assert_int_equal(unit_load(VADDR(AT)), 0);
-	end(space);
+	unit_end(space);
 }
 
 /* As on Linux: what lies before the hole is changed; discarding skips it. */
 static void holes(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 
 	(void)state;
 	(void)unit_map(space, AT, 10, RW);
@@ -319,12 +301,12 @@ static void holes(void **state)
 	assert_int_equal(space_unmap(space, VADDR(AT), PAGES(10)), 0);
 	assert_int_equal(space_protect(space, VADDR(AT), PAGES(10), PERM_R), -ENOMEM);
 	assert_int_equal(space_discard(space, VADDR(AT), PAGES(10)), -ENOMEM);
-	end(space);
+	unit_end(space);
 }
 
 static void placing(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	struct mapping *anon = mapping_anon(MAPPING_FORK_COPY);
 	vaddr_t a = VADDR(0), b = VADDR(0), c;
 
@@ -343,13 +325,13 @@ static void placing(void **state)
 	unit_store(a, 77);
 	assert_int_equal(space_map(space, PLACE_FIXED, &a, PAGE_SIZE, PERM_R, anon), 0);
 	assert_int_equal(unit_load(a), 0); /* replaced */
-	end(space);
+	unit_end(space);
 }
 
 /* Fills the whole of user space, then makes one gap: it is found. */
 static void the_last_gap_is_found(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	vaddr_t at = VADDR(0);
 
 	(void)state;
@@ -362,13 +344,13 @@ static void the_last_gap_is_found(void **state)
 	at = VADDR(0);
 	assert_int_equal(space_map(space, PLACE_HINT, &at, PAGES(3), RW, mapping_anon(MAPPING_FORK_COPY)), 0);
 	assert_int_equal(at.v, 20 * GIB + PAGES(77));
-	end(space);
+	unit_end(space);
 }
 
 /* Several mappings in one leaf table, and the way back from each page to its own. */
 static void one_table_of_many_mappings(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	struct space_region region;
 	struct object *object[3];
 
@@ -402,13 +384,13 @@ static void one_table_of_many_mappings(void **state)
 		assert_int_equal(unit_load(VADDR(AT + PAGES(3 * i))), i % 2 == 0 ? 5000 + i : 1000 * (i % 3) + i);
 	for (unsigned i = 0; i < 3; i++)
 		object_put(object[i]);
-	end(space);
+	unit_end(space);
 }
 
 /* Adjacent pieces of one object are one region, and fold; a gap in the offsets keeps them apart. */
 static void adjacent_pieces_are_one(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	struct space_region region;
 	struct object *object;
 
@@ -425,7 +407,7 @@ static void adjacent_pieces_are_one(void **state)
 	assert_int_equal(region.perm, PERM_R);
 	assert_int_equal(region.resident, 0);
 	object_put(object);
-	end(space);
+	unit_end(space);
 }
 
 static const struct CMUnitTest tests[] = {

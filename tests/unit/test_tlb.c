@@ -7,24 +7,11 @@
 #define RW (PERM_R | PERM_W)
 #define AT UINT64_C(0x10000000)
 
-static uint64_t free_before;
-
 static struct space *begin(struct fake_config config)
 {
 	config.harts = 4;
 	config.calm = true;
-	fake_start(&config);
-	slab_drain();
-	free_before = frames_free();
-	return unit_space();
-}
-
-static void end(struct space *space)
-{
-	unit_audit();
-	unit_drop(space);
-	slab_drain();
-	assert_int_equal(frames_free(), free_before);
+	return unit_begin(&config);
 }
 
 static void on_hart(unsigned hart, struct space *space)
@@ -52,7 +39,7 @@ static void only_this_hart_asks_nobody(void **state)
 	assert_int_equal(space_discard(space, VADDR(AT + PAGES(6)), PAGES(14)), 0);
 	assert_int_equal(fake_counts(0)->ipi_calls + fake_counts(0)->remote_calls, 0);
 	assert_true(fake_counts(0)->fence_page + fake_counts(0)->fence_asid != 0);
-	end(space);
+	unit_end(space);
 }
 
 /* Of four harts one runs the space, one has run it, one runs another, one none: only the first is asked. */
@@ -83,7 +70,7 @@ static void only_harts_that_may_hold_it(bool rfence, unsigned asid_bits)
 	unit_expect_fault(VADDR(AT), ACCESS_READ, FAULT_MAPERR);
 	fake_hart_enter(0);
 	unit_drop(other);
-	end(space);
+	unit_end(space);
 }
 
 static void only_harts_that_may_hold_it_by_ipi(void **state)
@@ -120,7 +107,7 @@ static void coming_back_keeps_the_entries(void **state)
 	assert_true(fake_access(VADDR(AT), &op));
 	assert_int_equal(fake_counts(0)->fence_asid + fake_counts(0)->fence_all + fake_counts(0)->fence_page, 0);
 	unit_drop(other);
-	end(space);
+	unit_end(space);
 }
 
 /* An ASID of a space that has ended is given out again: no hart may find the old space's pages under it. */
@@ -149,7 +136,7 @@ static void an_asid_used_again(void **state)
 		for (unsigned i = 0; i < 6; i++)
 			unit_drop(space[i]);
 	}
-	end(keep);
+	unit_end(keep);
 }
 
 static void asids_are_apart(void **state)
@@ -172,7 +159,7 @@ static void asids_are_apart(void **state)
 	assert_int_equal(own, 6); /* 8 less 0 and keep's: the others do without */
 	for (unsigned i = 0; i < 10; i++)
 		unit_drop(space[i]);
-	end(keep);
+	unit_end(keep);
 }
 
 /* A freed table: the other hart's entry for the level above must be gone too. */
@@ -196,7 +183,7 @@ static void whole_tables_go(bool rfence)
 		unit_expect_fault(VADDR(0x40000000 + PAGES(3)), ACCESS_READ, round == 1 ? FAULT_OK : FAULT_MAPERR);
 		fake_hart_enter(0);
 	}
-	end(space);
+	unit_end(space);
 }
 
 static void whole_tables_go_on_every_level(void **state)
@@ -234,7 +221,7 @@ static void a_request_waits_its_turn(void **state)
 	}
 	fake_hart_enter(0);
 	tlb_serve(); /* nothing is left, and serving nothing is fine */
-	end(space);
+	unit_end(space);
 }
 
 static void switching_to_none(void **state)
@@ -254,7 +241,7 @@ static void switching_to_none(void **state)
 	space_switch(space);
 	space_switch(space);
 	assert_int_equal(atomic_load(&space->active), 1);
-	end(space);
+	unit_end(space);
 }
 
 /* Copy-on-write while others hold the old page: shot down; while nobody else runs the space: not. */
@@ -282,7 +269,7 @@ static void breaking_copy_on_write_asks_who_reads(void **state)
 	fake_counts_reset();
 	unit_store(VADDR(AT + PAGES(2)), 2); /* the last one: in place, and more permission asks nobody */
 	assert_int_equal(asked(1), 0);
-	end(space);
+	unit_end(space);
 }
 
 /* While a copy is announced and not everybody has fenced: nobody may write it yet, for somebody still reads the old page. */
@@ -321,7 +308,7 @@ static void a_copy_is_read_only_until_all_have_fenced(bool rfence)
 	}
 	fake_hart_enter(0);
 	unit_drop(child);
-	end(space);
+	unit_end(space);
 }
 
 static void a_copy_is_read_only_at_first_by_ipi(void **state)
@@ -375,7 +362,7 @@ static void nothing_is_freed_before_all_have_fenced(void **state)
 		assert_true(window_seen);
 		assert_int_equal(frame_of(window_frame)->kind, FRAME_FREE);
 	}
-	end(space);
+	unit_end(space);
 }
 
 /* A hart in the middle of a walk by software: a table that was unlinked is not freed before it has left that walk. */
@@ -404,7 +391,7 @@ static void tables_outlive_walks(void **state)
 	fake_waiting = NULL;
 	assert_int_equal(turns, 3);
 	assert_int_equal(frame_of(window_frame)->kind, FRAME_FREE);
-	end(space);
+	unit_end(space);
 }
 
 static const struct CMUnitTest tests[] = {

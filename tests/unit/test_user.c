@@ -9,28 +9,11 @@
 #define N  PAGES(6)
 
 static const struct fake_config machine = { .harts = 2, .asid_bits = 16 };
-static uint64_t free_before;
 static unsigned char flat[N], buffer[N];
-
-static struct space *begin(void)
-{
-	fake_start(&machine);
-	slab_drain();
-	free_before = frames_free();
-	return unit_space();
-}
-
-static void end(struct space *space)
-{
-	unit_audit();
-	unit_drop(space);
-	slab_drain();
-	assert_int_equal(frames_free(), free_before);
-}
 
 static void random_copies(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 
 	(void)state;
 	(void)unit_seed();
@@ -55,7 +38,7 @@ static void random_copies(void **state)
 			assert_memory_equal(buffer, flat + from, n);
 		}
 	}
-	end(space);
+	unit_end(space);
 }
 
 static void bad_addresses(void **state)
@@ -70,7 +53,7 @@ static void bad_addresses(void **state)
 					UINT64_MAX - 3,
 					UINT64_C(0xffffffc080200000),
 					UINT64_C(0x8000000000000000) };
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	uint32_t word;
 
 	(void)state;
@@ -86,12 +69,12 @@ static void bad_addresses(void **state)
 		assert_true(user_cmpxchg_u32(space, VADDR(bad[i]), 0, 1, &word) == -EFAULT);
 	}
 	assert_int_equal(user_write(space, VADDR(AT), buffer, UINT64_MAX - 5), -EFAULT); /* as far as it goes */
-	end(space);
+	unit_end(space);
 }
 
 static void strings(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	char text[64];
 
 	(void)state;
@@ -108,12 +91,12 @@ static void strings(void **state)
 	assert_int_equal(user_read_string(space, text, VADDR(AT + PAGES(2) - 4), sizeof(text)), -EFAULT);
 	assert_int_equal(user_read_string(space, text, VADDR(AT + PAGES(2) - 4), 4), -ENAMETOOLONG);
 	assert_int_equal(user_read_string(space, text, VADDR(0), sizeof(text)), -EFAULT);
-	end(space);
+	unit_end(space);
 }
 
 static void words(void **state)
 {
-	struct space *space = begin();
+	struct space *space = unit_begin(&machine);
 	uint32_t word = 7, old;
 
 	(void)state;
@@ -131,13 +114,13 @@ static void words(void **state)
 	assert_int_equal(unit_load(VADDR(AT)), 5);
 	assert_int_equal(user_load_u32(space, VADDR(AT + 2), &word), -EFAULT);
 	assert_int_equal(user_cmpxchg_u32(space, VADDR(AT + 1), 0, 5, &old), -EFAULT);
-	end(space);
+	unit_end(space);
 }
 
 /* Shared memory is the same futex in every space; private memory is another in each. */
 static void futex_keys(void **state)
 {
-	struct space *space = begin(), *child;
+	struct space *space = unit_begin(&machine), *child;
 	struct user_key a, b;
 	struct object *object;
 
@@ -169,7 +152,7 @@ static void futex_keys(void **state)
 	assert_int_equal(user_futex_key(space, VADDR(USER_END), &a), -EFAULT);
 	object_put(object);
 	unit_drop(child);
-	end(space);
+	unit_end(space);
 }
 
 static const struct CMUnitTest tests[] = {

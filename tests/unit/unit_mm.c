@@ -1,5 +1,8 @@
 /* Shorthand over mm/space.h for the tests. See unit.h. */
+#include "mm/slab.h"
 #include "tests/unit/unit.h"
+
+uint64_t unit_free_before;
 
 static void print_line(const char *line)
 {
@@ -21,6 +24,23 @@ struct space *unit_space(void)
 	assert_int_equal(space_create(&space), 0);
 	space_switch(space);
 	return space;
+}
+
+struct space *unit_begin(const struct fake_config *config)
+{
+	fake_start(config);
+	slab_drain();
+	unit_free_before = frames_free();
+	return unit_space();
+}
+
+void unit_end(struct space *space)
+{
+	unit_audit();
+	unit_drop(space);
+	unit_audit();
+	slab_drain();
+	assert_int_equal(frames_free(), unit_free_before);
 }
 
 vaddr_t unit_map(struct space *space, uint64_t at, uint64_t pages, uint64_t perm)
