@@ -12,6 +12,7 @@
 #include "firmware/trap.h"
 #include "kernel/elf.h"
 #include "kernel/file.h"
+#include "kernel/futex.h"
 #include "kernel/layout.h"
 #include "kernel/process.h"
 #include "kernel/random.h"
@@ -339,7 +340,7 @@ static void become(struct process *process, struct thread *thread, const struct 
 	struct space *old = process->space;
 	struct file *old_exe = process->exe;
 
-	thread->robust_list = 0;
+	futex_thread_exit(thread);
 	thread->clear_child_tid = 0;
 	thread->restart_deadline = 0;
 	memset(&thread->altstack, 0, sizeof(thread->altstack));

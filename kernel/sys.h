@@ -13,7 +13,7 @@ syscall_fn sys_set_robust_list, sys_get_robust_list, sys_setpgid, sys_getpgid, s
 
 /* sys_signal.c */
 syscall_fn sys_kill, sys_tkill, sys_tgkill, sys_rt_sigaction, sys_rt_sigprocmask, sys_rt_sigpending, sys_rt_sigsuspend;
-syscall_fn sys_rt_sigtimedwait, sys_rt_sigqueueinfo, sys_rt_tgsigqueueinfo;
+syscall_fn sys_rt_sigtimedwait, sys_rt_sigqueueinfo, sys_rt_tgsigqueueinfo, sys_restart_syscall;
 
 /* sys_memory.c */
 syscall_fn sys_mmap, sys_munmap, sys_mprotect, sys_brk, sys_madvise, sys_riscv_flush_icache;

@@ -272,12 +272,20 @@ int64_t sys_set_robust_list(const uint64_t *a)
 
 int64_t sys_get_robust_list(const uint64_t *a)
 {
+	const struct thread *thread = current_thread();
 	uint64_t size = 24;
+	uint64_t list = 0;
 
-	if (a[0] != 0 && a[0] != current_thread()->tid)
-		return -EPERM;
-	if (user_write(current_space(), VADDR(a[1]), &current_thread()->robust_list, sizeof(uint64_t)) != 0 ||
-	    user_write(current_space(), VADDR(a[2]), &size, sizeof(size)) != 0)
+	tree_lock();
+	if ((uint32_t)a[0] != 0)
+		thread = thread_find_locked((uint32_t)a[0]);
+	if (thread != NULL)
+		list = thread->robust_list;
+	tree_unlock();
+	if (thread == NULL)
+		return -ESRCH;
+	if (user_write(current_space(), VADDR(a[2]), &size, sizeof(size)) != 0 ||
+	    user_write(current_space(), VADDR(a[1]), &list, sizeof(list)) != 0)
 		return -EFAULT;
 	return 0;
 }

@@ -86,6 +86,7 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[125] = sys_sched_get_priority_max,
 	[126] = sys_sched_get_priority_min,
 	[127] = sys_sched_rr_get_interval,
+	[128] = sys_restart_syscall,
 	[129] = sys_kill,
 	[130] = sys_tkill,
 	[131] = sys_tgkill,

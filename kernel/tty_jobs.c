@@ -76,20 +76,6 @@ void tty_jobs_signal(uint64_t signals)
 
 /* ---- Who may use it */
 
-/* [tree lock] Nobody in the session but outside of the group could continue it: setpgid(2), "orphaned process group". */
-static bool orphaned_locked(uint32_t group)
-{
-	list_for_each (pos, process_list_locked()) {
-		struct process *process = list_entry(pos, struct process, link);
-		struct process *parent = process->parent;
-
-		if (process->group == group && !process->zombie && parent != NULL && parent->pid != 1 &&
-		    parent->group != group && parent->session == process->session)
-			return false;
-	}
-	return true;
-}
-
 static bool deaf_to(int signo)
 {
 	struct thread *thread = current_thread();
@@ -110,7 +96,7 @@ int tty_jobs_check(int signo)
 	tree_lock();
 	what.group = current_process()->group;
 	foreground = !ours_locked() || jobs.foreground == 0 || jobs.foreground == what.group;
-	orphaned = !foreground && orphaned_locked(what.group);
+	orphaned = !foreground && job_orphaned_locked(what.group, NULL);
 	tree_unlock();
 	if (foreground)
 		return 0;

@@ -132,8 +132,22 @@ static void robust(void)
 	}
 }
 
+static void *asks(void *arg)
+{
+	void *head = NULL, *mine = NULL;
+	size_t size = 0;
+
+	CHECK(syscall(SYS_get_robust_list, 0, &mine, &size) == 0 && size == 24);
+	CHECK(syscall(SYS_get_robust_list, gettid(), &head, &size) == 0 && head == mine);
+	CHECK(syscall(SYS_get_robust_list, *(pid_t *)arg, &head, &size) == 0 && head && head != mine);
+	CHECK_ERR(syscall(SYS_get_robust_list, 1 << 22, &head, &size), ESRCH);
+	CHECK_ERR(syscall(SYS_restart_syscall), EINTR);
+	return NULL;
+}
+
 int main(void)
 {
+	pid_t tid = gettid();
 	int fd = memfd_create("words", 0);
 
 	CHECK(fd >= 0 && ftruncate(fd, PAGE) == 0);
@@ -144,5 +158,6 @@ int main(void)
 	wakes_both();
 	wakes_one();
 	robust();
+	thread_join(thread_start(asks, &tid));
 	return pass();
 }

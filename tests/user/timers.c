@@ -1,6 +1,6 @@
 /*
  * Timers that send signals: setitimer's three, timer_create's on every clock and with every kind of notice, overruns,
- * what fork and execve keep; and sleeping until a time.
+ * what fork keeps; and sleeping until a time.
  */
 #include "check.h"
 
@@ -111,7 +111,7 @@ static void real_blocked(void)
 	catch (SIGALRM);
 }
 
-/* fork's child has none; execve's program has (exec is tested where the program can be run again: see main). */
+/* fork's child has none; one without a handler ends it. */
 static void in_child(void)
 {
 	struct itimerval now, off = every(0, 0), set = every(50000000, 0);
