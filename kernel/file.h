@@ -148,6 +148,10 @@ static inline bool file_may_write(const struct file *file)
  * file_may_read (-EACCES) and, for shared writable mappings, file_may_write. */
 int file_object(struct file *file, struct object **out) MUST_CHECK;
 
+/* For a shared mapping of object, which file gave: takes PERM_W off *max_perm where a seal says so; -EPERM: perm has it. When
+ * *max_perm keeps it, the object has a writer more (object_writer_put, once the mapping is there or has failed). */
+int file_seal_map(struct file *file, struct object *object, uint64_t perm, uint64_t *max_perm) MUST_CHECK;
+
 /* ---- Descriptors of the current process. */
 
 /* The open file behind fd of the current process, with a count for the caller. -EBADF. */

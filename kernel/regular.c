@@ -86,6 +86,11 @@ int node_truncate(struct node *node)
 		tree_leave();
 		return -ETXTBSY;
 	}
+	error = seal_resize_locked(node, regular->object == NULL ? 0 : object_bytes(regular->object), 0);
+	if (error != 0) {
+		tree_leave();
+		return error;
+	}
 	regular->changed = true;
 	regular->source = NULL;
 	regular->bytes = 0;
@@ -166,20 +171,35 @@ static int64_t regular_read(struct file *file, struct io *io, const uint64_t *at
 }
 
 /* Where n more bytes go: makes the file long enough. append: at its end as it is then, which *at becomes. */
-static int regular_extend(struct node *node, struct object *object, bool append, uint64_t *at, uint64_t n)
+static int regular_extend_locked(struct node *node, struct object *object, bool append, uint64_t *at, uint64_t n)
 {
-	uint64_t bytes;
-	int error = 0;
+	uint64_t bytes = object_bytes(object);
+	int error;
 
-	tree_enter();
-	bytes = object_bytes(object);
 	if (append)
 		*at = bytes;
-	if (*at + n > bytes)
+	error = seal_write_locked(node, bytes, *at + n);
+	if (error == 0 && *at + n > bytes)
 		error = object_resize(object, *at + n);
 	node->time_ns = time_ns();
-	tree_leave();
 	return error;
+}
+
+/* One that can be sealed is written to under the lock, so that no write is on its way when the seal is there. */
+static int64_t regular_put(struct node *node, struct object *object, bool append, uint64_t *at, const char *bytes,
+			   uint64_t n)
+{
+	int64_t result;
+
+	tree_enter();
+	result = regular_extend_locked(node, object, append, at, n);
+	if (result == 0 && node->regular.sealable) {
+		result = object_write(object, *at, bytes, n);
+		tree_leave();
+		return result;
+	}
+	tree_leave();
+	return result != 0 ? result : object_write(object, *at, bytes, n);
 }
 
 /* Through a page of our own, so that a fault in the program's memory never leaves the file longer than what was written. */
@@ -194,11 +214,8 @@ static uint64_t regular_copy_in(struct file *file, struct io *io, bool append, u
 		uint64_t piece = io_take(io, chunk, MIN(n - done, CHUNK - (*at & (CHUNK - 1))));
 		int64_t wrote = 0;
 
-		if (piece != 0) {
-			int error = regular_extend(file->node, object, append, at, piece);
-
-			wrote = error != 0 ? error : object_write(object, *at, chunk, piece);
-		}
+		if (piece != 0)
+			wrote = regular_put(file->node, object, append, at, chunk, piece);
 		if (wrote < 0)
 			io->error = (int)wrote;
 		if (wrote <= 0)
@@ -286,7 +303,9 @@ static int regular_truncate(struct file *file, uint64_t bytes)
 	if (bytes > FILE_BYTES_MAX)
 		return -EFBIG;
 	tree_enter();
-	error = object_resize(file->data, bytes);
+	error = seal_resize_locked(file->node, object_bytes(file->data), bytes);
+	if (error == 0)
+		error = object_resize(file->data, bytes);
 	file->node->time_ns = time_ns();
 	tree_leave();
 	return error;

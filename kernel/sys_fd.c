@@ -16,6 +16,8 @@
 #define F_DUPFD_CLOEXEC 1030U
 #define F_SETPIPE_SZ	1031U
 #define F_GETPIPE_SZ	1032U
+#define F_ADD_SEALS	1033U
+#define F_GET_SEALS	1034U
 #define FD_CLOEXEC	1U
 #define SETTABLE	(O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME)
 #define PIPE_BYTES	65536
@@ -30,6 +32,8 @@
 
 #define MFD_CLOEXEC	  1U
 #define MFD_ALLOW_SEALING 2U
+#define MFD_NOEXEC_SEAL	  8U
+#define MFD_EXEC	  16U
 #define MFD_NAME_MAX	  249U
 
 static struct fd_table *files(void)
@@ -179,6 +183,10 @@ static int64_t fcntl_file(struct file *file, const uint64_t *a)
 		if (!is_path)
 			file_set_flags(file, SETTABLE, (uint32_t)a[2]);
 		return is_path ? -EBADF : 0;
+	case F_ADD_SEALS:
+		return is_path ? -EBADF : file_add_seals(file, (uint32_t)a[2]);
+	case F_GET_SEALS:
+		return is_path ? -EBADF : file_seals(file);
 	case F_GETPIPE_SZ:
 		return file_is_pipe(file) ? PIPE_BYTES : -EBADF;
 	case F_SETPIPE_SZ:
@@ -260,14 +268,17 @@ int64_t sys_memfd_create(const uint64_t *a)
 	struct file *file;
 	int64_t error;
 
-	if ((flags & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING)) != 0)
+	if ((flags & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)) != 0 ||
+	    (flags & (MFD_NOEXEC_SEAL | MFD_EXEC)) == (MFD_NOEXEC_SEAL | MFD_EXEC))
 		return -EINVAL;
 	error = user_read_string(current_space(), name, VADDR(a[0]), sizeof(name));
 	if (error < 0)
 		return error == -ENAMETOOLONG ? -EINVAL : error;
-	error = node_create(S_IFREG | 0777U, &node);
+	error = node_create(S_IFREG | ((flags & MFD_NOEXEC_SEAL) != 0 ? 0666U : 0777U), &node);
 	if (error != 0)
 		return error;
+	node->regular.sealable = (flags & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL)) != 0;
+	node->regular.seals = (flags & MFD_NOEXEC_SEAL) != 0 ? F_SEAL_EXEC : 0;
 	error = node_open(node, O_RDWR, &file);
 	node_put(node);
 	return error != 0 ? error : install(file, (flags & MFD_CLOEXEC) != 0, 0);

@@ -195,11 +195,18 @@ static int map_file(struct space *space, const struct mmap_request *request, vad
 		error = -EOVERFLOW;
 	if (error == 0)
 		error = file_object(file, &object);
+	if (error == 0 && request->shared) {
+		error = file_seal_map(file, object, permissions(request->prot), &max_perm);
+		if (error != 0)
+			object_put(object);
+	}
 	file_put(file);
 	if (error != 0)
 		return error;
 	error = space_map_object(space, request->place, at, request->bytes, permissions(request->prot), max_perm,
 				 object, request->offset, request->shared);
+	if (request->shared && (max_perm & PERM_W) != 0)
+		object_writer_put(object);
 	object_put(object);
 	return error;
 }

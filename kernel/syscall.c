@@ -13,6 +13,7 @@
 
 syscall_fn *const syscall_table[SYSCALLS] = {
 	[17] = sys_getcwd,
+	[19] = sys_eventfd2,
 	[23] = sys_dup,
 	[24] = sys_dup3,
 	[25] = sys_fcntl,
@@ -148,16 +149,19 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[220] = sys_clone,
 	[221] = sys_execve,
 	[222] = sys_mmap,
+	[223] = sys_fadvise64,
 	[226] = sys_mprotect,
 	[233] = sys_madvise,
 	[240] = sys_rt_tgsigqueueinfo,
 	[259] = sys_riscv_flush_icache,
 	[260] = sys_wait4,
 	[261] = sys_prlimit64,
+	[267] = sys_fsync, /* syncfs */
 	[276] = sys_renameat2,
 	[278] = sys_getrandom,
 	[279] = sys_memfd_create,
 	[283] = sys_membarrier,
+	[285] = sys_copy_file_range,
 	[291] = sys_statx,
 	[435] = sys_clone3,
 	[436] = sys_close_range,

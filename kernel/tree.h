@@ -62,6 +62,8 @@ struct node_regular {
 	uint64_t bytes;	       /* of source */
 	bool changed;	       /* was open for writing: the object is more than a cache of source [tree] */
 	uint32_t writers;      /* open files that may write [tree] */
+	uint32_t seals;	       /* F_SEAL_* [tree] */
+	bool sealable;	       /* made by memfd_create with MFD_ALLOW_SEALING; before it can be found */
 	uint32_t runs; /* processes that execute it: while there are any, nobody may write, and the reverse [tree] */
 };
 
@@ -144,6 +146,21 @@ int node_object(struct node *node, enum node_use use, struct object **out) MUST_
 void node_done(struct node *node, enum node_use use);
 /* For O_TRUNC: regular files alone. An object that nobody else has open or mapped is replaced, so its memory comes back. */
 int node_truncate(struct node *node) MUST_CHECK;
+
+/* ---- Seals: seal.c. */
+
+#define F_SEAL_SEAL	    1U
+#define F_SEAL_SHRINK	    2U
+#define F_SEAL_GROW	    4U
+#define F_SEAL_WRITE	    8U
+#define F_SEAL_FUTURE_WRITE 16U
+#define F_SEAL_EXEC	    32U
+
+/* [tree] Whether a regular file may be written to, n bytes from `at` on; made `bytes` long. 0 or -EPERM. */
+int seal_write_locked(const struct node *node, uint64_t size, uint64_t end) MUST_CHECK;
+int seal_resize_locked(const struct node *node, uint64_t size, uint64_t bytes) MUST_CHECK;
+int64_t file_seals(struct file *file);
+int64_t file_add_seals(struct file *file, uint64_t seals);
 void node_stat(struct node *node, struct file_stat *out);
 
 /* ---- Walking paths: path.c. */

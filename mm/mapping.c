@@ -53,6 +53,8 @@ int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool
 	mapping->shared = shared;
 	mapping->fork = MAPPING_FORK_COPY;
 	atomic_init(&mapping->slots, 1);
+	if (shared && (max_perm & PERM_W) != 0)
+		object_writer_get(object);
 	*out = mapping;
 	return 0;
 }
@@ -76,6 +78,8 @@ void mapping_count_put(struct mapping *mapping, uint64_t n)
 
 	CHECK(old >= n);
 	if (old == n) {
+		if (mapping->shared && (mapping->max_perm & PERM_W) != 0)
+			object_writer_put(mapping->object);
 		object_put(mapping->object);
 		kfree(mapping);
 	}

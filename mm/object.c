@@ -27,6 +27,7 @@ struct node {
 
 struct object {
 	_Atomic uint32_t references;
+	_Atomic uint64_t writers; /* descriptors of writable shared mappings */
 	struct spinlock lock;
 	_Atomic uint64_t bytes; /* written under lock */
 	const char *source;
@@ -44,6 +45,26 @@ void object_list_init(void)
 {
 	spin_init(&objects.lock);
 	list_init(&objects.all);
+}
+
+void object_writer_get(struct object *object)
+{
+	/* relaxed: what guards the seals orders it */
+	atomic_fetch_add_explicit(&object->writers, 1, memory_order_relaxed);
+}
+
+void object_writer_put(struct object *object)
+{
+	/* release: pairs with object_has_writers: what was written through the mapping is in the object by then */
+	uint64_t old = atomic_fetch_sub_explicit(&object->writers, 1, memory_order_release);
+
+	CHECK(old != 0);
+}
+
+bool object_has_writers(const struct object *object)
+{
+	/* acquire: pairs with object_writer_put */
+	return atomic_load_explicit(&object->writers, memory_order_acquire) != 0;
 }
 
 void object_list_visit(void (*visit)(void *ctx, struct object *object), void *ctx)

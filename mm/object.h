@@ -22,6 +22,11 @@ void object_put(struct object *object); /* the last one gives its frames back */
 /* Whether the caller's reference is the only one: no open file, no mapping. It stays so only under what guards that reference. */
 bool object_is_sole(const struct object *object);
 
+/* Shared mappings through which a program may write, now or after mprotect; and whoever is about to make one. For seals. */
+void object_writer_get(struct object *object);
+void object_writer_put(struct object *object);
+bool object_has_writers(const struct object *object);
+
 uint64_t object_bytes(const struct object *object);
 /* Makes it longer (zeros) or shorter (what was behind the end is gone, and is zeros if it grows again; its frames stay until the
  * object goes, and so do mappings that have them). 0. The caller serialises calls. */
