@@ -146,10 +146,18 @@ def find_program(name, build):
     raise UsageError(f"{name}: no such file, nor a program in {os.path.join(build, 'user')}")
 
 
+def is_image(path):
+    """Whether it starts with a Linux RISC-V Image header: the magic number at byte 56 of 64."""
+    with open(path, "rb") as file:
+        return file.read(64)[56:60] == b"RSC\x05"
+
+
 def find_kernel(args):
     if args.kernel:
         if not os.path.isfile(args.kernel):
             raise UsageError(f"--kernel {args.kernel}: no such file")
+        if not is_image(args.kernel):
+            raise UsageError(f"--kernel {args.kernel}: not a kernel: it has no RISC-V Image header")
         return args.kernel
     path = os.path.join(args.build, "virt-release", "Image")
     if not os.path.isfile(path):

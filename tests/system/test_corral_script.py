@@ -37,7 +37,7 @@ def program(tmp_path):
 def command(tmp_path, program):
     """command(scenario, *options, args=()) -> the words of a run with the fake."""
     kernel = tmp_path / "Image"
-    kernel.write_bytes(b"")
+    kernel.write_bytes(bytes(56) + b"RSC\x05" + bytes(4))
 
     def words(scenario, *options, args=()):
         return [str(CORRAL), "run", "--qemu", str(HERE / "fake_qemu.py"), "--kernel", str(kernel),
@@ -346,7 +346,7 @@ def test_bad_program(run, program, data, why):
 @pytest.mark.parametrize("options,why", [
     (["--harts", "0"], "1 to 8"), (["--harts", "9"], "1 to 8"), (["--mem", "much"], "a number with M or G"),
     (["--timeout", "0"], "more than 0"), (["--file", "/nonexistent"], "No such file"),
-    (["--kernel", "/nonexistent"], "no such file"), (["--qemu-args", "'"], "No closing quotation"),
+    (["--kernel", "/nonexistent"], "no such file"), (["--kernel", "/etc/passwd"], "not a kernel"), (["--qemu-args", "'"], "No closing quotation"),
 ])
 def test_bad_option(run, options, why):
     done = run("exit:00", *options)
@@ -354,7 +354,9 @@ def test_bad_option(run, options, why):
 
 
 def test_no_such_program(tmp_path):
-    done = subprocess.run([str(CORRAL), "run", "--kernel", __file__, "--", "nosuch"], capture_output=True,
+    kernel = tmp_path / "Image"
+    kernel.write_bytes(bytes(56) + b"RSC\x05" + bytes(4))
+    done = subprocess.run([str(CORRAL), "run", "--kernel", str(kernel), "--", "nosuch"], capture_output=True,
                           timeout=30, check=False)
     assert done.returncode == 2 and b"nosuch: no such file" in done.stderr
 
