@@ -132,6 +132,7 @@ CASES = {
     "signal_stack": {},
     "signal_send": {"harts": SMP},
     "signal_queue": {},
+    "fuzz_signals": {"seeded": True, "harts": SMP},
     "signal_storm": {"seeded": True, "harts": SMP, "limit": 120},
     "timers": {"harts": SMP},
     "jobs": {"harts": SMP, "emulation": "QEMU passes on what SA_NOCLDSTOP holds back"},
