@@ -96,6 +96,7 @@ struct process {
 	struct process_usage usage;	     /* of threads that ended [lock] */
 	struct process_usage children_usage; /* [lock] */
 	uint64_t started_ns;
+	uint64_t cpu_seen; /* ticks that its CPU clock has shown [lock] */
 };
 
 static inline struct process *current_process(void)

@@ -36,6 +36,7 @@ syscall_fn sys_timer_delete;
 syscall_fn sys_sched_yield, sys_sched_setaffinity, sys_sched_getaffinity, sys_getcpu, sys_getpriority, sys_setpriority;
 syscall_fn sys_sched_getscheduler, sys_sched_setscheduler, sys_sched_getparam, sys_sched_setparam;
 syscall_fn sys_sched_get_priority_max, sys_sched_get_priority_min, sys_sched_rr_get_interval;
+syscall_fn sys_sched_getattr;
 
 /* sys_identity.c */
 syscall_fn sys_getid, sys_getresid, sys_setid, sys_setreid, sys_setresid, sys_setfsid, sys_getgroups, sys_setgroups;

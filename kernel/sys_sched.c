@@ -259,3 +259,31 @@ int64_t sys_sched_get_priority_min(const uint64_t *a)
 
 	return max > 0 ? 1 : max;
 }
+
+/* The first version's members; later ones are 0 here. */
+struct sched_attr_user {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+
+int64_t sys_sched_getattr(const uint64_t *a)
+{
+	struct sched_attr_user attr = { .size = sizeof(attr) };
+	struct thread *thread;
+
+	if (a[1] == 0 || (int32_t)a[0] < 0 || (uint32_t)a[2] < sizeof(attr) || (uint32_t)a[2] > PAGE_SIZE || a[3] != 0)
+		return -EINVAL;
+	tree_lock();
+	thread = find(a[0]);
+	if (thread != NULL) {
+		attr.policy = (uint32_t)atomic_load_explicit(&thread->policy, memory_order_relaxed);
+		attr.nice = atomic_load_explicit(&thread->nice, memory_order_relaxed);
+	}
+	tree_unlock();
+	if (thread == NULL)
+		return -ESRCH;
+	return user_write(current_space(), VADDR(a[1]), &attr, sizeof(attr)) != 0 ? -EFAULT : 0;
+}

@@ -30,6 +30,7 @@ CASES = {
     "registers": {"harts": SMP},
     "fp_switch": {"harts": SMP},
     "clock": {"harts": SMP},
+    "cpu_clock": {"harts": SMP},
     "affinity": {"harts": SMP},
     "large_output": {"out": "".join(
         ("child %04d\n" % i if i % 100 == 50 else "") + "line %04d abcdefghijklmnopqrstuvwxyz\n" % i
