@@ -34,8 +34,8 @@ struct pipe {
 	char *page[PIPE_PAGES];
 	uint64_t inode;
 	uint64_t time_ns;
-	struct wait_queue readers;
-	struct wait_queue writers;
+	struct wait_queue queue[2];
+	struct wait_queue *readers, *writers; /* those, or the one of a socket pair */
 };
 
 static void pipe_lock(struct pipe *pipe)
@@ -118,7 +118,7 @@ static bool pipe_try_read(struct pipe *pipe, struct io *io, int64_t *result)
 		done = false;
 	pipe_unlock(pipe);
 	if (done && *result > 0)
-		wake_all(&pipe->writers);
+		wake_all(pipe->writers);
 	return done;
 }
 
@@ -136,14 +136,14 @@ static int64_t pipe_read(struct file *file, struct io *io, const uint64_t *at)
 			result = -EAGAIN;
 			break;
 		}
-		wait_prepare(&pipe->readers, &waiter);
+		wait_prepare(pipe->readers, &waiter);
 		if (pipe_try_read(pipe, io, &result))
 			break;
 		result = wait_block(WAIT_FOREVER);
 		if (result != 0)
 			break;
 	}
-	wait_finish(&pipe->readers, &waiter);
+	wait_finish(pipe->readers, &waiter);
 	return result;
 }
 
@@ -164,7 +164,7 @@ static bool pipe_try_write(struct pipe *pipe, struct io *io, uint64_t *done, int
 	pipe_unlock(pipe);
 	*done += moved;
 	if (moved != 0)
-		wake_all(&pipe->readers);
+		wake_all(pipe->readers);
 	if (*error == 0)
 		*error = io->error;
 	return *error != 0 || io->left == 0;
@@ -186,14 +186,14 @@ static int64_t pipe_write(struct file *file, struct io *io, const uint64_t *at)
 			error = -EAGAIN;
 			break;
 		}
-		wait_prepare(&pipe->writers, &waiter);
+		wait_prepare(pipe->writers, &waiter);
 		if (pipe_try_write(pipe, io, &done, &error))
 			break;
 		error = wait_block(WAIT_FOREVER);
 		if (error != 0)
 			break;
 	}
-	wait_finish(&pipe->writers, &waiter);
+	wait_finish(pipe->writers, &waiter);
 	if (error == -EPIPE)
 		signal_self(SIGPIPE);
 	return done != 0 ? (int64_t)done : error;
@@ -204,7 +204,7 @@ static unsigned pipe_poll_read(struct file *file, struct wait_queue **queue)
 	struct pipe *pipe = file->data;
 	unsigned events;
 
-	*queue = &pipe->readers;
+	*queue = pipe->readers;
 	pipe_lock(pipe);
 	events = (pipe_used(pipe) != 0 ? POLLIN : 0) | (pipe->has_writer ? 0 : POLLHUP);
 	pipe_unlock(pipe);
@@ -216,7 +216,7 @@ static unsigned pipe_poll_write(struct file *file, struct wait_queue **queue)
 	struct pipe *pipe = file->data;
 	unsigned events;
 
-	*queue = &pipe->writers;
+	*queue = pipe->writers;
 	pipe_lock(pipe);
 	events = (PIPE_BYTES - pipe_used(pipe) >= PIPE_BUF ? POLLOUT : 0) | (pipe->has_reader ? 0 : POLLERR);
 	pipe_unlock(pipe);
@@ -265,8 +265,8 @@ static void pipe_close(struct pipe *pipe, bool *end)
 	*end = false;
 	last = !pipe->has_reader && !pipe->has_writer;
 	if (!last) { /* under the lock, so that the other end cannot free it before it is woken */
-		wake_all(&pipe->readers);
-		wake_all(&pipe->writers);
+		wake_all(pipe->readers);
+		wake_all(pipe->writers);
 	}
 	pipe_unlock(pipe);
 	if (last)
@@ -308,7 +308,7 @@ bool file_is_pipe(const struct file *file)
 	return file->ops == &pipe_read_ops || file->ops == &pipe_write_ops;
 }
 
-static struct pipe *pipe_new(void)
+static struct pipe *pipe_new(struct wait_queue *shared)
 {
 	static _Atomic uint64_t inodes = 1;
 	struct pipe *pipe = kalloc(sizeof(*pipe));
@@ -316,17 +316,19 @@ static struct pipe *pipe_new(void)
 	if (pipe == NULL)
 		return NULL;
 	spin_init(&pipe->lock);
-	wait_queue_init(&pipe->readers);
-	wait_queue_init(&pipe->writers);
+	wait_queue_init(&pipe->queue[0]);
+	wait_queue_init(&pipe->queue[1]);
+	pipe->readers = shared != NULL ? shared : &pipe->queue[0];
+	pipe->writers = shared != NULL ? shared : &pipe->queue[1];
 	/* relaxed: only uniqueness counts */
 	pipe->inode = atomic_fetch_add_explicit(&inodes, 1, memory_order_relaxed);
 	pipe->time_ns = time_ns();
 	return pipe;
 }
 
-int pipe_create(unsigned flags, struct file **reader, struct file **writer)
+int pipe_create(unsigned flags, struct wait_queue *shared, struct file **reader, struct file **writer)
 {
-	struct pipe *pipe = pipe_new();
+	struct pipe *pipe = pipe_new(shared);
 	int error;
 
 	if (pipe == NULL)

@@ -43,6 +43,8 @@ syscall_fn sys_read, sys_write, sys_readv, sys_writev, sys_pread64, sys_pwrite64
 	sys_sendfile, sys_getdents64, sys_fsync, sys_fdatasync, sys_sync, sys_ftruncate, sys_truncate, sys_fallocate;
 /* sys_fd.c */
 syscall_fn sys_close, sys_close_range, sys_dup, sys_dup3, sys_pipe2, sys_fcntl, sys_ioctl, sys_memfd_create, sys_openat;
+/* socket.c */
+syscall_fn sys_socket, sys_socketpair, sys_sendto, sys_recvfrom;
 /* eventfd.c, sys_copy.c */
 syscall_fn sys_eventfd2, sys_fadvise64, sys_copy_file_range;
 /* sys_path.c */

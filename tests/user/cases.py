@@ -109,6 +109,7 @@ CASES = {
     "leftovers": {"harts": SMP},
     "pipes": {"harts": SMP, "emulation": ERRNO},
     "procfs": {"emulation": "QEMU makes up its own /proc/self", "harts": FEW},
+    "sockets": {"harts": FEW},
     "seals": {"harts": FEW},
     "files": {"emulation": "QEMU runs, not the program, so /proc/self/exe can be written to"},
     "file_race": {"harts": SMP},
