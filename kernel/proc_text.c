@@ -60,6 +60,8 @@ static void identity_take(struct process *process, struct identity *out)
 	out->session = process->session;
 	spin_lock(&process->lock, RANK_PROCESS);
 	identity_threads_locked(process, out);
+	if (process->job.stopped)
+		out->state = 'T';
 	if (process->zombie)
 		out->state = 'Z';
 	out->umask = process->umask;

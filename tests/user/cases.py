@@ -101,6 +101,7 @@ CASES = {
     "user_copy": {"harts": SMP, "emulation": FALLS_OVER},
     "bad_pointers": {"emulation": ERRNO},
     "stack_lost": {},
+    "fuzz_files": {"seeded": True, "harts": FEW, "emulation": "the names are the host's own files"},
     "fuzz_calls": {"seeded": True, "harts": SMP, "emulation": FALLS_OVER},
     "oom": {"args": ["200"], "mem": "128M", "limit": 120, "emulation": "it takes a small machine"},
 
