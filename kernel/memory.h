@@ -10,6 +10,8 @@ struct process;
 int memory_populate(struct space *space, uint64_t start, uint64_t bytes, enum access access) MUST_CHECK;
 /* 0, or -ENOMEM where a part is not mapped. */
 int64_t memory_check_mapped(struct space *space, uint64_t start, uint64_t bytes) MUST_CHECK;
+/* mlock of a range, aligned: -ENOMEM where a part is not mapped or cannot be touched. */
+int memory_lock_range(uint64_t start, uint64_t bytes, bool on_fault) MUST_CHECK;
 /* Rounds bytes up to pages; false: too many for user space. */
 bool memory_round_up(uint64_t *bytes);
 /*

@@ -104,7 +104,8 @@ void proc_maps(struct text *text, struct process *process)
 	space_put(space);
 }
 
-static void put_sizes(struct text *text, uint64_t pages, uint64_t resident, uint64_t shared, uint64_t anonymous)
+static void put_sizes(struct text *text, uint64_t pages, uint64_t resident, uint64_t shared, uint64_t anonymous,
+		      uint64_t locked)
 {
 	unsigned long long kib = PAGE_SIZE / 1024;
 
@@ -115,14 +116,15 @@ static void put_sizes(struct text *text, uint64_t pages, uint64_t resident, uint
 	text_put(text, "Shared_Clean:   %8u kB\nShared_Dirty:   %8llu kB\n", 0U, shared * kib);
 	text_put(text, "Private_Clean:  %8u kB\nPrivate_Dirty:  %8llu kB\n", 0U, (resident - shared) * kib);
 	text_put(text, "Referenced:     %8llu kB\nAnonymous:      %8llu kB\n", resident * kib, anonymous * kib);
-	text_put(text, "AnonHugePages:  %8u kB\nSwap:           %8u kB\nLocked:         %8u kB\n", 0U, 0U, 0U);
+	text_put(text, "AnonHugePages:  %8u kB\nSwap:           %8u kB\nLocked:         %8llu kB\n", 0U, 0U,
+		 locked * kib);
 }
 
 static void put_flags(struct text *text, const struct space_region *region)
 {
-	text_put(text, "VmFlags:%s%s%s%s mr mw me%s\n", (region->perm & PERM_R) != 0 ? " rd" : "",
+	text_put(text, "VmFlags:%s%s%s%s mr mw me%s%s\n", (region->perm & PERM_R) != 0 ? " rd" : "",
 		 (region->perm & PERM_W) != 0 ? " wr" : "", (region->perm & PERM_X) != 0 ? " ex" : "",
-		 region->shared ? " sh" : "", region->shared ? " ms" : "");
+		 region->shared ? " sh" : "", region->shared ? " ms" : "", region->lock != SPACE_UNLOCKED ? " lo" : "");
 }
 
 void proc_smaps(struct text *text, struct process *process)
@@ -137,7 +139,8 @@ void proc_smaps(struct text *text, struct process *process)
 	for (vaddr_t at = VADDR(0); space_next_region(space, at, &region); at = region.end) {
 		put_region(text, &names, &region);
 		put_sizes(text, (region.end.v - region.start.v) >> PAGE_SHIFT, region.resident,
-			  region.shared ? region.resident : 0, region.object == NULL ? region.resident : 0);
+			  region.shared ? region.resident : 0, region.object == NULL ? region.resident : 0,
+			  region.lock != SPACE_UNLOCKED ? region.resident : 0);
 		put_flags(text, &region);
 	}
 	names_drop(&names);
@@ -151,7 +154,7 @@ void proc_smaps_rollup(struct text *text, struct process *process)
 	proc_measure(process, &sizes);
 	text_put(text, "%08llx-%08llx ---p 00000000 00:00 0                          [rollup]\n", 0ULL,
 		 (unsigned long long)USER_END);
-	put_sizes(text, 0, sizes.resident, sizes.shared, sizes.resident - sizes.shared);
+	put_sizes(text, 0, sizes.resident, sizes.shared, sizes.resident - sizes.shared, 0);
 }
 
 void proc_measure(struct process *process, struct proc_sizes *out)

@@ -94,6 +94,7 @@ static void copy_from_parent(struct process *process, struct process *parent)
 {
 	spin_lock(&parent->lock, RANK_PROCESS);
 	memcpy(process->limits, parent->limits, sizeof(process->limits));
+	memcpy(process->capabilities, parent->capabilities, sizeof(process->capabilities));
 	memcpy(process->path, parent->path, sizeof(process->path));
 	process->umask = parent->umask;
 	process->no_new_privs = parent->no_new_privs;
@@ -131,6 +132,8 @@ int process_create(struct process *parent, struct process **out)
 	} else {
 		process->umask = 022;
 		memcpy(process->limits, default_limits, sizeof(process->limits));
+		process->capabilities[CAPABILITY_EFFECTIVE] = CAPABILITIES_ALL;
+		process->capabilities[CAPABILITY_PERMITTED] = CAPABILITIES_ALL;
 	}
 	*out = process;
 	return 0;

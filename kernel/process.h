@@ -26,9 +26,15 @@ struct node;
 #define RLIMITS		   16
 #define RLIMIT_DATA	   2
 #define RLIMIT_STACK	   3
+#define RLIMIT_MEMLOCK	   8
 #define RLIMIT_AS	   9
 #define RLIMIT_NOFILE	   7
 #define RLIMIT_SIGPENDING  11
+
+/* Capability sets, of 41 bits each: only CAP_IPC_LOCK is ever asked for; the rest is remembered. */
+enum { CAPABILITY_EFFECTIVE, CAPABILITY_PERMITTED, CAPABILITY_INHERITABLE, CAPABILITY_SETS };
+#define CAPABILITIES_ALL ((UINT64_C(1) << 41) - 1)
+#define CAP_IPC_LOCK	 (UINT64_C(1) << 14)
 
 struct rlimit {
 	uint64_t soft;
@@ -92,6 +98,8 @@ struct process {
 	struct job job;			      /* [lock] */
 	struct sharing sharing;
 
+	uint64_t capabilities[CAPABILITY_SETS]; /* [lock] */
+	bool lock_future, lock_on_fault;	/* mlockall(MCL_FUTURE): of what is mapped from now on [lock] */
 	struct rlimit limits[RLIMITS];	     /* [lock] */
 	struct process_usage usage;	     /* of threads that ended [lock] */
 	struct process_usage children_usage; /* [lock] */

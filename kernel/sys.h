@@ -22,6 +22,9 @@ syscall_fn sys_membarrier;
 /* sys_remap.c, sys_peek.c */
 syscall_fn sys_mremap, sys_process_vm_readv, sys_process_vm_writev;
 
+/* sys_capability.c */
+syscall_fn sys_capget, sys_capset;
+
 /* sys_residency.c */
 syscall_fn sys_mincore, sys_mlock, sys_mlock2, sys_munlock, sys_mlockall, sys_munlockall, sys_msync;
 

@@ -249,6 +249,7 @@ int64_t sys_mmap(const uint64_t *a)
 	};
 	struct space *space = current_space();
 	int error = check_mmap(&request);
+	bool future;
 	vaddr_t at = VADDR(request.address);
 
 	if (error == 0)
@@ -264,9 +265,14 @@ int64_t sys_mmap(const uint64_t *a)
 	if (error != 0)
 		return error;
 	/* A hint: no more than the machine has frames, and what cannot be touched is left. */
-	if ((request.flags & (MAP_POPULATE | MAP_LOCKED)) != 0 &&
+	if ((request.flags & MAP_POPULATE) != 0 &&
 	    memory_populate(space, at.v, MIN(request.bytes, frames_total() * PAGE_SIZE),
 			    (request.prot & PROT_WRITE) != 0 && !request.shared ? ACCESS_WRITE : ACCESS_READ) != 0)
+		return (int64_t)at.v;
+	/* relaxed: another thread that calls mlockall now is before or after */
+	future = __atomic_load_n(&current_process()->lock_future, __ATOMIC_RELAXED);
+	if (((request.flags & MAP_LOCKED) != 0 || future) &&
+	    memory_lock_range(at.v, request.bytes, future && current_process()->lock_on_fault) != 0)
 		return (int64_t)at.v;
 	return (int64_t)at.v;
 }

@@ -1,8 +1,8 @@
 /*
  * Calls about whether memory is there: mincore, the mlock family, msync.
  *
- * Nothing is ever paged out, so what was touched stays; locking memory is touching it. The one user is root, whom
- * RLIMIT_MEMLOCK does not bind, as on Linux.
+ * Nothing is ever paged out, so what was touched stays; locking memory is touching it, and noting it for /proc and for
+ * RLIMIT_MEMLOCK, which binds who has given CAP_IPC_LOCK up.
  */
 #include "kernel/memory.h"
 #include "kernel/process.h"
@@ -48,7 +48,7 @@ int64_t sys_mincore(const uint64_t *a)
 }
 
 /* Touches what is mapped of a range as its permissions allow; private memory for writing, so that it is nobody else's. */
-static int64_t lock_range(uint64_t start, uint64_t bytes)
+static int64_t touch_range(uint64_t start, uint64_t bytes)
 {
 	struct space *space = current_space();
 	int64_t result = memory_check_mapped(space, start, bytes);
@@ -82,6 +82,36 @@ static int round_out(uint64_t *start, uint64_t *bytes)
 	return *bytes != 0 && ALIGN_UP(end, PAGE_SIZE) > USER_END ? -ENOMEM : 0;
 }
 
+/* 0, or Linux's answer where the limit does not allow `bytes` more: -EPERM where it allows none, else error. */
+static int check_limit(uint64_t bytes, int error)
+{
+	struct process *process = current_process();
+	uint64_t limit, locked = space_locked_bytes(process->space);
+	bool bound;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	limit = process->limits[RLIMIT_MEMLOCK].soft;
+	bound = (process->capabilities[CAPABILITY_EFFECTIVE] & CAP_IPC_LOCK) == 0;
+	spin_unlock(&process->lock, RANK_PROCESS);
+	if (!bound)
+		return 0;
+	if (limit == 0)
+		return -EPERM;
+	return bytes > limit || locked > limit - bytes ? error : 0;
+}
+
+int memory_lock_range(uint64_t start, uint64_t bytes, bool on_fault)
+{
+	enum space_lock lock = on_fault ? SPACE_LOCKED_ON_FAULT : SPACE_LOCKED;
+	int64_t error = memory_check_mapped(current_space(), start, bytes);
+
+	if (error == 0)
+		error = space_set_lock(current_space(), VADDR(start), bytes, lock);
+	if (error == 0 && !on_fault)
+		error = touch_range(start, bytes);
+	return (int)error;
+}
+
 int64_t sys_mlock2(const uint64_t *a)
 {
 	uint64_t start = a[0], bytes = a[1];
@@ -90,11 +120,11 @@ int64_t sys_mlock2(const uint64_t *a)
 	if ((a[2] & ~(uint64_t)MLOCK_ONFAULT) != 0)
 		return -EINVAL;
 	error = round_out(&start, &bytes);
+	if (error == 0)
+		error = check_limit(bytes, -ENOMEM);
 	if (error != 0 || bytes == 0)
 		return error;
-	if (a[2] == MLOCK_ONFAULT)
-		return memory_check_mapped(current_space(), start, bytes);
-	return lock_range(start, bytes);
+	return memory_lock_range(start, bytes, a[2] == MLOCK_ONFAULT);
 }
 
 int64_t sys_mlock(const uint64_t *a)
@@ -107,23 +137,50 @@ int64_t sys_mlock(const uint64_t *a)
 int64_t sys_munlock(const uint64_t *a)
 {
 	uint64_t start = a[0], bytes = a[1];
-	int error = round_out(&start, &bytes);
+	int64_t error = round_out(&start, &bytes);
 
-	return error != 0 || bytes == 0 ? error : memory_check_mapped(current_space(), start, bytes);
+	if (error == 0 && bytes != 0)
+		error = memory_check_mapped(current_space(), start, bytes);
+	return error != 0 || bytes == 0 ? error : space_set_lock(current_space(), VADDR(start), bytes, SPACE_UNLOCKED);
+}
+
+static void set_future(bool future, bool on_fault)
+{
+	struct process *process = current_process();
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	process->lock_future = future;
+	process->lock_on_fault = on_fault;
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+static uint64_t mapped_bytes(struct space *space)
+{
+	struct space_region region;
+	uint64_t bytes = 0;
+
+	for (uint64_t at = 0; space_next_region(space, VADDR(at), &region); at = region.end.v)
+		bytes += region.end.v - region.start.v;
+	return bytes;
 }
 
 int64_t sys_mlockall(const uint64_t *a)
 {
 	struct space *space = current_space();
+	bool on_fault = (a[0] & MCL_ONFAULT) != 0;
 	struct space_region region;
+	int error = 0;
 
 	if (a[0] == 0 || (a[0] & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) != 0 || a[0] == MCL_ONFAULT)
 		return -EINVAL;
-	if ((a[0] & MCL_CURRENT) == 0 || (a[0] & MCL_ONFAULT) != 0)
-		return 0;
+	error = check_limit((a[0] & MCL_CURRENT) != 0 ? mapped_bytes(space) - space_locked_bytes(space) : 0, -ENOMEM);
+	if (error != 0)
+		return error;
+	set_future((a[0] & MCL_FUTURE) != 0, on_fault);
 	/* What cannot be touched is left, as on Linux. */
-	for (uint64_t at = 0; space_next_region(space, VADDR(at), &region); at = region.end.v)
-		if (lock_range(region.start.v, region.end.v - region.start.v) == -EINTR)
+	for (uint64_t at = 0; (a[0] & MCL_CURRENT) != 0 && space_next_region(space, VADDR(at), &region);
+	     at = region.end.v)
+		if (memory_lock_range(region.start.v, region.end.v - region.start.v, on_fault) == -EINTR)
 			break;
 	return 0;
 }
@@ -131,7 +188,8 @@ int64_t sys_mlockall(const uint64_t *a)
 int64_t sys_munlockall(const uint64_t *a)
 {
 	(void)a;
-	return 0;
+	set_future(false, false);
+	return space_set_lock(current_space(), VADDR(0), USER_END, SPACE_UNLOCKED);
 }
 
 int64_t sys_msync(const uint64_t *a)

@@ -21,6 +21,7 @@ static const char *const rank_name[RANK_COUNT] = {
 	[RANK_TABLE] = "table",
 	[RANK_OBJECT] = "object",
 	[RANK_OBJECT_LIST] = "object-list",
+	[RANK_LOCKED] = "locked",
 	[RANK_ASID] = "asid",
 	[RANK_WAIT] = "wait",
 	[RANK_RUNQUEUE] = "runqueue",

@@ -29,6 +29,7 @@ enum lock_rank {
 	RANK_TABLE,	   /* mm: page tables (nests: parent before child, lower address before higher) */
 	RANK_OBJECT,	   /* mm: one memory object's index */
 	RANK_OBJECT_LIST,  /* mm: the list of all objects */
+	RANK_LOCKED,	   /* mm: which ranges of a space are locked */
 	RANK_ASID,	   /* mm: the ASID bitmap */
 	RANK_WAIT,	   /* kernel: one wait queue */
 	RANK_RUNQUEUE,	   /* kernel: one hart's run queue */

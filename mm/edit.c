@@ -8,6 +8,7 @@
  */
 #include "lib/check.h"
 #include "lib/errno.h"
+#include "mm/locked.h"
 #include "mm/place.h"
 #include "mm/range.h"
 #include "mm/tlb.h"
@@ -39,6 +40,8 @@ static int map_at(struct space *space, vaddr_t at, uint64_t bytes, bool replacin
 	if (err == 0)
 		range_replace(&range, fill);
 	range_unlock(&range);
+	if (err == 0 && replacing)
+		locked_forget(space, at.v, bytes);
 	return err;
 }
 
@@ -160,8 +163,10 @@ int space_unmap(struct space *space, vaddr_t start, uint64_t bytes)
 		emptied = range_empty_ends(&range);
 	}
 	range_unlock(&range);
-	if (err == 0)
+	if (err == 0) {
 		place_returned(space, start, bytes);
+		locked_forget(space, start.v, bytes);
+	}
 	note_emptied(space, emptied);
 	return err;
 }

@@ -5,6 +5,7 @@
  * changes the region meanwhile has done so before or after.
  */
 #include "lib/errno.h"
+#include "mm/locked.h"
 #include "mm/mapping.h"
 #include "mm/walk.h"
 
@@ -43,9 +44,17 @@ static int map_alike(struct space *space, vaddr_t like, vaddr_t at, uint64_t byt
 
 int space_extend(struct space *space, vaddr_t end, uint64_t bytes)
 {
+	enum space_lock lock;
+	int err;
+
 	if (end.v < PAGE_SIZE || end.v > USER_END)
 		return -EFAULT;
-	return map_alike(space, VADDR(end.v - PAGE_SIZE), end, bytes);
+	err = map_alike(space, VADDR(end.v - PAGE_SIZE), end, bytes);
+	/* More of a locked region is locked; without memory to note it, it only is not told. */
+	(void)locked_until(space, end.v - PAGE_SIZE, &lock);
+	if (err == 0 && lock != SPACE_UNLOCKED && space_set_lock(space, end, bytes, lock) != 0)
+		return 0;
+	return err;
 }
 
 int space_map_again(struct space *space, vaddr_t like, enum space_place place, vaddr_t *to, uint64_t bytes)

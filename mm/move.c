@@ -8,6 +8,7 @@
  */
 #include "lib/check.h"
 #include "lib/errno.h"
+#include "mm/locked.h"
 #include "mm/mapping.h"
 #include "mm/place.h"
 #include "mm/range.h"
@@ -218,6 +219,8 @@ int space_move(struct space *space, vaddr_t from, uint64_t bytes, enum space_pla
 			place_taken(space, at);
 		if (err == 0 && !keep)
 			place_returned(space, from, bytes);
+		if (err == 0)
+			locked_move(space, from.v, bytes, at.v, new_bytes);
 		*to = at;
 		return err;
 	}

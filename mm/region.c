@@ -1,5 +1,6 @@
 /* Looking at a space: runs of entries that say the same, for /proc/self/maps and its like. One table's lock at a time. */
 #include "lib/errno.h"
+#include "mm/locked.h"
 #include "mm/mapping.h"
 #include "mm/object.h"
 #include "mm/walk.h"
@@ -34,28 +35,41 @@ static bool region_takes(struct space_region *region, pfn_t table, unsigned leve
 	return true;
 }
 
-bool space_next_region(struct space *space, vaddr_t from, struct space_region *out)
+static bool scan(struct space *space, uint64_t at, uint64_t end, struct space_region *out)
 {
-	uint64_t at = vaddr_page(from).v;
 	bool more = true;
 
 	*out = (struct space_region){ .mapping = NULL };
-	while (more && at < USER_END) {
+	while (more && at < end) {
 		unsigned level;
 		pfn_t table = walk_lock(space, VADDR(at), &level);
 		unsigned i = pt_index(VADDR(at), level);
 
-		for (; more && i < PT_ENTRIES && at < USER_END; i++) {
-			uint64_t end = MIN(ALIGN_DOWN(at, pt_span(level)) + pt_span(level), USER_END);
+		for (; more && i < PT_ENTRIES && at < end; i++) {
+			uint64_t next = MIN(ALIGN_DOWN(at, pt_span(level)) + pt_span(level), end);
 
 			if (level > 0 && pte_is_table(pte_load(pt_slot(table, i))))
 				break;
-			more = region_takes(out, table, level, i, at, end);
-			at = end;
+			more = region_takes(out, table, level, i, at, next);
+			at = next;
 		}
 		table_unlock(table);
 	}
 	return out->mapping != NULL;
+}
+
+bool space_next_region(struct space *space, vaddr_t from, struct space_region *out)
+{
+	enum space_lock lock;
+	uint64_t until;
+
+	if (!scan(space, vaddr_page(from).v, USER_END, out))
+		return false;
+	until = locked_until(space, out->start.v, &lock);
+	if (until < out->end.v && !scan(space, out->start.v, until, out))
+		return false;
+	out->lock = lock;
+	return true;
 }
 
 /* Whether the page at va, whose entry this is, is in memory. The entry's table is locked. */

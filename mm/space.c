@@ -12,6 +12,7 @@
 #include "lib/errno.h"
 #include "mm/asid.h"
 #include "mm/hart.h"
+#include "mm/locked.h"
 #include "mm/object_list.h"
 #include "mm/slab.h"
 #include "mm/space_list.h"
@@ -60,6 +61,7 @@ int space_create(struct space **out)
 	hw_init_root(space->root);
 	space->asid = asid_alloc();
 	space->mmap_top = VADDR(USER_END - STACK_ROOM);
+	locked_init(space);
 	atomic_init(&space->users, 1);
 	atomic_init(&space->grow_limit, GROW_LIMIT);
 	/* Every hart may have old instructions of the frames that will be mapped here. */
@@ -119,6 +121,7 @@ void space_put(struct space *space)
 	list_del(&space->link);
 	spin_unlock(&spaces.lock, RANK_SPACES);
 	take_down(space->root, PT_ROOT);
+	locked_end(space);
 	asid_free(space->asid);
 	kfree(space);
 }

@@ -24,6 +24,9 @@ struct va_hint {
 	uint32_t emptied_limit;
 } CACHE_ALIGNED;
 
+/* What mlock says of a page. */
+enum space_lock { SPACE_UNLOCKED, SPACE_LOCKED, SPACE_LOCKED_ON_FAULT };
+
 struct space {
 	/* Written when the space is created, then only read. */
 	pfn_t root;
@@ -40,6 +43,11 @@ struct space {
 	_Atomic uint64_t active CACHE_ALIGNED;
 	_Atomic uint64_t cached;
 	_Atomic uint64_t icache_stale;
+
+	/* mlock: locked.c */
+	struct spinlock locked_lock;
+	struct list locked;    /* [locked_lock] */
+	uint64_t locked_bytes; /* [locked_lock] read without it to see whether there are any */
 
 	struct va_hint hint[]; /* hw_harts() of them, each written by its own hart */
 };
@@ -165,6 +173,7 @@ struct space_region {
 	struct mapping *mapping;     /* as it was when visited: to compare, not to follow */
 	const struct object *object; /* the descriptor's, likewise; NULL: anonymous private memory */
 	uint64_t offset;	     /* of start within the object */
+	enum space_lock lock;	     /* the same for all of it: a region ends where a lock does */
 	bool shared, grows;	     /* the descriptor's */
 	uint64_t resident;	     /* pages present or parked */
 };
@@ -174,6 +183,13 @@ struct space_region {
  * none. What it says was true of each table when it looked.
  */
 bool space_next_region(struct space *space, vaddr_t from, struct space_region *out);
+
+/*
+ * mlock and munlock: notes what is told of [start, start + bytes); unmapping and remapping forget it, moves take it along,
+ * fork does not pass it on. -ENOMEM.
+ */
+int space_set_lock(struct space *space, vaddr_t start, uint64_t bytes, enum space_lock lock) MUST_CHECK;
+uint64_t space_locked_bytes(struct space *space);
 
 /*
  * mincore: for each of the pages from start on, 1 where a touch would find it in memory, else 0. 0, or -ENOMEM where

@@ -75,6 +75,7 @@ CASES = {
     "big_reserve": {"emulation": SLOW},
     "write_execute": {"harts": SMP},
     "mremap": {"harts": SMP, "emulation": NO_UNMAP_FAULT},
+    "mlock": {"emulation": "QEMU does not lock"},
     "residency": {"emulation": ERRNO},
     "process_vm": {"emulation": ERRNO},
     "leave_files": {"emulation": "it would leave them on the host"},
