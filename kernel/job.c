@@ -212,9 +212,9 @@ bool job_orphaned_locked(uint32_t group, const struct process *ignored)
 		const struct process *process = list_entry(pos, struct process, link);
 		const struct process *parent = process->parent;
 
-		if (process == ignored || process->zombie || process->group != group || parent == NULL)
+		if (process->zombie || process->group != group || parent == NULL)
 			continue;
-		if (parent->group != group && parent->session == process->session)
+		if (parent->group != group && parent->session == process->session && ignored != process)
 			return false;
 	}
 	return true;

@@ -93,7 +93,7 @@ static int begin(struct script_lead *lead, const char *path)
 /* As parse. *name: the interpreter, in lead. */
 static int look(struct script_lead *lead, const char *path, struct object *object, const char **name)
 {
-	struct line line;
+	struct line line = { .interpreter = NULL };
 	int64_t got = object_read(object, 0, line.bytes, MIN(object_bytes(object), (uint64_t)SCRIPT_LINE_BYTES));
 	int result = got < 0 ? (int)got : parse(&line, (size_t)got);
 
