@@ -1,5 +1,6 @@
 /*
- * Ids, and finding processes and threads by them: the list of all processes, and two hash tables, by pid and by tid.
+ * Ids, and finding processes and threads by them: the list of all processes, and two hash tables, by pid and by tid; and
+ * references to processes that were found.
  *
  * Invariants: a process is in the list and its table while it is in the tree, zombies too; a thread is in its table while it
  * is in its process. An id is given again only when no process, thread, group or session has it.
@@ -157,4 +158,31 @@ void process_visit(void (*visit)(void *ctx, struct process *process), void *ctx)
 		visit(ctx, found);
 		process_put(found);
 	}
+}
+
+/* ---- References. */
+
+void process_get(struct process *process)
+{
+	/* relaxed: the caller holds a reference or the tree lock */
+	atomic_fetch_add_explicit(&process->refs, 1, memory_order_relaxed);
+}
+
+void process_put(struct process *process)
+{
+	/* acq_rel: what others did with it is done before it is freed */
+	if (atomic_fetch_sub_explicit(&process->refs, 1, memory_order_acq_rel) == 1)
+		kfree(process);
+}
+
+struct space *process_space(struct process *process)
+{
+	struct space *space;
+
+	spin_lock(&process->lock, RANK_PROCESS);
+	space = process->space;
+	if (space != NULL)
+		space_get(space);
+	spin_unlock(&process->lock, RANK_PROCESS);
+	return space;
 }

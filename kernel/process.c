@@ -61,33 +61,6 @@ void process_init(void)
 	wait_queue_init(&tree.ended);
 }
 
-/* ---- References. */
-
-void process_get(struct process *process)
-{
-	/* relaxed: the caller holds a reference or the tree lock */
-	atomic_fetch_add_explicit(&process->refs, 1, memory_order_relaxed);
-}
-
-void process_put(struct process *process)
-{
-	/* acq_rel: what others did with it is done before it is freed */
-	if (atomic_fetch_sub_explicit(&process->refs, 1, memory_order_acq_rel) == 1)
-		kfree(process);
-}
-
-struct space *process_space(struct process *process)
-{
-	struct space *space;
-
-	spin_lock(&process->lock, RANK_PROCESS);
-	space = process->space;
-	if (space != NULL)
-		space_get(space);
-	spin_unlock(&process->lock, RANK_PROCESS);
-	return space;
-}
-
 /* ---- Beginning. */
 
 static void copy_from_parent(struct process *process, struct process *parent)
