@@ -113,17 +113,18 @@ int tty_jobs_check(int signo)
 static int64_t jobs_take(uint64_t steal)
 {
 	struct process *self = current_process();
+	bool leads, has;
 	int64_t result = 0;
 
 	tree_lock();
-	if (self->session != self->pid)
+	leads = self->session == self->pid;
+	has = jobs.session == self->session;
+	if (!leads || (!has && jobs.session != 0 && steal != 1)) {
 		result = -EPERM;
-	else if (jobs.session == self->session)
-		result = 0;
-	else if (jobs.session != 0 && steal != 1)
-		result = -EPERM;
-	else
-		jobs.session = self->session, jobs.foreground = self->group;
+	} else if (!has) {
+		jobs.session = self->session;
+		jobs.foreground = self->group;
+	}
 	tree_unlock();
 	return result;
 }
