@@ -75,7 +75,7 @@ def init(build):
 # memory failure is not among them: Corral has no counterpart.
 
 SELFTESTS = {
-    "mm/cow": {"limit": 20}, "mm/madv_populate": {}, "mm/map_fixed_noreplace": {}, "mm/map_populate": {}, "mm/mkdirty": {},
+    "mm/cow": {"limit": 20}, "mm/madv_populate": {}, "mm/map_fixed_noreplace": {}, "mm/map_populate": {},
     "mm/mlock-random-test": {"libs": ["-lcap"]}, "mm/mlock2-tests": {}, "mm/mrelease_test": {}, "mm/mremap_dontunmap": {},
     "mm/mremap_test": {"limit": 300, "mem": "1G"}, "mm/on-fault-limit": {},
     "mm/virtual_address_range": {"limit": 120}, "mm/gup_longterm": {}, "mm/pagemap_ioctl": {},
@@ -90,6 +90,7 @@ LEFT_OUT = {
     "mm/mdwe_test": "PR_SET_MDWE is not part of the ABI (docs/abi.md)",
     "mm/migration": "needs a machine with two NUMA nodes",
     "mm/droppable": "MAP_DROPPABLE (Linux 6.11) is not part of the ABI (docs/abi.md)",
+    "mm/mkdirty": "needs /proc/PID/mem, which is not part of the ABI (docs/abi.md)",
     "mm/memfd_secret": "memfd_secret is not part of the ABI (docs/abi.md)",
     "clone3/clone3_set_tid": "tests PID namespaces, which are not part of the ABI (docs/abi.md)",
     "futex/functional/futex_waitv": "futex_waitv is not part of the ABI (docs/abi.md)",
