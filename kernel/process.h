@@ -100,9 +100,9 @@ struct process {
 
 	uint64_t capabilities[CAPABILITY_SETS]; /* [lock] */
 	bool lock_future, lock_on_fault;	/* mlockall(MCL_FUTURE): of what is mapped from now on [lock] */
-	struct rlimit limits[RLIMITS];	     /* [lock] */
-	struct process_usage usage;	     /* of threads that ended [lock] */
-	struct process_usage children_usage; /* [lock] */
+	struct rlimit limits[RLIMITS];		/* [lock] */
+	struct process_usage usage;		/* of threads that ended [lock] */
+	struct process_usage children_usage;	/* [lock] */
 	uint64_t started_ns;
 	uint64_t cpu_seen; /* ticks that its CPU clock has shown [lock] */
 };
