@@ -12,31 +12,32 @@
 /* Linux's stack_guard_gap: nothing may lie this close below a region that grows down. */
 #define GUARD_GAP (256 * PAGE_SIZE)
 
-/* Descriptor, counted, and permissions of the page at va. 0 or -EFAULT. */
-static int page_like(struct space *space, vaddr_t va, struct mapping **mapping, uint64_t *perm)
+/* Descriptor, counted, and permissions of the page at va; NULL where there is none. */
+static struct mapping *page_like(struct space *space, vaddr_t va, uint64_t *perm)
 {
+	struct mapping *mapping = NULL;
 	unsigned level;
 	pfn_t table = walk_lock(space, va, &level);
 	unsigned index = pt_index(va, level);
 	pte_t pte = pte_load(pt_slot(table, index));
 
+	*perm = pte_is_page(pte) ? page_perm(pte) : pte.v & PERM_RWX;
 	if (!pte_is_none(pte)) {
-		*mapping = pte_is_page(pte) ? table_mapping(frame_of(table), index) : pte_mapping(pte);
-		*perm = pte_is_page(pte) ? page_perm(pte) : pte.v & PERM_RWX;
-		mapping_get(*mapping, 1);
+		mapping = pte_is_page(pte) ? table_mapping(frame_of(table), index) : pte_mapping(pte);
+		mapping_get(mapping, 1);
 	}
 	table_unlock(table);
-	return pte_is_none(pte) ? -EFAULT : 0;
+	return mapping;
 }
 
 static int map_alike(struct space *space, vaddr_t like, vaddr_t at, uint64_t bytes)
 {
-	struct mapping *mapping;
 	uint64_t perm;
-	int err = page_like(space, like, &mapping, &perm);
+	struct mapping *mapping = page_like(space, like, &perm);
+	int err;
 
-	if (err != 0)
-		return err;
+	if (mapping == NULL)
+		return -EFAULT;
 	err = space_map(space, PLACE_NO_REPLACE, &at, bytes, perm, mapping);
 	mapping_put(mapping, 1);
 	return err == -EEXIST || err == -EINVAL ? -ENOMEM : err;
@@ -59,12 +60,12 @@ int space_extend(struct space *space, vaddr_t end, uint64_t bytes)
 
 int space_map_again(struct space *space, vaddr_t like, enum space_place place, vaddr_t *to, uint64_t bytes)
 {
-	struct mapping *mapping;
 	uint64_t perm;
-	int err = page_like(space, like, &mapping, &perm);
+	struct mapping *mapping = page_like(space, like, &perm);
+	int err;
 
-	if (err != 0)
-		return err;
+	if (mapping == NULL)
+		return -EFAULT;
 	err = mapping->object == NULL ? -EINVAL
 				      : space_map_object(space, place, to, bytes, perm, mapping->max_perm,
 							 mapping->object, like.v - mapping->base, mapping->shared);

@@ -14,20 +14,22 @@
 
 static struct mapping *anon[MAPPING_FORKS][2]; /* [1]: grows */
 
+static struct mapping *make_anon(enum mapping_fork fork, bool grows)
+{
+	struct mapping *mapping = kalloc(sizeof(*mapping));
+
+	if (mapping != NULL)
+		*mapping = (struct mapping){ .max_perm = PERM_RWX, .fork = fork, .grows = grows };
+	else
+		hw_panic("no memory: not even for the anonymous mappings");
+	return mapping;
+}
+
 void mapping_init(void)
 {
-	for (unsigned i = 0; i < MAPPING_FORKS; i++) {
-		for (unsigned grows = 0; grows < 2; grows++) {
-			struct mapping *mapping = kalloc(sizeof(*mapping));
-
-			if (mapping == NULL)
-				hw_panic("no memory: not even for the anonymous mappings");
-			mapping->max_perm = PERM_RWX;
-			mapping->fork = (enum mapping_fork)i;
-			mapping->grows = grows != 0;
-			anon[i][grows] = mapping;
-		}
-	}
+	for (unsigned i = 0; i < MAPPING_FORKS; i++)
+		for (unsigned grows = 0; grows < 2; grows++)
+			anon[i][grows] = make_anon((enum mapping_fork)i, grows != 0);
 }
 
 struct mapping *mapping_anon(enum mapping_fork fork)
