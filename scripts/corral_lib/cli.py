@@ -146,18 +146,19 @@ def find_program(name, build):
     raise UsageError(f"{name}: no such file, nor a program in {os.path.join(build, 'user')}")
 
 
-def is_image(path):
-    """Whether it starts with a Linux RISC-V Image header: the magic number at byte 56 of 64."""
+def is_kernel(path):
+    """Whether it starts with a Linux RISC-V Image header, whose magic number is at byte 56 of 64, or is an ELF file."""
     with open(path, "rb") as file:
-        return file.read(64)[56:60] == b"RSC\x05"
+        header = file.read(64)
+    return header[56:60] == b"RSC\x05" or header[:4] == b"\x7fELF"
 
 
 def find_kernel(args):
     if args.kernel:
         if not os.path.isfile(args.kernel):
             raise UsageError(f"--kernel {args.kernel}: no such file")
-        if not is_image(args.kernel):
-            raise UsageError(f"--kernel {args.kernel}: not a kernel: it has no RISC-V Image header")
+        if not is_kernel(args.kernel):
+            raise UsageError(f"--kernel {args.kernel}: not a kernel: neither a RISC-V Image nor an ELF file")
         return args.kernel
     path = os.path.join(args.build, "virt-release", "Image")
     if not os.path.isfile(path):
