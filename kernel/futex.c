@@ -9,8 +9,9 @@
  * - Words are told apart by user_futex_key: (object, offset) on shared mappings, (space, address) elsewhere.
  *
  * Races, and where they are prevented
- * - Requeue moves a waiter to another bucket while it gives up: bucket is written under both buckets' locks; unqueue reads
- *   it without, takes that lock and looks again.
+ * - Requeue moves a waiter to another bucket while it gives up: bucket is written under both buckets' locks; futex_unqueue
+ *   reads it without, takes that lock and looks again.
+ * - A thread has several waiters (futex_waitv.c): wakers and requeue see one at a time, and need not know.
  * - A woken waiter's frame, or its thread, is gone while the waker still touches it: wakers do all of it under the bucket's
  *   lock, and the waiter takes that lock before it leaves, woken or not.
  * - The word's page is not there: nothing may fault under a lock. user_load_u32 says -EAGAIN, we let go, fault it in, and
@@ -21,6 +22,7 @@
 #include "kernel/futex.h"
 
 #include "firmware/trap.h"
+#include "kernel/futex_queue.h"
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys.h"
@@ -42,22 +44,13 @@
 #define FUTEX_PRIVATE	     128U
 #define FUTEX_CLOCK_REALTIME 256U
 
-struct bucket {
+struct futex_bucket {
 	struct spinlock lock; /* RANK_FUTEX */
 	struct list waiters;  /* oldest first [lock] */
 } CACHE_ALIGNED;
 
-struct futex_waiter {
-	struct list link;		 /* [bucket's lock] */
-	_Atomic(struct bucket *) bucket; /* whose list it is, or was, on */
-	_Atomic bool woken;
-	struct user_key key; /* [bucket's lock] */
-	uint32_t bitset;
-	struct thread *thread;
-};
-
 static struct {
-	struct bucket *buckets;
+	struct futex_bucket *buckets;
 	uint64_t mask;
 } futex;
 
@@ -67,9 +60,9 @@ void futex_init(void)
 
 	/* Linux's measure, 256 a hart, as far as a thousandth of memory allows it. */
 	while (buckets < 256 * (uint64_t)hw_harts() &&
-	       buckets * sizeof(struct bucket) < frames_total() * PAGE_SIZE / 1024)
+	       buckets * sizeof(struct futex_bucket) < frames_total() * PAGE_SIZE / 1024)
 		buckets *= 2;
-	futex.buckets = kalloc(buckets * sizeof(struct bucket));
+	futex.buckets = kalloc(buckets * sizeof(struct futex_bucket));
 	CHECK(futex.buckets != NULL);
 	futex.mask = buckets - 1;
 	for (uint64_t i = 0; i < buckets; i++) {
@@ -83,7 +76,7 @@ static bool key_equal(const struct user_key *a, const struct user_key *b)
 	return a->of == b->of && a->offset == b->offset;
 }
 
-static struct bucket *bucket_of(const struct user_key *key)
+static struct futex_bucket *bucket_of(const struct user_key *key)
 {
 	uint64_t hash = ((uint64_t)key->of >> 6) * UINT64_C(0x9e3779b97f4a7c15) ^
 			(key->offset >> 2) * UINT64_C(0xc2b2ae3d27d4eb4f);
@@ -123,7 +116,8 @@ static void wake_locked(struct futex_waiter *waiter)
 	sched_wake(waiter->thread);
 }
 
-static uint32_t wake_matching_locked(struct bucket *bucket, const struct user_key *key, uint32_t most, uint32_t bitset)
+static uint32_t wake_matching_locked(struct futex_bucket *bucket, const struct user_key *key, uint32_t most,
+				     uint32_t bitset)
 {
 	uint32_t woken = 0;
 
@@ -143,7 +137,7 @@ static uint32_t wake_matching_locked(struct bucket *bucket, const struct user_ke
 static int64_t wake(struct space *space, vaddr_t va, uint32_t most, uint32_t bitset)
 {
 	struct user_key key;
-	struct bucket *bucket;
+	struct futex_bucket *bucket;
 	uint32_t woken;
 	int error;
 
@@ -166,12 +160,11 @@ int64_t futex_wake(struct space *space, vaddr_t va, uint32_t most)
 
 /* ---- Waiting. */
 
-/* Takes the waiter off its list unless it has been woken. Whether it had been. */
-static bool unqueue(struct futex_waiter *waiter)
+bool futex_unqueue(struct futex_waiter *waiter)
 {
 	for (;;) {
 		/* relaxed: looked at again under the lock */
-		struct bucket *bucket = atomic_load_explicit(&waiter->bucket, memory_order_relaxed);
+		struct futex_bucket *bucket = atomic_load_explicit(&waiter->bucket, memory_order_relaxed);
 		bool same, woken;
 
 		spin_lock(&bucket->lock, RANK_FUTEX);
@@ -185,12 +178,11 @@ static bool unqueue(struct futex_waiter *waiter)
 	}
 }
 
-/* Looks at the word and queues. 0, -EAGAIN: it does not have the value; -EFAULT, -ENOMEM. */
-static int queue(struct space *space, vaddr_t va, uint32_t value, struct futex_waiter *waiter)
+int futex_queue(struct space *space, vaddr_t va, uint32_t value, struct futex_waiter *waiter)
 {
 	for (;;) {
 		int error = find_key(space, va, &waiter->key);
-		struct bucket *bucket;
+		struct futex_bucket *bucket;
 		uint32_t found = 0;
 
 		if (error != 0)
@@ -221,25 +213,25 @@ static int64_t wait(struct space *space, vaddr_t va, uint32_t value, uint64_t de
 
 	if (bitset == 0)
 		return -EINVAL;
-	error = queue(space, va, value, &waiter);
+	error = futex_queue(space, va, value, &waiter);
 	if (error != 0)
 		return error;
 	/* acquire: pairs with the release in wake_locked */
 	while (error == 0 && !atomic_load_explicit(&waiter.woken, memory_order_acquire))
 		error = wait_block(deadline_ns);
-	return unqueue(&waiter) ? 0 : error;
+	return futex_unqueue(&waiter) ? 0 : error;
 }
 
 /* ---- Requeue. */
 
-static void lock_two(struct bucket *a, struct bucket *b)
+static void lock_two(struct futex_bucket *a, struct futex_bucket *b)
 {
 	spin_lock(a < b ? &a->lock : &b->lock, RANK_FUTEX);
 	if (a != b)
 		spin_lock(a < b ? &b->lock : &a->lock, RANK_FUTEX);
 }
 
-static void unlock_two(struct bucket *a, struct bucket *b)
+static void unlock_two(struct futex_bucket *a, struct futex_bucket *b)
 {
 	if (a != b)
 		spin_unlock(&b->lock, RANK_FUTEX);
@@ -253,7 +245,7 @@ struct requeue {
 	uint32_t value;
 };
 
-static int64_t move_locked(struct bucket *from, struct bucket *to, const struct user_key *key,
+static int64_t move_locked(struct futex_bucket *from, struct futex_bucket *to, const struct user_key *key,
 			   const struct user_key *to_key, const struct requeue *request)
 {
 	int64_t woken = wake_matching_locked(from, key, request->wake, UINT32_MAX);
@@ -271,7 +263,7 @@ static int64_t move_locked(struct bucket *from, struct bucket *to, const struct 
 		list_del(&waiter->link);
 		waiter->key = *to_key;
 		list_add_tail(&to->waiters, &waiter->link);
-		/* relaxed: both locks are held; see unqueue */
+		/* relaxed: both locks are held; see futex_unqueue */
 		atomic_store_explicit(&waiter->bucket, to, memory_order_relaxed);
 		moved++;
 	}
@@ -282,7 +274,7 @@ static int64_t requeue(struct space *space, const struct requeue *request)
 {
 	for (;;) {
 		struct user_key key, to_key;
-		struct bucket *from, *to;
+		struct futex_bucket *from, *to;
 		uint32_t found = request->value;
 		int64_t result = 0;
 		int error = find_key(space, request->from, &key);
@@ -369,7 +361,7 @@ static int64_t wake_op(struct space *space, const struct requeue *request)
 {
 	for (;;) {
 		struct user_key key, other_key;
-		struct bucket *first, *second;
+		struct futex_bucket *first, *second;
 		uint32_t old = 0;
 		int64_t result = 0;
 		int error = find_key(space, request->from, &key);

@@ -7,6 +7,9 @@
 /* fork.c, exec.c, futex.c, sigframe.c */
 syscall_fn sys_clone, sys_clone3, sys_execve, sys_futex, sys_sigaltstack, sys_rt_sigreturn;
 
+/* futex_waitv.c */
+syscall_fn sys_futex_waitv;
+
 /* sys_process.c */
 syscall_fn sys_exit, sys_exit_group, sys_wait4, sys_waitid, sys_getpid, sys_gettid, sys_getppid, sys_set_tid_address;
 syscall_fn sys_set_robust_list, sys_get_robust_list, sys_setpgid, sys_getpgid, sys_getsid, sys_setsid;

@@ -173,6 +173,7 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[435] = sys_clone3,
 	[436] = sys_close_range,
 	[439] = sys_faccessat2,
+	[449] = sys_futex_waitv,
 };
 
 struct counter {
@@ -231,6 +232,7 @@ bool syscall_restarts(uint64_t number)
 	case 95:  /* waitid */
 	case 260: /* wait4 */
 	case 278: /* getrandom */
+	case 449: /* futex_waitv: its time-out is a deadline */
 		return true;
 	case 98: /* futex: without a time-out */
 		return thread_frame(current_thread())->a3 == 0;

@@ -123,6 +123,7 @@ CASES = {
     "threads": {"harts": SMP},
     "thread_exit": {"harts": SMP},
     "futex": {"harts": SMP},
+    "futex_waitv": {"harts": SMP, "emulation": "QEMU has no such call"},
     "futex_op": {"harts": SMP, "emulation": "QEMU has no robust lists"},
     "fork8": {"harts": SMP},
     "fork8-rfence": {"program": "fork8", "append": "tlb=rfence", "harts": (4,)},
