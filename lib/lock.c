@@ -23,6 +23,7 @@ static const char *const rank_name[RANK_COUNT] = {
 	[RANK_OBJECT_LIST] = "object-list",
 	[RANK_LOCKED] = "locked",
 	[RANK_ASID] = "asid",
+	[RANK_BLOCK] = "block",
 	[RANK_WAIT] = "wait",
 	[RANK_RUNQUEUE] = "runqueue",
 	[RANK_TIMER] = "timer",

@@ -31,6 +31,7 @@ enum lock_rank {
 	RANK_OBJECT_LIST,  /* mm: the list of all objects */
 	RANK_LOCKED,	   /* mm: which ranges of a space are locked */
 	RANK_ASID,	   /* mm: the ASID bitmap */
+	RANK_BLOCK,	   /* drivers: one block device's requests */
 	RANK_WAIT,	   /* kernel: one wait queue */
 	RANK_RUNQUEUE,	   /* kernel: one hart's run queue */
 	RANK_TIMER,	   /* kernel: one hart's timers */
