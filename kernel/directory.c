@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "kernel/touch.h"
 #include "kernel/tree.h"
 #include "lib/errno.h"
 
@@ -26,6 +27,7 @@ _Static_assert(offsetof(struct dirent, name) == DIRENT_HEADER, "as Linux has it"
 static int dirent_put(struct io *io, uint64_t inode, uint8_t type, const char *name, uint64_t next)
 {
 	struct dirent record = { 0 };
+	struct io before = *io;
 	size_t bytes = strlen(name);
 
 	record.inode = inode;
@@ -35,7 +37,10 @@ static int dirent_put(struct io *io, uint64_t inode, uint8_t type, const char *n
 	memcpy(record.name, name, bytes);
 	if (io->left < record.bytes)
 		return 0;
-	return io_put(io, &record, record.bytes) == record.bytes ? 1 : io->error;
+	if (io_put(io, &record, record.bytes) == record.bytes)
+		return 1;
+	io_rewind(io, &before);
+	return io->error;
 }
 
 /* The entry at the position; *next: the position behind it. False: the directory has ended. */
@@ -80,15 +85,16 @@ static int directory_magic(struct file *file, struct io *io)
 	return put;
 }
 
-static int64_t directory_getdents(struct file *file, struct io *io)
+/* As many as fit. 1: all of them; else what dirent_put said last. */
+static int directory_entries(struct file *file, struct io *io)
 {
-	uint64_t before = io->left;
 	const struct node *node;
 	const char *name;
 	uint64_t next;
 	int put = 1;
 
 	tree_enter();
+	touch_forbid();
 	if (file->node->directory.removed)
 		put = -ENOENT;
 	while (put == 1 && directory_entry(file, &node, &name, &next)) {
@@ -96,12 +102,24 @@ static int64_t directory_getdents(struct file *file, struct io *io)
 		if (put == 1)
 			file->position = next;
 	}
+	touch_allow();
 	tree_leave();
+	return put;
+}
+
+static int64_t directory_getdents(struct file *file, struct io *io)
+{
+	uint64_t before = io->left;
+	int put;
+
+	do {
+		put = directory_entries(file, io);
+	} while (put == -EWANTED && io_touch(io) == 0);
 	if (put == 1)
 		put = directory_magic(file, io);
 	if (io->left != before)
 		return (int64_t)(before - io->left);
-	return put == 1 ? 0 : put == 0 ? -EINVAL : put;
+	return put == 1 ? 0 : put == 0 ? -EINVAL : put == -EWANTED ? io->error : put;
 }
 
 static int64_t directory_seek(struct file *file, int64_t offset, unsigned whence)

@@ -32,7 +32,9 @@ struct io {
 	const struct io_range *range;
 	uint64_t skip;	 /* bytes of *range that are done */
 	uint64_t left;	 /* bytes in all that are not done */
-	int error;	 /* why the last io_put or io_take came short */
+	int error;	 /* why the last io_put or io_take came short; -EWANTED (touch.h): io_touch, and go on */
+	bool takes;	 /* what is wanted then is to be read, not written */
+	vaddr_t wanted;	 /* where */
 	uint32_t pieces; /* since this hart last served the others */
 };
 
@@ -42,6 +44,12 @@ void io_init(struct io *io, struct space *space, const struct io_range *range, u
 uint64_t io_put(struct io *io, const void *src, uint64_t n);
 uint64_t io_clear(struct io *io, uint64_t n);
 uint64_t io_take(struct io *io, void *dst, uint64_t n);
+/* Back to where it was when `then` was a copy of it: what was moved since counts as not moved. The error stays. */
+void io_rewind(struct io *io, const struct io *then);
+/* After -EWANTED, with no lock held; may block: gets the page that was not there. 0, or what io->error becomes: -EFAULT... */
+int io_touch(struct io *io) MUST_CHECK;
+/* What a call that copies under its lock waits for before it looks again: the page, if one was wanted; else as wait_block. */
+int io_block(struct io *io, bool nonblocking, uint64_t deadline_ns) MUST_CHECK;
 /* Between parts of a long transfer, with no lock held: lets other threads run now and then. */
 void io_yield(struct io *io);
 /* What a call returns that has moved `done` bytes: done, or the error if none. */

@@ -14,7 +14,7 @@
  * - A thread has several waiters (futex_waitv.c): wakers and requeue see one at a time, and need not know.
  * - A woken waiter's frame, or its thread, is gone while the waker still touches it: wakers do all of it under the bucket's
  *   lock, and the waiter takes that lock before it leaves, woken or not.
- * - The word's page is not there: nothing may fault under a lock. user_load_u32 says -EAGAIN, we let go, fault it in, and
+ * - The word's page is not there: nothing may fault under a lock. user_load_u32 says -EAGAIN, we let go, touch it, and
  *   start again.
  *
  * Locks: one per bucket (RANK_FUTEX); requeue takes two, the lower address first. mm's table locks inside.
@@ -27,7 +27,7 @@
 #include "kernel/sched.h"
 #include "kernel/sys.h"
 #include "kernel/syscall.h"
-#include "kernel/trap.h"
+#include "kernel/touch.h"
 #include "kernel/wait.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
@@ -82,19 +82,6 @@ static struct futex_bucket *bucket_of(const struct user_key *key)
 			(key->offset >> 2) * UINT64_C(0xc2b2ae3d27d4eb4f);
 
 	return &futex.buckets[(hash >> 32) & futex.mask];
-}
-
-int futex_fault_in(struct space *space, vaddr_t va, enum access access)
-{
-	switch (space_fault(space, va, access)) {
-	case FAULT_OK:
-		return 0;
-	case FAULT_OOM:
-		trap_starved(space, va);
-		return -ENOMEM;
-	default:
-		return -EFAULT;
-	}
 }
 
 /* The key of a word that may not have been touched yet. */
@@ -200,7 +187,7 @@ int futex_queue(struct space *space, vaddr_t va, uint32_t value, struct futex_wa
 			return found == value ? 0 : -EAGAIN;
 		if (error != -EAGAIN)
 			return error;
-		error = futex_fault_in(space, va, ACCESS_READ);
+		error = touch(space, va, ACCESS_READ);
 		if (error != 0)
 			return error;
 	}
@@ -296,7 +283,7 @@ static int64_t requeue(struct space *space, const struct requeue *request)
 		if (error == 0)
 			return result;
 		if (error == -EAGAIN)
-			error = futex_fault_in(space, request->from, ACCESS_READ);
+			error = touch(space, request->from, ACCESS_READ);
 		if (error != 0)
 			return error;
 	}
@@ -384,7 +371,7 @@ static int64_t wake_op(struct space *space, const struct requeue *request)
 		if (error >= 0)
 			return result;
 		if (error == -EAGAIN)
-			error = futex_fault_in(space, request->to, ACCESS_WRITE);
+			error = touch(space, request->to, ACCESS_WRITE);
 		if (error != 0)
 			return error;
 	}

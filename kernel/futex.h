@@ -12,9 +12,6 @@ void futex_init(void);
 /* Wakes up to `most` that wait for the word at va. How many, or -errno. */
 int64_t futex_wake(struct space *space, vaddr_t va, uint32_t most);
 
-/* After -EAGAIN from user_load_u32 or user_cmpxchg_u32. 0, -EFAULT or -ENOMEM. No lock held. */
-int futex_fault_in(struct space *space, vaddr_t va, enum access access) MUST_CHECK;
-
 /* The calling thread ends: its robust list, and the word that pthread_join waits for. */
 void futex_thread_exit(struct thread *thread);
 

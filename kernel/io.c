@@ -11,6 +11,8 @@
 #include "kernel/file.h"
 #include "kernel/process.h"
 #include "kernel/sched.h"
+#include "kernel/touch.h"
+#include "kernel/wait.h"
 #include "lib/errno.h"
 #include "mm/space.h"
 
@@ -94,8 +96,11 @@ static uint64_t io_move(struct io *io, enum io_way way, uint8_t *mine, uint64_t 
 			io->error = io_kernel_piece(way, (uint8_t *)(uintptr_t)at.v, from, piece);
 		else
 			io->error = io_user_piece(io->space, way, at, from, piece);
-		if (io->error != 0)
+		if (io->error != 0) {
+			io->wanted = at;
+			io->takes = way == IO_TAKE;
 			break;
+		}
 		io->skip += piece;
 		io->left -= piece;
 		done += piece;
@@ -118,6 +123,26 @@ uint64_t io_clear(struct io *io, uint64_t n)
 uint64_t io_take(struct io *io, void *dst, uint64_t n)
 {
 	return io_move(io, IO_TAKE, dst, n);
+}
+
+void io_rewind(struct io *io, const struct io *then)
+{
+	io->range = then->range;
+	io->skip = then->skip;
+	io->left = then->left;
+}
+
+int io_touch(struct io *io)
+{
+	io->error = touch(io->space, io->wanted, io->takes ? ACCESS_READ : ACCESS_WRITE);
+	return io->error;
+}
+
+int io_block(struct io *io, bool nonblocking, uint64_t deadline_ns)
+{
+	if (io->error == -EWANTED)
+		return io_touch(io);
+	return nonblocking ? -EAGAIN : wait_block(deadline_ns);
 }
 
 int64_t io_result(const struct io *io, uint64_t done)

@@ -22,7 +22,7 @@
 #include "kernel/sched.h"
 #include "kernel/signal.h"
 #include "kernel/syscall.h"
-#include "kernel/trap.h"
+#include "kernel/touch.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
 #include "mm/slab.h"
@@ -266,8 +266,8 @@ void kernel_main(const struct boot_info *info)
 	options = read_options();
 	coremap_init(info->ram, info->ram_count, info->reserved, info->reserved_count);
 	mm_init(options.tlb_ipi);
-	trap_user_init();
 	sched_init();
+	touch_init();
 	process_init();
 	futex_init();
 	syscall_init(options.log_enosys);

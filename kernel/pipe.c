@@ -16,6 +16,7 @@
 
 #include "firmware/trap.h"
 #include "kernel/process.h"
+#include "kernel/touch.h"
 #include "kernel/tree.h"
 #include "kernel/wait.h"
 #include "lib/errno.h"
@@ -70,7 +71,7 @@ static uint64_t pipe_out_locked(struct pipe *pipe, struct io *io)
 {
 	uint64_t done = 0;
 
-	io->error = 0;
+	touch_forbid();
 	while (pipe_used(pipe) != 0 && io->left != 0 && io->error == 0) {
 		uint32_t n = pipe_used(pipe);
 		const char *from = pipe_piece(pipe, pipe->got, &n);
@@ -79,15 +80,17 @@ static uint64_t pipe_out_locked(struct pipe *pipe, struct io *io)
 		pipe->got += moved;
 		done += moved;
 	}
+	touch_allow();
 	return done;
 }
 
 /* limit: how much may go in now, by the ring's room. */
 static uint64_t pipe_in_locked(struct pipe *pipe, struct io *io, uint64_t limit)
 {
+	struct io before = *io;
 	uint64_t done = 0;
 
-	io->error = 0;
+	touch_forbid();
 	while (done < limit && io->error == 0) {
 		uint32_t n = (uint32_t)(limit - done);
 		char *to = pipe_piece(pipe, pipe->put, &n);
@@ -101,50 +104,54 @@ static uint64_t pipe_in_locked(struct pipe *pipe, struct io *io, uint64_t limit)
 		pipe->put += moved;
 		done += moved;
 	}
+	touch_allow();
+	if (io->error == -EWANTED && before.left <= PIPE_BUF) { /* goes in as a whole, so it has not begun */
+		io_rewind(io, &before);
+		pipe->put -= (uint32_t)done;
+		return 0;
+	}
 	return done;
 }
 
-/* 1: *result is the call's. 0: nothing to read yet. */
-static bool pipe_try_read(struct pipe *pipe, struct io *io, int64_t *result)
+/* Moves what there is; *done counts. True: the call is over. False: nothing to read yet, or a page is wanted. */
+static bool pipe_try_read(struct pipe *pipe, struct io *io, uint64_t *done)
 {
-	bool done = true;
+	uint64_t moved;
+	bool ended;
 
+	io->error = 0;
 	pipe_lock(pipe);
-	if (pipe_used(pipe) != 0)
-		*result = io_result(io, pipe_out_locked(pipe, io));
-	else if (!pipe->has_writer)
-		*result = 0;
-	else
-		done = false;
+	moved = pipe_out_locked(pipe, io);
+	*done += moved;
+	ended = *done != 0 || !pipe->has_writer;
 	pipe_unlock(pipe);
-	if (done && *result > 0)
+	if (moved != 0)
 		wake_all(pipe->writers);
-	return done;
+	return io->error == -EWANTED ? false : ended || io->error != 0;
 }
 
 static int64_t pipe_read(struct file *file, struct io *io, const uint64_t *at)
 {
 	struct pipe *pipe = file->data;
 	struct waiter waiter = { 0 };
-	int64_t result = 0;
+	uint64_t done = 0;
+	int error = 0;
 
 	(void)at;
-	if (io->left == 0 || pipe_try_read(pipe, io, &result))
-		return result;
+	if (io->left == 0 || pipe_try_read(pipe, io, &done))
+		return io_result(io, done);
 	for (;;) {
-		if ((file_flags(file) & O_NONBLOCK) != 0) {
-			result = -EAGAIN;
+		wait_prepare(pipe->readers, &waiter);
+		if (pipe_try_read(pipe, io, &done))
+			break;
+		error = io_block(io, (file_flags(file) & O_NONBLOCK) != 0, WAIT_FOREVER);
+		if (error != 0) {
+			io->error = error;
 			break;
 		}
-		wait_prepare(pipe->readers, &waiter);
-		if (pipe_try_read(pipe, io, &result))
-			break;
-		result = wait_block(WAIT_FOREVER);
-		if (result != 0)
-			break;
 	}
 	wait_finish(pipe->readers, &waiter);
-	return result;
+	return io_result(io, done);
 }
 
 /* Moves what can be moved now; *done counts. True: the call is over, by error (*error) or because all went in. */
@@ -153,6 +160,7 @@ static bool pipe_try_write(struct pipe *pipe, struct io *io, uint64_t *done, int
 	uint64_t room, moved = 0;
 
 	*error = 0;
+	io->error = 0;
 	pipe_lock(pipe);
 	room = PIPE_BYTES - pipe_used(pipe);
 	if (!pipe->has_reader)
@@ -165,7 +173,7 @@ static bool pipe_try_write(struct pipe *pipe, struct io *io, uint64_t *done, int
 	*done += moved;
 	if (moved != 0)
 		wake_all(pipe->readers);
-	if (*error == 0)
+	if (*error == 0 && io->error != -EWANTED)
 		*error = io->error;
 	return *error != 0 || io->left == 0;
 }
@@ -180,16 +188,11 @@ static int64_t pipe_write(struct file *file, struct io *io, const uint64_t *at)
 	(void)at;
 	if (io->left == 0)
 		return 0;
-	io->error = 0;
 	while (!pipe_try_write(pipe, io, &done, &error)) {
-		if ((file_flags(file) & O_NONBLOCK) != 0) {
-			error = -EAGAIN;
-			break;
-		}
 		wait_prepare(pipe->writers, &waiter);
 		if (pipe_try_write(pipe, io, &done, &error))
 			break;
-		error = wait_block(WAIT_FOREVER);
+		error = io_block(io, (file_flags(file) & O_NONBLOCK) != 0, WAIT_FOREVER);
 		if (error != 0)
 			break;
 	}

@@ -18,6 +18,7 @@
 #include "kernel/random.h"
 #include "kernel/syscall.h"
 #include "kernel/text.h"
+#include "kernel/touch.h"
 #include "kernel/tree.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
@@ -73,10 +74,29 @@ static int proc_refresh(struct file *file)
 	return 0;
 }
 
+/* Copies from byte *at of the content, or, where at is NULL, from the position on, which moves. How many bytes. */
+static uint64_t proc_copy(struct file *file, struct io *io, const uint64_t *at)
+{
+	const struct text *text;
+	uint64_t start, done = 0;
+
+	io->error = 0;
+	spin_lock(&file->lock, RANK_FILE);
+	touch_forbid();
+	text = file->data;
+	start = at != NULL ? *at : file->position;
+	if (start < text->used)
+		done = io_put(io, text->bytes + start, text->used - start);
+	if (at == NULL)
+		file->position += done;
+	touch_allow();
+	spin_unlock(&file->lock, RANK_FILE);
+	return done;
+}
+
 static int64_t proc_read(struct file *file, struct io *io, const uint64_t *at)
 {
 	uint64_t start = at != NULL ? *at : file->position;
-	const struct text *text;
 	uint64_t done = 0;
 
 	if (start == 0 || file->data == NULL) {
@@ -85,15 +105,11 @@ static int64_t proc_read(struct file *file, struct io *io, const uint64_t *at)
 		if (error != 0)
 			return error;
 	}
-	io->error = 0;
-	spin_lock(&file->lock, RANK_FILE);
-	text = file->data;
-	start = at != NULL ? *at : file->position;
-	if (start < text->used)
-		done = io_put(io, text->bytes + start, text->used - start);
-	if (at == NULL)
-		file->position += done;
-	spin_unlock(&file->lock, RANK_FILE);
+	do {
+		uint64_t from = start + done;
+
+		done += proc_copy(file, io, at != NULL ? &from : NULL);
+	} while (io->error == -EWANTED && io_touch(io) == 0);
 	return io_result(io, done);
 }
 

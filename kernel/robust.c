@@ -4,6 +4,7 @@
  */
 #include "kernel/futex.h"
 #include "kernel/process.h"
+#include "kernel/touch.h"
 #include "lib/errno.h"
 #include "mm/space.h"
 
@@ -28,7 +29,7 @@ static void owner_died(struct space *space, vaddr_t va, uint32_t tid, bool pendi
 	while ((value & FUTEX_TID_MASK) == tid) {
 		error = user_cmpxchg_u32(space, va, value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &old);
 		if (error == -EAGAIN) {
-			if (futex_fault_in(space, va, ACCESS_WRITE) != 0)
+			if (touch(space, va, ACCESS_WRITE) != 0)
 				return;
 			continue;
 		}

@@ -10,6 +10,7 @@
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys.h"
+#include "kernel/touch.h"
 #include "kernel/trap.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
@@ -96,7 +97,7 @@ static bool interrupted(void)
 int memory_populate(struct space *space, uint64_t start, uint64_t bytes, enum access access)
 {
 	for (uint64_t va = start; va < start + bytes; va += PAGE_SIZE) {
-		enum fault fault = space_fault(space, VADDR(va), access);
+		enum fault fault = touch_fault(space, VADDR(va), access);
 
 		if (fault == FAULT_OOM)
 			trap_starved(space, VADDR(va));

@@ -36,9 +36,10 @@ struct thread {
 	/* What the trap's fast paths read. */
 	_Atomic uint32_t work;
 	uint32_t tid;
-	struct process *process; /* NULL: a thread of the kernel's own (idle, main) */
-	uint64_t faults;	 /* page faults taken; written by the thread */
-	uint64_t starved;	 /* WORK_STARVED: the address */
+	struct process *process;  /* NULL: a thread of the kernel's own (idle, main) */
+	uint64_t faults;	  /* page faults taken; written by the thread */
+	uint64_t starved;	  /* WORK_STARVED: the address */
+	uint32_t touch_forbidden; /* touch.h; the thread's own */
 
 	/* Scheduling: sched.c. */
 	uint64_t saved_sp;	   /* while it does not run */

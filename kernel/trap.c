@@ -16,6 +16,7 @@
 #include "kernel/signal.h"
 #include "kernel/syscall.h"
 #include "kernel/timer.h"
+#include "kernel/touch.h"
 #include "mm/space.h"
 
 static void clear_work(struct thread *thread, uint32_t bits)
@@ -44,11 +45,6 @@ void trap_starved(struct space *space, vaddr_t va)
 		return;
 	thread->starved = va.v;
 	atomic_fetch_or_explicit(&thread->work, WORK_STARVED, memory_order_relaxed);
-}
-
-void trap_user_init(void)
-{
-	user_set_starved(trap_starved);
 }
 
 static __attribute__((noinline)) void trap_work(struct trap_frame *frame)
@@ -87,9 +83,22 @@ static __attribute__((noinline)) void trap_work(struct trap_frame *frame)
 	}
 }
 
-static __attribute__((noinline, cold)) void bad_access(struct thread *thread, enum fault fault, uint64_t address)
+/* Causes 12, 13 and 15 (14 is reserved and does not come): without branches, as this is the hottest path there is. */
+static inline bool is_page_fault(uint64_t cause)
 {
-	switch (fault) {
+	return cause - CAUSE_FETCH_PAGE_FAULT <= CAUSE_STORE_PAGE_FAULT - CAUSE_FETCH_PAGE_FAULT;
+}
+
+static inline enum access access_of(uint64_t cause)
+{
+	return (enum access)(
+		(ACCESS_EXEC | ACCESS_READ << 4 | ACCESS_WRITE << 12) >> (cause - CAUSE_FETCH_PAGE_FAULT) * 4 & 3);
+}
+
+static __attribute__((noinline, cold)) void bad_access(struct thread *thread, uint64_t cause, uint64_t address,
+						       enum fault fault)
+{
+	switch (touch_settle(thread->process->space, VADDR(address), access_of(cause), fault)) {
 	case FAULT_MAPERR:
 		signal_fault(SIGSEGV, SEGV_MAPERR, address);
 		break;
@@ -105,18 +114,6 @@ static __attribute__((noinline, cold)) void bad_access(struct thread *thread, en
 	case FAULT_OK:
 		break;
 	}
-}
-
-/* Causes 12, 13 and 15 (14 is reserved and does not come): without branches, as this is the hottest path there is. */
-static inline bool is_page_fault(uint64_t cause)
-{
-	return cause - CAUSE_FETCH_PAGE_FAULT <= CAUSE_STORE_PAGE_FAULT - CAUSE_FETCH_PAGE_FAULT;
-}
-
-static inline enum access access_of(uint64_t cause)
-{
-	return (enum access)(
-		(ACCESS_EXEC | ACCESS_READ << 4 | ACCESS_WRITE << 12) >> (cause - CAUSE_FETCH_PAGE_FAULT) * 4 & 3);
 }
 
 /* Interrupts, and exceptions that are not page faults. */
@@ -170,7 +167,7 @@ void trap_from_user(struct trap_frame *frame)
 
 		thread->faults++;
 		if (UNLIKELY(fault != FAULT_OK))
-			bad_access(thread, fault, frame->stval);
+			bad_access(thread, cause, frame->stval, fault);
 	} else {
 		trap_other(frame);
 	}

@@ -7,9 +7,6 @@
 /* A new thread's way into user mode, with the frame at the top of its stack. */
 _Noreturn void trap_enter_user(void);
 
-/* After mm_init: programs that cannot get the memory that a call touches for them are ended. */
-void trap_user_init(void);
-
 /* No memory for a page of the calling thread's program: it is ended when the call returns. Any locks may be held. */
 struct space;
 void trap_starved(struct space *space, vaddr_t va);

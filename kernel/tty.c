@@ -20,6 +20,7 @@
 #include "firmware/trap.h"
 #include "kernel/line.h"
 #include "kernel/process.h"
+#include "kernel/touch.h"
 #include "kernel/tree.h"
 #include "kernel/tty_jobs.h"
 #include "lib/errno.h"
@@ -142,6 +143,7 @@ static int64_t tty_deliver_locked(struct io *io)
 	bool eof = false;
 
 	io->error = 0;
+	touch_forbid();
 	for (;;) {
 		uint32_t ready = line_ready(&tty.line, &eof);
 		uint32_t used;
@@ -153,8 +155,10 @@ static int64_t tty_deliver_locked(struct io *io)
 		line_consume(&tty.line, used);
 		done += put;
 		if (put < n || n == 0 || io->left == 0 || n == ready)
-			return io_result(io, done);
+			break;
 	}
+	touch_allow();
+	return io_result(io, done);
 }
 
 /* What a read waits for. A pause (VTIME) begins with each byte that comes, or at once where VMIN is 0. */
@@ -193,7 +197,7 @@ static bool tty_try_read(struct tty_wait *wait, struct io *io, bool time_is_up, 
 	}
 	spin_unlock(&tty.lock, RANK_FILE);
 	tty_jobs_signal(signals);
-	return ready;
+	return ready && *result != -EWANTED;
 }
 
 static int tty_wait_readable(struct file *file, struct io *io, int64_t *result)
@@ -208,7 +212,7 @@ static int tty_wait_readable(struct file *file, struct io *io, int64_t *result)
 			error = 0;
 			break;
 		}
-		error = (file_flags(file) & O_NONBLOCK) != 0 ? -EAGAIN : wait_block(wait.deadline_ns);
+		error = io_block(io, (file_flags(file) & O_NONBLOCK) != 0, wait.deadline_ns);
 		if (error != 0 && error != -ETIMEDOUT)
 			break;
 	}

@@ -147,8 +147,11 @@ enum fault space_fault(struct space *space, vaddr_t va, enum access access) MUST
 
 /* ---- The kernel's own access to user memory: user.c. Through the page tables and the direct map, never through the
  * program's translations; faults like the program's own. Any address, any length. 0, -EFAULT, or -ENOMEM. */
-/* Whoever ends programs for want of memory is told, with whatever locks the caller holds, when one of these says -ENOMEM. */
-void user_set_starved(void (*handler)(struct space *space, vaddr_t va));
+/*
+ * What space_fault cannot do alone (FAULT_OOM), helper may, when it stops one of these: 0: try again; else what the copy
+ * returns. Called with none of mm's locks held, and whatever locks the caller holds.
+ */
+void user_set_helper(int (*helper)(struct space *space, vaddr_t va, enum access access, enum fault fault));
 int user_read(struct space *space, void *dst, vaddr_t src, uint64_t n) MUST_CHECK;
 int user_write(struct space *space, vaddr_t dst, const void *src, uint64_t n) MUST_CHECK;
 int user_clear(struct space *space, vaddr_t dst, uint64_t n) MUST_CHECK;

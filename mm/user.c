@@ -13,16 +13,24 @@
 #include "mm/object.h"
 #include "mm/walk.h"
 
-static void (*starved)(struct space *space, vaddr_t va); /* set once, before programs run */
+static int (*help)(struct space *space, vaddr_t va, enum access access,
+		   enum fault fault); /* set once, before programs run */
 
-void user_set_starved(void (*handler)(struct space *space, vaddr_t va))
+void user_set_helper(int (*helper)(struct space *space, vaddr_t va, enum access access, enum fault fault))
 {
-	starved = handler;
+	help = helper;
 }
 
-static int fault_errno(enum fault fault)
+/* 0: the page can be looked at again. */
+static int fault_in(struct space *space, vaddr_t va, enum access access)
 {
-	return fault == FAULT_OK ? 0 : fault == FAULT_OOM ? -ENOMEM : -EFAULT;
+	enum fault fault = space_fault(space, va, access);
+
+	if (fault == FAULT_OK)
+		return 0;
+	if (fault == FAULT_OOM)
+		return help != NULL ? help(space, va, access, fault) : -ENOMEM;
+	return -EFAULT;
 }
 
 /* Where the direct map has va, if the access is allowed as things stand; its leaf table stays locked. Else NULL. */
@@ -52,10 +60,8 @@ static int get_page(struct space *space, vaddr_t va, enum access access, pfn_t *
 	if (va.v >= USER_END)
 		return -EFAULT;
 	while ((*out = lock_page(space, va, access, table)) == NULL) {
-		int err = fault_errno(space_fault(space, va, access));
+		int err = fault_in(space, va, access);
 
-		if (err == -ENOMEM && starved != NULL)
-			starved(space, va);
 		if (err != 0)
 			return err;
 	}
