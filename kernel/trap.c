@@ -112,6 +112,7 @@ static __attribute__((noinline, cold)) void bad_access(struct thread *thread, ui
 		out_of_memory(thread, address);
 		break;
 	case FAULT_OK:
+	case FAULT_READ: /* there are no backed objects yet */
 		break;
 	}
 }

@@ -140,16 +140,20 @@ enum fault {
 	FAULT_ACCERR, /* not allowed: SIGSEGV, SEGV_ACCERR */
 	FAULT_BUS,    /* past the end of an object: SIGBUS, BUS_ADRERR */
 	FAULT_OOM,    /* no memory: the process is ended */
+	FAULT_READ,   /* a page of a backed object is missing: read it in (space_object_at), then try again */
 };
 
 /* Any va, aligned or not, canonical or not. Called with no lock held. */
 enum fault space_fault(struct space *space, vaddr_t va, enum access access) MUST_CHECK;
 
+/* Which page of which object is mapped at va, with a reference for the caller. 0; -EFAULT: none. */
+int space_object_at(struct space *space, vaddr_t va, struct object **object, uint64_t *index) MUST_CHECK;
+
 /* ---- The kernel's own access to user memory: user.c. Through the page tables and the direct map, never through the
  * program's translations; faults like the program's own. Any address, any length. 0, -EFAULT, or -ENOMEM. */
 /*
- * What space_fault cannot do alone (FAULT_OOM), helper may, when it stops one of these: 0: try again; else what the copy
- * returns. Called with none of mm's locks held, and whatever locks the caller holds.
+ * What space_fault cannot do alone (FAULT_OOM, FAULT_READ), helper may, when it stops one of these: 0: try again; else what
+ * the copy returns. Called with none of mm's locks held, and whatever locks the caller holds.
  */
 void user_set_helper(int (*helper)(struct space *space, vaddr_t va, enum access access, enum fault fault));
 int user_read(struct space *space, void *dst, vaddr_t src, uint64_t n) MUST_CHECK;

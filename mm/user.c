@@ -28,9 +28,9 @@ static int fault_in(struct space *space, vaddr_t va, enum access access)
 
 	if (fault == FAULT_OK)
 		return 0;
-	if (fault == FAULT_OOM)
-		return help != NULL ? help(space, va, access, fault) : -ENOMEM;
-	return -EFAULT;
+	if (fault != FAULT_OOM && fault != FAULT_READ)
+		return -EFAULT;
+	return help != NULL ? help(space, va, access, fault) : fault == FAULT_OOM ? -ENOMEM : -EAGAIN;
 }
 
 /* Where the direct map has va, if the access is allowed as things stand; its leaf table stays locked. Else NULL. */

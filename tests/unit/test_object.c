@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include "mm/object.h"
+#include "mm/object_list.h"
 #include "mm/slab.h"
 
 #define BYTES (PAGES(200) + 777)
