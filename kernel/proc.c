@@ -34,6 +34,7 @@ static const char *proc_constant(unsigned i);
 static int proc_fill(struct node *node, struct text *text)
 {
 	struct process *process;
+	int error = 0;
 
 	if (node->number != 0 && node->pid == 0) {
 		text_put(text, "%s", proc_constant(node->number - 1));
@@ -46,9 +47,12 @@ static int proc_fill(struct node *node, struct text *text)
 	process = process_find(node->pid);
 	if (process == NULL)
 		return -ESRCH;
-	node->made.of(text, process);
+	if (node->made.of_number != NULL)
+		error = node->made.of_number(text, process, node->number);
+	else
+		node->made.of(text, process);
 	process_put(process);
-	return 0;
+	return error;
 }
 
 static int proc_refresh(struct file *file)

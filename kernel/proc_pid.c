@@ -1,5 +1,5 @@
 /*
- * /proc/self and /proc/PID: what each process is, has open and maps.
+ * /proc/self, /proc/PID and /proc/PID/task/TID: what each process is and maps.
  *
  * Nothing of it is kept: a walk that comes by makes the nodes that it goes through (kernel/path.c, walker_ask), with
  * the process's number in them, and they go with the walk or the open file. A process that has ended since is ESRCH when its
@@ -24,22 +24,37 @@ enum pid_links { LINK_EXE, LINK_CWD, LINK_ROOT };
 static const struct {
 	const char *name;
 	void (*of)(struct text *text, struct process *process);
+	int (*of_number)(struct text *text, struct process *process, uint32_t tid); /* of a thread; 0: of all */
+	unsigned mode;
 } texts[] = {
-	{ "maps", proc_maps },	     { "smaps", proc_smaps },	{ "smaps_rollup", proc_smaps_rollup },
-	{ "statm", proc_statm },     { "status", proc_status }, { "stat", proc_stat },
-	{ "cmdline", proc_cmdline }, { "comm", proc_comm },	{ "environ", proc_environ },
-	{ "limits", proc_limits },   { "mounts", proc_mounts },
+	{ .name = "maps", .of = proc_maps },
+	{ .name = "smaps", .of = proc_smaps },
+	{ .name = "smaps_rollup", .of = proc_smaps_rollup },
+	{ .name = "statm", .of = proc_statm },
+	{ .name = "status", .of_number = proc_status },
+	{ .name = "stat", .of_number = proc_stat },
+	{ .name = "comm", .of_number = proc_comm, .mode = 0644 },
+	{ .name = "cmdline", .of = proc_cmdline },
+	{ .name = "environ", .of = proc_environ, .mode = 0400 },
+	{ .name = "limits", .of = proc_limits },
+	{ .name = "mounts", .of = proc_mounts },
 };
 
 static const char *const links[] = { [LINK_EXE] = "exe", [LINK_CWD] = "cwd", [LINK_ROOT] = "root" };
 
-#define PAGEMAP_NAME ARRAY_LEN(texts)
-#define FD_NAME	     (ARRAY_LEN(texts) + 1)
-#define LINK_NAMES   (ARRAY_LEN(texts) + 2)
-#define NAMES	     (ARRAY_LEN(texts) + 2 + ARRAY_LEN(links))
+/* What else is in PID: in the order of the names, behind texts and links. A thread has no task of its own. */
+enum pid_others { OTHER_PAGEMAP, OTHER_MEM, OTHER_FD, OTHER_FDINFO, OTHER_TASK };
+static const struct {
+	const char *name;
+	unsigned mode;
+} others[] = {
+	[OTHER_PAGEMAP] = { "pagemap", S_IFREG | 0400U }, [OTHER_MEM] = { "mem", S_IFREG | 0600U },
+	[OTHER_FD] = { "fd", S_IFDIR | 0500U },		  [OTHER_FDINFO] = { "fdinfo", S_IFDIR | 0555U },
+	[OTHER_TASK] = { "task", S_IFDIR | 0555U },
+};
 
 /* A number as it is written: no sign, no zeros in front. */
-static bool parse_number(const char *name, uint32_t *out)
+bool proc_number(const char *name, uint32_t *out)
 {
 	uint64_t value = 0;
 
@@ -52,7 +67,7 @@ static bool parse_number(const char *name, uint32_t *out)
 	return name[0] != 0 && value <= INT32_MAX;
 }
 
-static int made(unsigned mode, uint32_t pid, uint32_t number, const struct node_magic *magic, struct node **out)
+int proc_made(unsigned mode, uint32_t pid, uint32_t number, const struct node_magic *magic, struct node **out)
 {
 	int error = node_create(mode, out);
 
@@ -66,10 +81,10 @@ static int made(unsigned mode, uint32_t pid, uint32_t number, const struct node_
 	return 0;
 }
 
-static int made_directory(struct node *parent, const char *name, uint32_t pid, const struct node_magic *magic,
-			  struct node **out)
+int proc_made_directory(struct node *parent, const char *name, uint32_t pid, uint32_t number,
+			const struct node_magic *magic, struct node **out)
 {
-	int error = made(S_IFDIR | 0555U, pid, 0, magic, out);
+	int error = proc_made(S_IFDIR | 0555U, pid, number, magic, out);
 
 	if (error != 0)
 		return error;
@@ -79,38 +94,9 @@ static int made_directory(struct node *parent, const char *name, uint32_t pid, c
 	return 0;
 }
 
-/* ---- PID/fd */
+/* ---- PID/exe, PID/cwd, PID/root */
 
-/* Counted; NULL: the process has ended. */
-static struct fd_table *pid_table(uint32_t pid)
-{
-	struct process *process = process_find(pid);
-	struct fd_table *table;
-
-	if (process == NULL)
-		return NULL;
-	spin_lock(&process->lock, RANK_PROCESS);
-	table = process->files;
-	if (table != NULL)
-		fdtable_get(table);
-	spin_unlock(&process->lock, RANK_PROCESS);
-	process_put(process);
-	return table;
-}
-
-static int fd_file(uint32_t pid, uint32_t fd, struct file **out)
-{
-	struct fd_table *table = pid_table(pid);
-	int error;
-
-	if (table == NULL)
-		return -ENOENT;
-	error = fdtable_lookup(table, (int)fd, out);
-	fdtable_put(table);
-	return error == -EBADF ? -ENOENT : error;
-}
-
-static int64_t path_text(struct node *node, char *out, uint64_t bytes)
+int64_t proc_path_text(struct node *node, char *out, uint64_t bytes)
 {
 	int64_t n = node_path(node, out, bytes);
 
@@ -118,80 +104,6 @@ static int64_t path_text(struct node *node, char *out, uint64_t bytes)
 		n = snprintf(out, bytes, "/%s (deleted)", node->label) + 1;
 	return n > 0 ? n - 1 : n;
 }
-
-static int64_t fd_text(struct node *link, char *out, uint64_t bytes)
-{
-	struct file_stat stat = { 0 };
-	struct file *file;
-	int64_t n = fd_file(link->pid, link->number, &file);
-
-	if (n != 0)
-		return n;
-	if (file->node != NULL) {
-		n = path_text(file->node, out, bytes);
-	} else if (file->ops->stat == NULL || file->ops->stat(file, &stat) != 0) {
-		n = snprintf(out, bytes, "anon_inode:[file]");
-	} else {
-		n = snprintf(out, bytes, "%s:[%llu]", (stat.mode & S_IFMT) == S_IFIFO ? "pipe" : "socket",
-			     (unsigned long long)stat.inode);
-	}
-	file_put(file);
-	return n;
-}
-
-static int fd_jump(struct node *link, struct node **out)
-{
-	struct file *file;
-	int error = fd_file(link->pid, link->number, &file);
-
-	if (error != 0)
-		return error;
-	if (file->node == NULL) {
-		error = -ENXIO;
-	} else {
-		*out = file->node;
-		node_get(*out);
-	}
-	file_put(file);
-	return error;
-}
-
-static const struct node_magic fd_link_magic = { .text = fd_text, .jump = fd_jump };
-
-static int fd_lookup(struct node *directory, const char *name, struct node **out)
-{
-	struct file *file;
-	uint32_t fd;
-	int error;
-
-	if (!parse_number(name, &fd))
-		return -ENOENT;
-	error = fd_file(directory->pid, fd, &file);
-	if (error != 0)
-		return error;
-	file_put(file);
-	return made(S_IFLNK | 0700U, directory->pid, fd, &fd_link_magic, out);
-}
-
-static bool fd_next(struct node *directory, uint64_t from, struct magic_name *out)
-{
-	struct fd_table *table = pid_table(directory->pid);
-	unsigned limit = table == NULL ? 0 : fdtable_limit(table);
-	bool found = false;
-
-	for (uint64_t fd = from; fd < limit && !found; fd++) {
-		found = fdtable_cloexec(table, (int)fd) >= 0;
-		snprintf(out->name, sizeof(out->name), "%u", (unsigned)fd);
-		out->next = fd + 1;
-	}
-	out->type = S_IFLNK >> 12;
-	fdtable_put(table);
-	return found;
-}
-
-static const struct node_magic fd_magic = { .lookup = fd_lookup, .next = fd_next };
-
-/* ---- PID/exe, PID/cwd, PID/root */
 
 static int link_jump(struct node *link, struct node **out)
 {
@@ -221,66 +133,168 @@ static int64_t link_text(struct node *link, char *out, uint64_t bytes)
 
 	if (n != 0)
 		return n;
-	n = path_text(node, out, bytes);
+	n = proc_path_text(node, out, bytes);
 	node_put(node);
 	return n;
 }
 
 static const struct node_magic link_magic = { .text = link_text, .jump = link_jump };
 
-/* ---- PID */
+static const struct node_magic task_magic;
 
-static int made_text(uint32_t pid, void (*of)(struct text *, struct process *), struct node **out)
+static void number_name(uint32_t number, struct magic_name *out)
 {
-	int error = made(S_IFREG | 0444U, pid, 0, NULL, out);
+	snprintf(out->name, sizeof(out->name), "%u", number);
+	out->next = (uint64_t)number + 1;
+	out->type = S_IFDIR >> 12;
+}
+
+/* A name that a thread of the same process gives it: pthread_setname_np. */
+static int64_t comm_write(struct file *file, struct io *io, const uint64_t *at)
+{
+	uint64_t left = io->left;
+	char name[THREAD_NAME_BYTES] = "";
+
+	(void)at;
+	if (io_take(io, name, sizeof(name) - 1) < MIN(left, sizeof(name) - 1))
+		return io->error;
+	return proc_set_comm(file->node->pid, file->node->number, name) == 0 ? (int64_t)left : -EINVAL;
+}
+
+static struct file_ops comm_ops;
+
+/* ---- PID, PID/task/TID: the node's number is the thread's, or 0. */
+
+static int text_node(struct node *directory, size_t i, struct node **out)
+{
+	unsigned mode = texts[i].mode != 0 ? texts[i].mode : 0444U;
+	int error = proc_made(S_IFREG | mode, directory->pid, directory->number, NULL, out);
 
 	if (error != 0)
 		return error;
-	(*out)->ops = &proc_ops;
-	(*out)->made.of = of;
+	(*out)->ops = texts[i].of_number == proc_comm ? &comm_ops : &proc_ops;
+	(*out)->made.of = texts[i].of;
+	(*out)->made.of_number = texts[i].of_number;
 	return 0;
+}
+
+static int mem_node(struct node *directory, struct node **out)
+{
+	struct process *process = process_find(directory->pid);
+	int error;
+
+	if (process == NULL)
+		return -ENOENT;
+	error = proc_made(others[OTHER_MEM].mode, directory->pid, 0, NULL, out);
+	if (error == 0)
+		proc_mem_node(*out, process);
+	process_put(process);
+	return error;
+}
+
+static int other_node(struct node *directory, enum pid_others which, struct node **out)
+{
+	const char *name = others[which].name;
+	uint32_t pid = directory->pid;
+	int error;
+
+	switch (which) {
+	case OTHER_MEM:
+		return mem_node(directory, out);
+	case OTHER_FD:
+		return proc_made_directory(directory, name, pid, 0, &proc_fd_magic, out);
+	case OTHER_FDINFO:
+		return proc_made_directory(directory, name, pid, 0, &proc_fdinfo_magic, out);
+	case OTHER_TASK:
+		if (directory->number != 0)
+			return -ENOENT;
+		return proc_made_directory(directory, name, pid, 0, &task_magic, out);
+	default:
+		error = proc_made(others[which].mode, pid, 0, NULL, out);
+		if (error == 0)
+			(*out)->ops = &pagemap_ops;
+		return error;
+	}
 }
 
 static int pid_lookup(struct node *directory, const char *name, struct node **out)
 {
-	uint32_t pid = directory->pid;
-	int error;
-
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		if (strcmp(name, texts[i].name) == 0)
-			return made_text(pid, texts[i].of, out);
+			return text_node(directory, i, out);
 	for (uint32_t i = 0; i < ARRAY_LEN(links); i++)
 		if (strcmp(name, links[i]) == 0)
-			return made(S_IFLNK | 0777U, pid, i, &link_magic, out);
-	if (strcmp(name, "fd") == 0)
-		return made_directory(directory, name, pid, &fd_magic, out);
-	if (strcmp(name, "pagemap") != 0)
-		return -ENOENT;
-	error = made(S_IFREG | 0400U, pid, 0, NULL, out);
-	if (error == 0)
-		(*out)->ops = &pagemap_ops;
-	return error;
+			return proc_made(S_IFLNK | 0777U, directory->pid, i, &link_magic, out);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (strcmp(name, others[i].name) == 0)
+			return other_node(directory, (enum pid_others)i, out);
+	return -ENOENT;
 }
 
 static bool pid_next(struct node *directory, uint64_t from, struct magic_name *out)
 {
-	const char *name = from < ARRAY_LEN(texts) ? texts[from].name
-			   : from == PAGEMAP_NAME  ? "pagemap"
-			   : from == FD_NAME	   ? "fd"
-			   : from < NAMES	   ? links[from - LINK_NAMES]
-						   : NULL;
+	size_t names = ARRAY_LEN(texts) + ARRAY_LEN(links) + ARRAY_LEN(others) - (directory->number != 0 ? 1 : 0);
+	unsigned type = S_IFREG;
+	const char *name;
 
-	(void)directory;
-	if (name == NULL)
+	if (from >= names)
 		return false;
+	if (from < ARRAY_LEN(texts)) {
+		name = texts[from].name;
+	} else if (from < ARRAY_LEN(texts) + ARRAY_LEN(links)) {
+		name = links[from - ARRAY_LEN(texts)];
+		type = S_IFLNK;
+	} else {
+		name = others[from - ARRAY_LEN(texts) - ARRAY_LEN(links)].name;
+		type = others[from - ARRAY_LEN(texts) - ARRAY_LEN(links)].mode & S_IFMT;
+	}
 	strncpy(out->name, name, sizeof(out->name) - 1);
 	out->name[sizeof(out->name) - 1] = 0;
 	out->next = from + 1;
-	out->type = (from == FD_NAME ? S_IFDIR : from >= LINK_NAMES ? S_IFLNK : S_IFREG) >> 12;
+	out->type = (uint8_t)(type >> 12);
 	return true;
 }
 
 static const struct node_magic pid_magic = { .lookup = pid_lookup, .next = pid_next };
+
+/* ---- PID/task */
+
+static int task_lookup(struct node *directory, const char *name, struct node **out)
+{
+	struct thread *thread;
+	uint32_t tid;
+	bool found;
+
+	if (!proc_number(name, &tid) || tid == 0)
+		return -ENOENT;
+	tree_lock();
+	thread = thread_find_locked(tid);
+	found = thread != NULL && thread->process != NULL && thread->process->pid == directory->pid;
+	tree_unlock();
+	return found ? proc_made_directory(directory, name, directory->pid, tid, &pid_magic, out) : -ENOENT;
+}
+
+static bool task_next(struct node *directory, uint64_t from, struct magic_name *out)
+{
+	struct process *process = process_find(directory->pid);
+	uint32_t found = 0;
+
+	if (process == NULL)
+		return false;
+	spin_lock(&process->lock, RANK_PROCESS);
+	list_for_each (pos, &process->threads) {
+		uint32_t tid = list_entry(pos, struct thread, link)->tid;
+
+		if (tid >= from && (found == 0 || tid < found))
+			found = tid;
+	}
+	spin_unlock(&process->lock, RANK_PROCESS);
+	process_put(process);
+	number_name(found, out);
+	return found != 0;
+}
+
+static const struct node_magic task_magic = { .lookup = task_lookup, .next = task_next };
 
 /* ---- /proc */
 
@@ -289,13 +303,13 @@ static int root_lookup(struct node *directory, const char *name, struct node **o
 	struct process *process;
 	uint32_t pid;
 
-	if (!parse_number(name, &pid) || pid == 0)
+	if (!proc_number(name, &pid) || pid == 0)
 		return -ENOENT;
 	process = process_find(pid);
 	if (process == NULL)
 		return -ENOENT;
 	process_put(process);
-	return made_directory(directory, name, pid, &pid_magic, out);
+	return proc_made_directory(directory, name, pid, 0, &pid_magic, out);
 }
 
 static bool root_next(struct node *directory, uint64_t from, struct magic_name *out)
@@ -311,9 +325,7 @@ static bool root_next(struct node *directory, uint64_t from, struct magic_name *
 			found = process->pid;
 	}
 	tree_unlock();
-	snprintf(out->name, sizeof(out->name), "%u", found);
-	out->next = (uint64_t)found + 1;
-	out->type = S_IFDIR >> 12;
+	number_name(found, out);
 	return found != 0;
 }
 
@@ -327,17 +339,37 @@ static int64_t self_text(struct node *link, char *out, uint64_t bytes)
 
 static const struct node_magic self_magic = { .text = self_text };
 
-int proc_pid_init(struct node *root)
+static int64_t thread_self_text(struct node *link, char *out, uint64_t bytes)
 {
-	struct node *self;
-	int error = made(S_IFLNK | 0777U, 0, 0, &self_magic, &self);
+	(void)link;
+	return snprintf(out, bytes, "%u/task/%u", current_process()->pid, current_thread()->tid);
+}
+
+static const struct node_magic thread_self_magic = { .text = thread_self_text };
+
+static int add_link(const char *path, const struct node_magic *magic)
+{
+	struct node *link;
+	int error = proc_made(S_IFLNK | 0777U, 0, 0, magic, &link);
 
 	if (error != 0)
 		return error;
+	error = tree_place(path, link);
+	node_put(link);
+	return error;
+}
+
+int proc_pid_init(struct node *root)
+{
+	int error;
+
+	comm_ops = proc_ops;
+	comm_ops.write = comm_write;
 	root->closed = false;
-	error = tree_place("/proc/self", self);
+	error = add_link("/proc/self", &self_magic);
+	if (error == 0)
+		error = add_link("/proc/thread-self", &thread_self_magic);
 	root->closed = true;
 	root->magic = &root_magic;
-	node_put(self);
 	return error;
 }

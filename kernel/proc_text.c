@@ -8,6 +8,7 @@
 #include "kernel/sched.h"
 #include "kernel/sys.h"
 #include "kernel/text.h"
+#include "lib/errno.h"
 #include "mm/space.h"
 
 #define STRINGS_MAX  (UINT64_C(2) << 20) /* as much as execve takes */
@@ -19,7 +20,7 @@
 /* What a process says of itself, taken in one go. */
 struct identity {
 	char name[THREAD_NAME_BYTES];
-	uint32_t ppid, group, session, umask;
+	uint32_t id, ppid, group, session, umask;
 	unsigned threads;
 	char state;
 	uint64_t pending, blocked, ignored, caught, shared_pending;
@@ -27,31 +28,47 @@ struct identity {
 	uint64_t faults, ticks;
 };
 
-static void identity_threads_locked(struct process *process, struct identity *out)
+static void identity_thread_locked(struct thread *thread, struct identity *out)
 {
-	struct thread *thread;
-
-	out->faults = process->usage.faults;
-	out->ticks = process->usage.ticks;
-	if (list_empty(&process->threads))
-		return;
-	list_for_each (pos, &process->threads) {
-		thread = list_entry(pos, struct thread, link);
-		out->faults += thread->faults;
-		out->ticks += sched_ran(thread);
-		/* relaxed: true at some moment */
-		if (atomic_load_explicit(&thread->on_hart, memory_order_relaxed) != 0)
-			out->state = 'R';
-	}
-	thread = list_first(&process->threads, struct thread, link);
-	memcpy(out->name, thread->name, sizeof(out->name));
-	out->pending = thread->pending.set;
-	out->blocked = thread->blocked;
-	out->affinity = atomic_load_explicit(&thread->affinity, memory_order_relaxed);
+	out->faults += thread->faults;
+	out->ticks += sched_ran(thread);
+	/* relaxed: true at some moment */
+	if (atomic_load_explicit(&thread->on_hart, memory_order_relaxed) != 0)
+		out->state = 'R';
 }
 
-static void identity_take(struct process *process, struct identity *out)
+/* One thread's, or those of all, and the first one's name and signals. Whether there is such a thread. */
+static bool identity_threads_locked(struct process *process, uint32_t tid, struct identity *out)
 {
+	struct thread *shown = NULL;
+
+	if (tid == 0) {
+		out->faults = process->usage.faults;
+		out->ticks = process->usage.ticks;
+	}
+	list_for_each (pos, &process->threads) {
+		struct thread *thread = list_entry(pos, struct thread, link);
+
+		if (tid != 0 && thread->tid != tid)
+			continue;
+		identity_thread_locked(thread, out);
+		if (shown == NULL)
+			shown = thread;
+	}
+	out->id = tid != 0 ? tid : process->pid;
+	if (shown == NULL)
+		return tid == 0;
+	memcpy(out->name, shown->name, sizeof(out->name));
+	out->pending = shown->pending.set;
+	out->blocked = shown->blocked;
+	out->affinity = atomic_load_explicit(&shown->affinity, memory_order_relaxed);
+	return true;
+}
+
+static int identity_take(struct process *process, uint32_t tid, struct identity *out)
+{
+	bool found;
+
 	memset(out, 0, sizeof(*out));
 	out->state = 'S';
 	tree_lock();
@@ -59,7 +76,7 @@ static void identity_take(struct process *process, struct identity *out)
 	out->group = process->group;
 	out->session = process->session;
 	spin_lock(&process->lock, RANK_PROCESS);
-	identity_threads_locked(process, out);
+	found = identity_threads_locked(process, tid, out);
 	if (process->job.stopped)
 		out->state = 'T';
 	if (process->zombie)
@@ -77,6 +94,7 @@ static void identity_take(struct process *process, struct identity *out)
 	}
 	spin_unlock(&process->lock, RANK_PROCESS);
 	tree_unlock();
+	return found ? 0 : -ESRCH;
 }
 
 static const char *state_name(char state)
@@ -109,13 +127,14 @@ static void put_memory(struct text *text, struct process *process)
 		 KIB(sizes.data), KIB(sizes.stack), KIB(sizes.text), 0U, 0U);
 }
 
-void proc_status(struct text *text, struct process *process)
+int proc_status(struct text *text, struct process *process, uint32_t tid)
 {
 	struct identity who;
 
-	identity_take(process, &who);
+	if (identity_take(process, tid, &who) != 0)
+		return -ESRCH;
 	text_put(text, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n",
-		 who.name, who.umask, state_name(who.state), process->pid, process->pid, who.ppid);
+		 who.name, who.umask, state_name(who.state), process->pid, who.id, who.ppid);
 	text_put(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t64\nGroups:\t \n");
 	put_memory(text, process);
 	text_put(text, "Threads:\t%u\nSigQ:\t0/0\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\n", who.threads,
@@ -123,33 +142,58 @@ void proc_status(struct text *text, struct process *process)
 		 (unsigned long long)who.blocked);
 	text_put(text, "SigIgn:\t%016llx\nSigCgt:\t%016llx\nNoNewPrivs:\t0\nSeccomp:\t0\nCpus_allowed:\t%llx\n",
 		 (unsigned long long)who.ignored, (unsigned long long)who.caught, (unsigned long long)who.affinity);
+	return 0;
 }
 
-void proc_stat(struct text *text, struct process *process)
+int proc_stat(struct text *text, struct process *process, uint32_t tid)
 {
 	struct proc_sizes sizes;
 	struct identity who;
 	unsigned long long cpu;
 
-	identity_take(process, &who);
+	if (identity_take(process, tid, &who) != 0)
+		return -ESRCH;
 	proc_measure(process, &sizes);
 	cpu = ticks_to_ns(who.ticks) / NS_PER_TICK;
-	text_put(text, "%u (%s) %c %u %u %u 1281 -1 0 %llu 0 0 0 %llu 0 0 0 20 0 %u 0 %llu %llu %llu %llu",
-		 process->pid, who.name, who.state, who.ppid, who.group, who.session, (unsigned long long)who.faults,
-		 cpu, who.threads, (unsigned long long)(process->started_ns / NS_PER_TICK),
+	text_put(text, "%u (%s) %c %u %u %u 1281 -1 0 %llu 0 0 0 %llu 0 0 0 20 0 %u 0 %llu %llu %llu %llu", who.id,
+		 who.name, who.state, who.ppid, who.group, who.session, (unsigned long long)who.faults, cpu,
+		 who.threads, (unsigned long long)(process->started_ns / NS_PER_TICK),
 		 (unsigned long long)sizes.pages * PAGE_SIZE, (unsigned long long)sizes.resident,
 		 (unsigned long long)UINT64_MAX);
 	text_put(text, " 0 0 %llu 0 0 %llu %llu %llu %llu 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
 		 (unsigned long long)process->start_sp, (unsigned long long)who.pending,
 		 (unsigned long long)who.blocked, (unsigned long long)who.ignored, (unsigned long long)who.caught);
+	return 0;
 }
 
-void proc_comm(struct text *text, struct process *process)
+int proc_comm(struct text *text, struct process *process, uint32_t tid)
 {
 	struct identity who;
 
-	identity_take(process, &who);
+	if (identity_take(process, tid, &who) != 0)
+		return -ESRCH;
 	text_put(text, "%s\n", who.name);
+	return 0;
+}
+
+int proc_set_comm(uint32_t pid, uint32_t tid, const char *name)
+{
+	struct process *process = current_process();
+	int error = -EINVAL;
+
+	if (process->pid != pid)
+		return -EINVAL;
+	spin_lock(&process->lock, RANK_PROCESS);
+	list_for_each (pos, &process->threads) {
+		struct thread *thread = list_entry(pos, struct thread, link);
+
+		if (error != 0 && (tid == 0 || thread->tid == tid)) {
+			strncpy(thread->name, name, sizeof(thread->name) - 1);
+			error = 0;
+		}
+	}
+	spin_unlock(&process->lock, RANK_PROCESS);
+	return error;
 }
 
 /* ---- What execve gave it. */

@@ -110,7 +110,9 @@ struct node {
 		struct { /* ops == &proc_ops: writes the content */
 			void (*text)(struct text *text);
 			void (*of)(struct text *text, struct process *process); /* where pid is not 0 */
+			int (*of_number)(struct text *text, struct process *process, uint32_t number); /* or of this */
 		} made;
+		uint64_t space; /* /proc/PID/mem: the serial number of the space that it is of */
 	};
 };
 

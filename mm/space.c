@@ -28,6 +28,7 @@
 static struct {
 	struct spinlock lock;
 	struct list all; /* [lock] */
+	uint64_t made;	 /* [lock] */
 } spaces;
 
 void mm_init(bool tlb_ipi)
@@ -67,6 +68,7 @@ int space_create(struct space **out)
 	/* Every hart may have old instructions of the frames that will be mapped here. */
 	atomic_init(&space->icache_stale, UINT64_MAX);
 	spin_lock(&spaces.lock, RANK_SPACES);
+	space->serial = ++spaces.made;
 	list_add(&spaces.all, &space->link);
 	spin_unlock(&spaces.lock, RANK_SPACES);
 	*out = space;

@@ -33,6 +33,7 @@ struct space {
 	uint16_t asid;		     /* 0: none of its own, flushed on every switch */
 	vaddr_t mmap_top;	     /* addresses are chosen below this */
 	_Atomic uint32_t users;	     /* references: threads, and whoever looks in from outside */
+	uint64_t serial;	     /* no other space has or had it */
 	struct list link;	     /* of all spaces [spaces lock] */
 	_Atomic uint64_t grow_limit; /* bytes: the largest region that grows down by itself; kernel/ may change it */
 
@@ -171,6 +172,11 @@ struct user_key {
 	uint64_t offset;
 };
 int user_futex_key(struct space *space, vaddr_t va, struct user_key *key) MUST_CHECK;
+
+/* A debugger's access (force.c): what the program could read or, in private memory, write if it had the permission. The bytes
+ * that were moved before the first page where that cannot be, or where no memory was left. */
+uint64_t force_read(struct space *space, void *dst, vaddr_t src, uint64_t n);
+uint64_t force_write(struct space *space, vaddr_t dst, const void *src, uint64_t n);
 
 /* ---- Looking at a space. */
 
