@@ -20,6 +20,7 @@
 #include "kernel/quiesce.h"
 #include "kernel/random.h"
 #include "kernel/sched.h"
+#include "kernel/shm.h"
 #include "kernel/signal.h"
 #include "kernel/syscall.h"
 #include "kernel/touch.h"
@@ -209,6 +210,7 @@ static bool audit(uint64_t free_before)
 	unsigned violations;
 
 	files_end();
+	shm_end();
 	quiesce_begin();
 	free_after = settled_free_frames();
 	violations = mm_audit(say);

@@ -16,6 +16,7 @@
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
 #include "kernel/random.h"
+#include "kernel/shm.h"
 #include "kernel/syscall.h"
 #include "kernel/text.h"
 #include "kernel/touch.h"
@@ -327,6 +328,7 @@ static const struct {
 	{ "/proc/cmdline", machine_cmdline },
 	{ "/proc/sys/kernel/threads-max", machine_memory_max },
 	{ "/proc/sys/kernel/random/boot_id", machine_boot_id },
+	{ "/proc/sysvipc/shm", shm_text },
 	{ "/proc/corral/counters", corral_counters },
 	{ "/proc/corral/audit", corral_audit },
 	{ "/sys/devices/system/cpu/online", machine_harts },

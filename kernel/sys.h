@@ -10,6 +10,9 @@ syscall_fn sys_clone, sys_clone3, sys_execve, sys_futex, sys_sigaltstack, sys_rt
 /* futex_waitv.c */
 syscall_fn sys_futex_waitv;
 
+/* shm.c, sys_shm.c */
+syscall_fn sys_shmget, sys_shmctl, sys_shmat, sys_shmdt;
+
 /* sys_process.c */
 syscall_fn sys_exit, sys_exit_group, sys_wait4, sys_waitid, sys_getpid, sys_gettid, sys_getppid, sys_set_tid_address;
 syscall_fn sys_set_robust_list, sys_get_robust_list, sys_setpgid, sys_getpgid, sys_getsid, sys_setsid;

@@ -19,6 +19,7 @@ static const char *const rank_name[RANK_COUNT] = {
 	[RANK_FUTEX] = "futex",
 	[RANK_SPACES] = "spaces",
 	[RANK_TABLE] = "table",
+	[RANK_SHM] = "shm",
 	[RANK_OBJECT] = "object",
 	[RANK_OBJECT_LIST] = "object-list",
 	[RANK_LOCKED] = "locked",

@@ -27,6 +27,7 @@ enum lock_rank {
 	RANK_FUTEX,	   /* kernel: one futex bucket (nests: requeue takes two, by address) */
 	RANK_SPACES,	   /* mm: the list of all spaces */
 	RANK_TABLE,	   /* mm: page tables (nests: parent before child, lower address before higher) */
+	RANK_SHM,	   /* kernel: the System V shared memory segments */
 	RANK_OBJECT,	   /* mm: one memory object's index */
 	RANK_OBJECT_LIST,  /* mm: the list of all objects */
 	RANK_LOCKED,	   /* mm: which ranges of a space are locked */

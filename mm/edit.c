@@ -83,8 +83,8 @@ int space_map(struct space *space, enum space_place place, vaddr_t *at, uint64_t
 }
 
 /* An object's descriptor depends on the address, so that is settled first. */
-int space_map_object(struct space *space, enum space_place place, vaddr_t *at, uint64_t bytes, uint64_t perm,
-		     uint64_t max_perm, struct object *object, uint64_t offset, bool shared)
+int space_map_like(struct space *space, enum space_place place, vaddr_t *at, uint64_t bytes, uint64_t perm,
+		   const struct mapping *like, uint64_t offset)
 {
 	for (;;) {
 		struct mapping *mapping;
@@ -101,7 +101,7 @@ int space_map_object(struct space *space, enum space_place place, vaddr_t *at, u
 			}
 		}
 		if (err == 0)
-			err = mapping_create(object, want.v - offset, max_perm, shared, &mapping);
+			err = mapping_copy(like, want.v - offset, &mapping);
 		if (err != 0)
 			return err;
 		err = space_map(space, how, &want, bytes, perm, mapping);
@@ -116,6 +116,14 @@ int space_map_object(struct space *space, enum space_place place, vaddr_t *at, u
 			*at = want;
 		return err;
 	}
+}
+
+int space_map_object(struct space *space, enum space_place place, vaddr_t *at, uint64_t bytes, uint64_t perm,
+		     uint64_t max_perm, struct object *object, uint64_t offset, bool shared)
+{
+	const struct mapping like = { .object = object, .max_perm = max_perm, .shared = shared };
+
+	return space_map_like(space, place, at, bytes, perm, &like, offset);
 }
 
 /*

@@ -13,28 +13,63 @@
 #include "mm/range.h"
 #include "mm/walk.h"
 
+struct fork {
+	struct range range;	 /* all of the parent */
+	struct mapping *watched; /* the descriptor that was last copied for the child, or NULL */
+	struct mapping *copy;	 /* what it got for it, with one count for us */
+};
+
+/* What is watched gets a descriptor of its own in the child, which is one more attachment. 0 or -ENOMEM. */
+static int fork_mapping(struct fork *fork, struct mapping **mapping)
+{
+	struct mapping *copy;
+	int err;
+
+	if (LIKELY((*mapping)->watch == NULL))
+		return 0;
+	if (fork->watched != *mapping) {
+		err = mapping_copy(*mapping, (*mapping)->base, &copy);
+		if (err != 0)
+			return err;
+		if (fork->watched != NULL)
+			mapping_put(fork->copy, 1);
+		fork->watched = *mapping;
+		fork->copy = copy;
+	}
+	*mapping = fork->copy;
+	return 0;
+}
+
 /* Entries index .. end - 1 of the parent are the same reservation: the child gets them too, or nothing. */
-static void fork_reservations(pfn_t parent, pfn_t child, unsigned index, unsigned end)
+static int fork_reservations(struct fork *fork, pfn_t parent, pfn_t child, unsigned index, unsigned end)
 {
 	pte_t pte = pte_load(pt_slot(parent, index));
 	struct mapping *mapping = pte_mapping(pte);
+	int err = fork_mapping(fork, &mapping);
 
-	if (mapping->fork == MAPPING_FORK_DROP)
-		return;
+	if (mapping->fork == MAPPING_FORK_DROP || err != 0)
+		return err;
+	if (UNLIKELY(mapping->watch != NULL))
+		pte = pte_reservation(mapping, pte.v & PERM_RWX);
 	mapping_get(mapping, end - index);
 	frame_of(child)->table.used = (uint16_t)(frame_of(child)->table.used + (end - index));
 	for (unsigned i = index; i < end; i++)
 		pte_store_unseen(pt_slot(child, i), pte);
+	return 0;
 }
 
 /* Replaces the parent's entry of a page by what the child gets for it. 0 or -ENOMEM. */
-static int fork_page(struct range *range, _Atomic uint64_t *slot, pte_t *pte, struct mapping *mapping)
+static int fork_page(struct fork *fork, _Atomic uint64_t *slot, pte_t *pte, struct mapping *mapping)
 {
 	if (mapping->fork == MAPPING_FORK_DROP) {
 		*pte = PTE(0);
 		return 0;
 	}
 	if (mapping->fork == MAPPING_FORK_WIPE || mapping->shared) {
+		int err = fork_mapping(fork, &mapping);
+
+		if (err != 0)
+			return err;
 		/* The child of a shared mapping faults the object's pages in when it needs them. */
 		*pte = page_reservation(*pte, mapping);
 	} else {
@@ -42,7 +77,7 @@ static int fork_page(struct range *range, _Atomic uint64_t *slot, pte_t *pte, st
 			return -ENOMEM;
 		if ((pte->v & PTE_W) != 0) {
 			*pte = PTE(pte_clear(slot, PTE_W).v & ~PTE_W);
-			range->revoked = true;
+			fork->range.revoked = true;
 		}
 	}
 	mapping_get(mapping, 1);
@@ -63,7 +98,7 @@ static int fork_side(const struct frame *parent, struct frame *child)
 	return 0;
 }
 
-static int fork_leaf(struct range *range, pfn_t parent, pfn_t child)
+static int fork_leaf(struct fork *fork, pfn_t parent, pfn_t child)
 {
 	struct frame *from = frame_of(parent);
 	struct frame *to = frame_of(child);
@@ -78,11 +113,11 @@ static int fork_leaf(struct range *range, pfn_t parent, pfn_t child)
 
 		if (!pte_is_page(pte)) {
 			next = table_run(parent, i, PT_ENTRIES);
-			fork_reservations(parent, child, i, next);
+			err = fork_reservations(fork, parent, child, i, next);
 			continue;
 		}
 		next = i + 1;
-		err = fork_page(range, slot, &pte, table_mapping(from, i));
+		err = fork_page(fork, slot, &pte, table_mapping(from, i));
 		if (err == 0 && !pte_is_none(pte)) {
 			pte_store_unseen(pt_slot(child, i), pte);
 			to->table.used++;
@@ -91,9 +126,9 @@ static int fork_leaf(struct range *range, pfn_t parent, pfn_t child)
 	return err;
 }
 
-static int fork_table(struct range *range, pfn_t parent, pfn_t child, unsigned level);
+static int fork_table(struct fork *fork, pfn_t parent, pfn_t child, unsigned level);
 
-static int fork_below(struct range *range, pfn_t parent, pfn_t child, unsigned level, unsigned index)
+static int fork_below(struct fork *fork, pfn_t parent, pfn_t child, unsigned level, unsigned index)
 {
 	pfn_t below = pte_pfn(pte_load(pt_slot(parent, index)));
 	pfn_t copy;
@@ -109,11 +144,11 @@ static int fork_below(struct range *range, pfn_t parent, pfn_t child, unsigned l
 	pte_store_unseen(pt_slot(child, index), pte_table(copy));
 	frame_of(child)->table.used++;
 	if (level == 1)
-		return fork_leaf(range, below, copy);
-	return fork_table(range, below, copy, level - 1);
+		return fork_leaf(fork, below, copy);
+	return fork_table(fork, below, copy, level - 1);
 }
 
-static int fork_table(struct range *range, pfn_t parent, pfn_t child, unsigned level)
+static int fork_table(struct fork *fork, pfn_t parent, pfn_t child, unsigned level)
 {
 	unsigned end = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES; /* the kernel's half is in place */
 	unsigned next;
@@ -123,10 +158,10 @@ static int fork_table(struct range *range, pfn_t parent, pfn_t child, unsigned l
 	for (unsigned i = table_next(parent, 0, end); err == 0 && i < end; i = table_next(parent, next, end)) {
 		if (pte_is_table(pte_load(pt_slot(parent, i)))) {
 			next = i + 1;
-			err = fork_below(range, parent, child, level, i);
+			err = fork_below(fork, parent, child, level, i);
 		} else {
 			next = table_run(parent, i, end);
-			fork_reservations(parent, child, i, next);
+			err = fork_reservations(fork, parent, child, i, next);
 		}
 	}
 	return err;
@@ -135,7 +170,7 @@ static int fork_table(struct range *range, pfn_t parent, pfn_t child, unsigned l
 int space_fork(struct space *parent, struct space **out)
 {
 	struct space *child;
-	struct range range;
+	struct fork fork = { .watched = NULL };
 	int err = space_create(&child);
 
 	if (err != 0)
@@ -146,10 +181,12 @@ int space_fork(struct space *parent, struct space **out)
 	for (unsigned h = 0; h < hw_harts(); h++)
 		child->hint[h] = parent->hint[h];
 
-	range_lock(&range, parent, 0, USER_END);
-	err = fork_table(&range, parent->root, child->root, PT_ROOT);
-	range_shootdown(&range);
-	range_unlock(&range);
+	range_lock(&fork.range, parent, 0, USER_END);
+	err = fork_table(&fork, parent->root, child->root, PT_ROOT);
+	if (fork.watched != NULL)
+		mapping_put(fork.copy, 1);
+	range_shootdown(&fork.range);
+	range_unlock(&fork.range);
 	if (err != 0) {
 		/* Pages that were made read-only for nothing become writable again by their next fault. */
 		space_put(child);

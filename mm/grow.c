@@ -67,8 +67,7 @@ int space_map_again(struct space *space, vaddr_t like, enum space_place place, v
 	if (mapping == NULL)
 		return -EFAULT;
 	err = mapping->object == NULL ? -EINVAL
-				      : space_map_object(space, place, to, bytes, perm, mapping->max_perm,
-							 mapping->object, like.v - mapping->base, mapping->shared);
+				      : space_map_like(space, place, to, bytes, perm, mapping, like.v - mapping->base);
 	mapping_put(mapping, 1);
 	return err;
 }

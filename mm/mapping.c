@@ -61,6 +61,24 @@ int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool
 	return 0;
 }
 
+void mapping_set_watch(struct mapping *mapping, struct mapping_watch *watch)
+{
+	mapping->watch = watch;
+	if (watch != NULL)
+		watch->attached(watch);
+}
+
+int mapping_copy(const struct mapping *like, uint64_t base, struct mapping **out)
+{
+	int err = mapping_create(like->object, base, like->max_perm, like->shared, out);
+
+	if (err != 0)
+		return err;
+	(*out)->fork = like->fork;
+	mapping_set_watch(*out, like->watch);
+	return 0;
+}
+
 void mapping_count_get(struct mapping *mapping, uint64_t n)
 {
 	if (n == 0)
@@ -82,6 +100,8 @@ void mapping_count_put(struct mapping *mapping, uint64_t n)
 	if (old == n) {
 		if (mapping->shared && (mapping->max_perm & PERM_W) != 0)
 			object_writer_put(mapping->object);
+		if (mapping->watch != NULL)
+			mapping->watch->detached(mapping->watch);
 		object_put(mapping->object);
 		kfree(mapping);
 	}

@@ -22,6 +22,16 @@ enum mapping_fork {
 	MAPPING_FORKS
 };
 
+/*
+ * Told when a descriptor that it watches comes and when it goes: System V shared memory counts its attachments so. A space
+ * that fork makes gets descriptors of its own of what is watched. Called under table locks; it may free itself when it is
+ * told of the last that goes.
+ */
+struct mapping_watch {
+	void (*attached)(struct mapping_watch *watch);
+	void (*detached)(struct mapping_watch *watch);
+};
+
 struct mapping {
 	_Atomic uint64_t slots; /* entries that name it, and 1 for each holder of a pointer; unused where immortal */
 	struct object *object;	/* NULL: anonymous private memory, immortal descriptor */
@@ -29,9 +39,10 @@ struct mapping {
 	uint64_t max_perm;	/* PERM_*: what mprotect may grant */
 	bool shared;		/* writes reach the object; otherwise they make private copies */
 	enum mapping_fork fork;
-	bool grows;	  /* down, when the page below it is touched (MAP_GROWSDOWN) */
-	uint64_t audited; /* the audit's own count; otherwise 0 */
-} CACHE_ALIGNED;	  /* entries store its address >> 6 */
+	bool grows;		     /* down, when the page below it is touched (MAP_GROWSDOWN) */
+	struct mapping_watch *watch; /* NULL: none; only on shared mappings */
+	uint64_t audited;	     /* the audit's own count; otherwise 0 */
+} CACHE_ALIGNED;		     /* entries store its address >> 6 */
 
 void mapping_init(void);
 
@@ -45,6 +56,12 @@ struct mapping *mapping_anon_growing(enum mapping_fork fork);
  */
 int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool shared, struct mapping **out)
 	MUST_CHECK;
+
+/* Has the descriptor, which nobody else has seen yet, watched. */
+void mapping_set_watch(struct mapping *mapping, struct mapping_watch *watch);
+
+/* Another one like it, an object's, but where byte 0 lies at base; as mapping_create makes one. */
+int mapping_copy(const struct mapping *like, uint64_t base, struct mapping **out) MUST_CHECK;
 
 /* n more, n fewer slots name it. No-ops on immortal descriptors. The last put frees it and puts the object. */
 void mapping_count_get(struct mapping *mapping, uint64_t n);

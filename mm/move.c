@@ -119,17 +119,10 @@ static int carry_run(struct range *range, const struct run *run, void *ctx)
 /* The destination's descriptor, with one count for us. Range locked: the source's cannot go meanwhile. */
 static int make_mapping(struct move *move)
 {
-	struct mapping *old = move->mapping;
-	int err;
-
-	move->new_mapping = old;
-	if (old->object == NULL)
+	move->new_mapping = move->mapping;
+	if (move->mapping->object == NULL)
 		return 0;
-	err = mapping_create(old->object, old->base - move->from + move->to, old->max_perm, old->shared,
-			     &move->new_mapping);
-	if (err == 0)
-		move->new_mapping->fork = old->fork;
-	return err;
+	return mapping_copy(move->mapping, move->mapping->base - move->from + move->to, &move->new_mapping);
 }
 
 /* Everything that may fail, and undoing it if it does. */

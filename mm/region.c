@@ -22,6 +22,7 @@ static bool region_takes(struct space_region *region, pfn_t table, unsigned leve
 		region->mapping = mapping;
 		region->object = mapping->object;
 		region->offset = mapping->object == NULL ? 0 : start - mapping->base;
+		region->watch = mapping->watch;
 		region->shared = mapping->shared;
 		region->grows = mapping->grows;
 		region->perm = perm;

@@ -91,6 +91,10 @@ int space_map(struct space *space, enum space_place place, vaddr_t *at, uint64_t
 int space_map_object(struct space *space, enum space_place place, vaddr_t *at, uint64_t bytes, uint64_t perm,
 		     uint64_t max_perm, struct object *object, uint64_t offset, bool shared) MUST_CHECK;
 
+/* The same, for a descriptor like that one in all but its base, also in who watches it. */
+int space_map_like(struct space *space, enum space_place place, vaddr_t *at, uint64_t bytes, uint64_t perm,
+		   const struct mapping *like, uint64_t offset) MUST_CHECK;
+
 /* Removes whatever is there. 0, -EINVAL, or -ENOMEM when a reservation had to be split and could not be. */
 int space_unmap(struct space *space, vaddr_t start, uint64_t bytes) MUST_CHECK;
 
@@ -183,12 +187,13 @@ uint64_t force_write(struct space *space, vaddr_t dst, const void *src, uint64_t
 struct space_region {
 	vaddr_t start, end;
 	uint64_t perm;
-	struct mapping *mapping;     /* as it was when visited: to compare, not to follow */
-	const struct object *object; /* the descriptor's, likewise; NULL: anonymous private memory */
-	uint64_t offset;	     /* of start within the object */
-	enum space_lock lock;	     /* the same for all of it: a region ends where a lock does */
-	bool shared, grows;	     /* the descriptor's */
-	uint64_t resident;	     /* pages present or parked */
+	struct mapping *mapping;	   /* as it was when visited: to compare, not to follow */
+	const struct object *object;	   /* the descriptor's, likewise; NULL: anonymous private memory */
+	const struct mapping_watch *watch; /* likewise; NULL: none */
+	uint64_t offset;		   /* of start within the object */
+	enum space_lock lock;		   /* the same for all of it: a region ends where a lock does */
+	bool shared, grows;		   /* the descriptor's */
+	uint64_t resident;		   /* pages present or parked */
 };
 
 /*

@@ -125,6 +125,7 @@ CASES = {
     "threads": {"harts": SMP},
     "thread_exit": {"harts": SMP},
     "futex": {"harts": SMP},
+    "shm": {"harts": SMP, "emulation": "QEMU counts no attachments"},
     "futex_waitv": {"harts": SMP, "emulation": "QEMU has no such call"},
     "futex_op": {"harts": SMP, "emulation": "QEMU has no robust lists"},
     "fork8": {"harts": SMP},
