@@ -37,14 +37,17 @@ void file_hold(struct file *file)
 
 void file_put(struct file *file)
 {
+	const struct file_ops *ops = file->ops;
 	/* acq_rel: what others did with the file before they let go of it is done */
 	uint32_t old = atomic_fetch_sub_explicit(&file->count, 1, memory_order_acq_rel);
 
 	CHECK(old != 0);
+	if (old != 1 && ops->lost != NULL)
+		ops->lost();
 	if (old != 1)
 		return;
-	if (file->ops->release != NULL)
-		file->ops->release(file);
+	if (ops->release != NULL)
+		ops->release(file);
 	node_put(file->node);
 	kfree(file);
 }

@@ -86,6 +86,7 @@ int64_t io_result(const struct io *io, uint64_t done);
 #define POLLERR	 0x008U
 #define POLLHUP	 0x010U
 #define POLLNVAL 0x020U
+#define POLLRDHUP 0x2000U
 
 /* What stat, fstat and statx tell, before it takes one of their shapes. */
 struct file_stat {
@@ -116,6 +117,7 @@ struct file_ops {
 	int (*object)(struct file *file, struct object **out); /* absent: ENODEV; a reference for the caller */
 	int (*truncate)(struct file *file, uint64_t bytes);    /* absent: EINVAL */
 	void (*release)(struct file *file);		       /* the last count is gone; no lock held; may not block */
+	void (*lost)(void); /* a file of these ops, perhaps gone by now, has lost a count that was not the last; no lock held */
 };
 
 struct file {

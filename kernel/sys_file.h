@@ -34,6 +34,8 @@ int user_lookup(int dirfd, uint64_t address, unsigned flags, struct node **out) 
 /* The same; with AT_EMPTY_PATH in at_flags an empty path is what dirfd has open. */
 int user_lookup_at(int dirfd, uint64_t address, unsigned at_flags, struct node **out) MUST_CHECK;
 
+/* Copies and checks count ranges (struct iovec) of the program's; their sum, cut as Linux does, in *bytes. -EFAULT, -EINVAL. */
+int user_ranges(struct io_range *range, uint64_t address, uint64_t count, uint64_t *bytes) MUST_CHECK;
 int file_stat(struct file *file, struct file_stat *out) MUST_CHECK;
 /* The current process's umask taken off. */
 unsigned mode_masked(uint64_t mode);
@@ -43,8 +45,9 @@ syscall_fn sys_read, sys_write, sys_readv, sys_writev, sys_pread64, sys_pwrite64
 	sys_sendfile, sys_getdents64, sys_fsync, sys_fdatasync, sys_sync, sys_ftruncate, sys_truncate, sys_fallocate;
 /* sys_fd.c */
 syscall_fn sys_close, sys_close_range, sys_dup, sys_dup3, sys_pipe2, sys_fcntl, sys_ioctl, sys_memfd_create, sys_openat;
-/* socket.c */
-syscall_fn sys_socket, sys_socketpair, sys_sendto, sys_recvfrom;
+/* socket.c, socket_options.c, socket_message.c */
+syscall_fn sys_socket, sys_socketpair, sys_shutdown, sys_getsockname, sys_getpeername, sys_getsockopt, sys_setsockopt,
+	sys_sendto, sys_recvfrom, sys_sendmsg, sys_recvmsg, sys_sendmmsg, sys_recvmmsg;
 /* eventfd.c, sys_copy.c */
 syscall_fn sys_eventfd2, sys_fadvise64, sys_copy_file_range;
 /* sys_path.c */

@@ -80,8 +80,7 @@ int64_t sys_pwrite64(const uint64_t *a)
 
 _Static_assert(sizeof(struct io_range) == 16, "a struct iovec of the program's");
 
-/* Copies and checks count ranges; their sum, cut to IO_MAX, in *bytes. */
-static int ranges_read(struct io_range *range, uint64_t address, uint64_t count, uint64_t *bytes)
+int user_ranges(struct io_range *range, uint64_t address, uint64_t count, uint64_t *bytes)
 {
 	int error = user_read(current_space(), range, VADDR(address), count * sizeof(*range));
 
@@ -111,7 +110,7 @@ static int64_t io_ranges(struct file *file, enum io_way way, const uint64_t *a, 
 		range = kalloc(a[2] * sizeof(*range));
 	if (range == NULL)
 		return -ENOMEM;
-	result = ranges_read(range, a[1], a[2], &bytes);
+	result = user_ranges(range, a[1], a[2], &bytes);
 	if (result == 0) {
 		io_init(&io, current_space(), range, bytes);
 		result = io_run(file, way, &io, at);

@@ -142,8 +142,17 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[197] = sys_shmdt,
 	[198] = sys_socket,
 	[199] = sys_socketpair,
+	[204] = sys_getsockname,
+	[205] = sys_getpeername,
 	[206] = sys_sendto,
 	[207] = sys_recvfrom,
+	[208] = sys_setsockopt,
+	[209] = sys_getsockopt,
+	[210] = sys_shutdown,
+	[211] = sys_sendmsg,
+	[212] = sys_recvmsg,
+	[243] = sys_recvmmsg,
+	[269] = sys_sendmmsg,
 	[214] = sys_brk,
 	[215] = sys_munmap,
 	[216] = sys_mremap,
@@ -234,7 +243,13 @@ bool syscall_restarts(uint64_t number)
 	case 70:  /* pwritev */
 	case 71:  /* sendfile */
 	case 95:  /* waitid */
+	case 206: /* sendto */
+	case 207: /* recvfrom */
+	case 211: /* sendmsg */
+	case 212: /* recvmsg */
+	case 243: /* recvmmsg */
 	case 260: /* wait4 */
+	case 269: /* sendmmsg */
 	case 278: /* getrandom */
 	case 449: /* futex_waitv: its time-out is a deadline */
 		return true;

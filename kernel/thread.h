@@ -83,6 +83,9 @@ struct thread {
 	/* A call that is restarted with no handler run in between goes on with the deadline it had (syscall.h). */
 	bool restarting;
 	uint64_t restart_deadline;
+
+	struct list *dropping; /* socket_rights.c: messages it is dropping; NULL: none */
+	bool drop_again;       /* sockets lost counts meanwhile */
 };
 
 static inline struct thread *current_thread(void)

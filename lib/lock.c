@@ -15,6 +15,7 @@ static const char *const rank_name[RANK_COUNT] = {
 	[RANK_PROCESS_TREE] = "process-tree",
 	[RANK_PROCESS] = "process",
 	[RANK_FILES] = "files",
+	[RANK_IN_FLIGHT] = "in-flight",
 	[RANK_FILE] = "file",
 	[RANK_FUTEX] = "futex",
 	[RANK_SPACES] = "spaces",

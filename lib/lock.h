@@ -23,6 +23,7 @@ enum lock_rank {
 	RANK_PROCESS_TREE, /* kernel: parents, children, groups, ids */
 	RANK_PROCESS,	   /* kernel: one process: threads, signals, limits, cwd, brk */
 	RANK_FILES,	   /* kernel: one descriptor table */
+	RANK_IN_FLIGHT,	   /* kernel: which open files are in sockets' messages */
 	RANK_FILE,	   /* kernel: one open file, pipe or tty */
 	RANK_FUTEX,	   /* kernel: one futex bucket (nests: requeue takes two, by address) */
 	RANK_SPACES,	   /* mm: the list of all spaces */
