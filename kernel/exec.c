@@ -14,6 +14,7 @@
 #include "kernel/file.h"
 #include "kernel/futex.h"
 #include "kernel/layout.h"
+#include "kernel/memory.h"
 #include "kernel/process.h"
 #include "kernel/random.h"
 #include "kernel/sched.h"
@@ -289,6 +290,8 @@ static int build(const char *path, struct arguments *from, struct program *out)
 		file_put(out->exe);
 		return error;
 	}
+	if (from->space != NULL)
+		memory_inherit(from->space, out->space);
 	error = elf_load(out->space, object, &out->image);
 	if (error == 0)
 		error = sigframe_map(out->space);

@@ -9,6 +9,7 @@
 
 #include "firmware/trap.h"
 #include "kernel/file.h"
+#include "kernel/memory.h"
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys.h"
@@ -114,6 +115,8 @@ static int share_or_copy(const struct request *request, struct process *parent, 
 	error = space_fork(parent->space, &child->space);
 	if (error != 0)
 		fdtable_put(child->files);
+	else
+		memory_inherit(parent->space, child->space);
 	return error;
 }
 

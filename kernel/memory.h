@@ -12,6 +12,11 @@ int memory_populate(struct space *space, uint64_t start, uint64_t bytes, enum ac
 int64_t memory_check_mapped(struct space *space, uint64_t start, uint64_t bytes) MUST_CHECK;
 /* mlock of a range, aligned: -ENOMEM where a part is not mapped or cannot be touched. */
 int memory_lock_range(uint64_t start, uint64_t bytes, bool on_fault) MUST_CHECK;
+/* What a space made by fork or execve has of the caller's rules, before anything is mapped by it. */
+void memory_inherit(const struct space *from, struct space *to);
+/* prctl's PR_SET_MDWE, PR_GET_MDWE, once the other arguments are known to be 0. */
+int64_t prctl_set_mdwe(uint64_t rules) MUST_CHECK;
+int64_t prctl_get_mdwe(void);
 /* Rounds bytes up to pages; false: too many for user space. */
 bool memory_round_up(uint64_t *bytes);
 /*

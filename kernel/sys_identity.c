@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "kernel/memory.h"
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys.h"
@@ -98,6 +99,8 @@ int64_t sys_setgroups(const uint64_t *a)
 #define PR_GET_TID_ADDRESS     40
 #define PR_SET_THP_DISABLE     41
 #define PR_GET_THP_DISABLE     42
+#define PR_SET_MDWE	       65
+#define PR_GET_MDWE	       66
 #define CAP_LAST	       40
 #define TIMERSLACK_DEFAULT     50000
 
@@ -218,6 +221,10 @@ int64_t sys_prctl(const uint64_t *a)
 		return zero(a, 2) ? 0 : -EINVAL;
 	case PR_GET_THP_DISABLE:
 		return zero(a, 1) ? 0 : -EINVAL;
+	case PR_SET_MDWE:
+		return zero(a, 2) ? prctl_set_mdwe(a[1]) : -EINVAL;
+	case PR_GET_MDWE:
+		return zero(a, 1) ? prctl_get_mdwe() : -EINVAL;
 	default:
 		return prctl_self(a);
 	}

@@ -20,6 +20,17 @@ static uint64_t perm_normal(uint64_t perm)
 	return (perm & PERM_W) != 0 ? perm | PERM_R : perm;
 }
 
+/* Whether the space's rules refuse these permissions, where there were others before. */
+static bool exec_is_refused(const struct space *space, uint64_t perm, uint64_t before)
+{
+	if (LIKELY((perm & PERM_X) == 0))
+		return false;
+	/* relaxed: a thread that sets a rule now comes before or after */
+	if ((atomic_load_explicit(&space->exec_rules, memory_order_relaxed) & SPACE_NO_EXEC_GAIN) == 0)
+		return false;
+	return (perm & PERM_W) != 0 || (before & PERM_X) == 0;
+}
+
 static bool perm_is_refused(uint64_t perm, const struct mapping *mapping)
 {
 	return (perm & ~mapping->max_perm) != 0;
@@ -67,7 +78,7 @@ int space_map(struct space *space, enum space_place place, vaddr_t *at, uint64_t
 {
 	pte_t fill = pte_reservation(mapping, perm_normal(perm));
 
-	if (perm_is_refused(perm_normal(perm), mapping))
+	if (perm_is_refused(perm_normal(perm), mapping) || exec_is_refused(space, perm, PERM_X))
 		return -EACCES;
 	if (place != PLACE_HINT)
 		return range_is_sane(*at, bytes) ? map_at(space, *at, bytes, place == PLACE_FIXED, fill) : -EINVAL;
@@ -233,7 +244,8 @@ static int protect_run(struct range *range, const struct run *run, void *ctx)
 		if (pte_is_none(pte))
 			return -ENOMEM;
 		mapping = pte_is_page(pte) ? table_mapping(frame, i) : pte_mapping(pte);
-		if (perm_is_refused(protect->perm, mapping))
+		if (perm_is_refused(protect->perm, mapping) ||
+		    exec_is_refused(range->space, protect->perm, pte_is_page(pte) ? page_perm(pte) : pte.v))
 			return -EACCES;
 		if (pte_is_page(pte))
 			protect_page(range, slot, mapping, protect);

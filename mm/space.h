@@ -27,6 +27,9 @@ struct va_hint {
 /* What mlock says of a page. */
 enum space_lock { SPACE_UNLOCKED, SPACE_LOCKED, SPACE_LOCKED_ON_FAULT };
 
+/* space_map refuses W with X, and space_protect also X where it was not: -EACCES. */
+#define SPACE_NO_EXEC_GAIN 1U
+
 struct space {
 	/* Written when the space is created, then only read. */
 	pfn_t root;
@@ -36,6 +39,7 @@ struct space {
 	uint64_t serial;	     /* no other space has or had it */
 	struct list link;	     /* of all spaces [spaces lock] */
 	_Atomic uint64_t grow_limit; /* bytes: the largest region that grows down by itself; kernel/ may change it */
+	_Atomic uint32_t exec_rules; /* SPACE_NO_EXEC_GAIN, and what kernel/, which sets it, wants to remember */
 
 	/*
 	 * Which harts may hold its translations; see tlb.c for the protocol. active: have it in satp. cached: may hold

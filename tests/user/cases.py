@@ -73,6 +73,7 @@ CASES = {
     "munmap_split": {"emulation": NO_UNMAP_FAULT},
     "mmap_errors": {"emulation": ERRNO},
     "big_reserve": {"emulation": SLOW},
+    "mdwe": {"emulation": "QEMU refuses this prctl"},
     "write_execute": {"harts": SMP},
     "mremap": {"harts": SMP, "emulation": NO_UNMAP_FAULT},
     "mlock": {"emulation": "QEMU does not lock"},
