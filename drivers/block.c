@@ -129,6 +129,12 @@ void block_done(struct block_request *request, int error)
 	request->done(request, error);
 }
 
+void block_keep(const struct block_request *request)
+{
+	for (uint32_t i = 0; registry.hooks != NULL && request->op != BLOCK_FLUSH && i < request->count; i++)
+		registry.hooks->keep(request->segments[i].start, request->segments[i].bytes);
+}
+
 bool block_watch(struct block_device *device)
 {
 	device->ops->tick(device);

@@ -49,6 +49,7 @@ struct block_request {
 	struct block_device *device;
 	struct list link;
 	uint64_t due;
+	int error;
 };
 
 struct block_device;
@@ -100,6 +101,8 @@ int block_partition(struct block_device *part, struct block_device *disk, unsign
 
 /* Ends a request that ops->submit took. No lock of the driver's held; the request may be gone when it returns. */
 void block_done(struct block_request *request, int error);
+/* Before that, where the device may still read or write the request's memory. */
+void block_keep(const struct block_request *request);
 
 struct block_hooks {
 	/* Calls block_watch(device) BLOCK_TICK_NS from now, and again as long as it returns true. */

@@ -13,9 +13,11 @@
 #include "firmware/boot.h"
 #include "firmware/hart.h"
 #include "firmware/log.h"
+#include "kernel/disk.h"
 #include "kernel/exec.h"
 #include "kernel/file.h"
 #include "kernel/futex.h"
+#include "kernel/kthread.h"
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
 #include "kernel/random.h"
@@ -269,6 +271,7 @@ void kernel_main(const struct boot_info *info)
 	coremap_init(info->ram, info->ram_count, info->reserved, info->reserved_count);
 	mm_init(options.tlb_ipi);
 	sched_init();
+	kthread_init();
 	touch_init();
 	process_init();
 	futex_init();
@@ -278,6 +281,7 @@ void kernel_main(const struct boot_info *info)
 	plic_probe(info->fdt);
 	plic_init_hart();
 	console_probe(info->fdt, options.framed);
+	disk_init(info->fdt);
 	if (sigframe_init() != 0)
 		boot_fail("not enough memory to start");
 	make_environment();

@@ -25,6 +25,7 @@
 #include "kernel/file.h"
 #include "kernel/futex.h"
 #include "kernel/ids.h"
+#include "kernel/kthread.h"
 #include "kernel/sched.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
@@ -489,5 +490,6 @@ void process_end_all(void)
 			break;
 	}
 	wait_finish(&tree.ended, &waiter);
+	kthreads_stop();
 	sched_wait_all_gone();
 }

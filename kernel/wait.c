@@ -83,6 +83,12 @@ static int block(uint64_t deadline_ns, bool killable_only)
 	return 0;
 }
 
+void wait_block_always(void)
+{
+	if (!sched_take_token(current_thread()))
+		sched_block(WAIT_FOREVER);
+}
+
 int wait_block(uint64_t deadline_ns)
 {
 	return block(deadline_ns, false);

@@ -72,6 +72,9 @@ int wait_block(uint64_t deadline_ns) MUST_CHECK;
 /* The same, but only being killed interrupts it. */
 int wait_block_killable(uint64_t deadline_ns) MUST_CHECK;
 
+/* The same, but nothing else interrupts it: for waits that end by themselves (a disk's), in which others use our memory. */
+void wait_block_always(void);
+
 /* Takes waiter off the queue. */
 void wait_finish(struct wait_queue *queue, struct waiter *waiter);
 

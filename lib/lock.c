@@ -18,6 +18,7 @@ static const char *const rank_name[RANK_COUNT] = {
 	[RANK_IN_FLIGHT] = "in-flight",
 	[RANK_FILE] = "file",
 	[RANK_FUTEX] = "futex",
+	[RANK_KTHREADS] = "kthreads",
 	[RANK_SPACES] = "spaces",
 	[RANK_TABLE] = "table",
 	[RANK_SHM] = "shm",

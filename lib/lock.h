@@ -26,6 +26,7 @@ enum lock_rank {
 	RANK_IN_FLIGHT,	   /* kernel: which open files are in sockets' messages */
 	RANK_FILE,	   /* kernel: one open file, pipe or tty */
 	RANK_FUTEX,	   /* kernel: one futex bucket (nests: requeue takes two, by address) */
+	RANK_KTHREADS,	   /* kernel: the list of the kernel's own threads */
 	RANK_SPACES,	   /* mm: the list of all spaces */
 	RANK_TABLE,	   /* mm: page tables (nests: parent before child, lower address before higher) */
 	RANK_SHM,	   /* kernel: the System V shared memory segments */

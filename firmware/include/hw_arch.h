@@ -33,6 +33,12 @@ static inline void *hw_local(void)
 	return local;
 }
 
+/* Orders memory and device accesses, both ways: between what a driver says to a device and what the device does in memory. */
+static inline void hw_fence_io(void)
+{
+	__asm__ volatile("fence iorw, iorw" ::: "memory");
+}
+
 static inline void *hw_direct(paddr_t pa)
 {
 	return (void *)(pa.v + KERNEL_OFFSET);

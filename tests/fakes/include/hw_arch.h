@@ -24,6 +24,11 @@ static inline unsigned hw_hart(void)
 	return fake_hart_index;
 }
 
+static inline void hw_fence_io(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 extern void *fake_local[]; /* by hart */
 
 static inline void *hw_local(void)

@@ -1,0 +1,63 @@
+/*
+ * Mutexes. Contract: mutex.h.
+ *
+ * Free or owned: one word. Whoever finds it owned queues first and then tries again, so the owner's release, which comes
+ * before its wake, is seen or wakes (wait.h). A woken thread competes with those that come: no order is kept.
+ */
+#include "kernel/mutex.h"
+
+#include "kernel/thread.h"
+
+void mutex_init(struct mutex *mutex)
+{
+	atomic_init(&mutex->owner, NULL);
+	wait_queue_init(&mutex->queue);
+}
+
+static void assert_no_locks(void)
+{
+#ifdef CORRAL_DEBUG
+	for (unsigned rank = 0; rank < RANK_COUNT; rank++)
+		ASSERT(lock_rank_held((enum lock_rank)rank) == 0);
+#endif
+}
+
+bool mutex_trylock(struct mutex *mutex)
+{
+	struct thread *none = NULL;
+
+	/* acquire: pairs with the release in mutex_unlock */
+	return atomic_compare_exchange_strong_explicit(&mutex->owner, &none, current_thread(), memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+void mutex_lock(struct mutex *mutex)
+{
+	struct waiter waiter = { 0 };
+
+	assert_no_locks();
+	ASSERT(!mutex_is_mine(mutex));
+	if (mutex_trylock(mutex))
+		return;
+	for (;;) {
+		wait_prepare(&mutex->queue, &waiter);
+		if (mutex_trylock(mutex))
+			break;
+		wait_block_always();
+	}
+	wait_finish(&mutex->queue, &waiter);
+}
+
+void mutex_unlock(struct mutex *mutex)
+{
+	ASSERT(mutex_is_mine(mutex));
+	/* release: pairs with the acquire in mutex_trylock */
+	atomic_store_explicit(&mutex->owner, NULL, memory_order_release);
+	wake_one(&mutex->queue);
+}
+
+bool mutex_is_mine(const struct mutex *mutex)
+{
+	/* relaxed: only the calling thread makes it true or false */
+	return atomic_load_explicit(&mutex->owner, memory_order_relaxed) == current_thread();
+}
