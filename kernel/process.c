@@ -27,6 +27,7 @@
 #include "kernel/ids.h"
 #include "kernel/kthread.h"
 #include "kernel/sched.h"
+#include "kernel/tty_jobs.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
 #include "mm/slab.h"
@@ -390,6 +391,7 @@ static void become_zombie(struct process *process)
 	job_ended_locked(process);
 	share_end_locked(process);
 	job_hang_up_locked(process, process);
+	tty_jobs_end_locked(process);
 	if (parent != NULL) {
 		reap = job_child_ended_locked(parent, process);
 		wake_all(&parent->child_wait);

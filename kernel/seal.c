@@ -32,6 +32,13 @@ int seal_resize_locked(const struct node *node, uint64_t size, uint64_t bytes)
 	return 0;
 }
 
+int seal_mode_locked(const struct node *node, uint32_t mode)
+{
+	bool sealed = node_is(node, S_IFREG) && node->ops == NULL && (node->regular.seals & F_SEAL_EXEC) != 0;
+
+	return sealed && ((node->mode ^ mode) & MODE_EXECUTABLE) != 0 ? -EPERM : 0;
+}
+
 static uint32_t seals_of(const struct node *node)
 {
 	return node->regular.seals | (node->regular.sealable ? 0 : F_SEAL_SEAL);

@@ -300,11 +300,18 @@ int64_t sys_faccessat2(const uint64_t *a)
 
 /* ---- Changing */
 
-static void node_set_mode(struct node *node, uint64_t mode)
+static int node_set_mode(struct node *node, uint64_t mode)
 {
+	uint32_t wanted;
+	int error;
+
 	tree_enter();
-	node->mode = (node->mode & S_IFMT) | ((uint32_t)mode & 07777U);
+	wanted = (node->mode & S_IFMT) | ((uint32_t)mode & 07777U);
+	error = seal_mode_locked(node, wanted);
+	if (error == 0)
+		node->mode = wanted;
 	tree_leave();
+	return error;
 }
 
 /* -1 leaves it as it is. */
@@ -343,9 +350,9 @@ int64_t sys_fchmod(const uint64_t *a)
 	if (error != 0)
 		return error;
 	if (node != NULL)
-		node_set_mode(node, a[1]);
+		error = node_set_mode(node, a[1]);
 	node_put(node);
-	return 0;
+	return error;
 }
 
 int64_t sys_fchmodat(const uint64_t *a)
@@ -355,9 +362,9 @@ int64_t sys_fchmodat(const uint64_t *a)
 
 	if (error != 0)
 		return error;
-	node_set_mode(node, a[2]);
+	error = node_set_mode(node, a[2]);
 	node_put(node);
-	return 0;
+	return error;
 }
 
 int64_t sys_fchown(const uint64_t *a)

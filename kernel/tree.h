@@ -161,6 +161,8 @@ int node_truncate(struct node *node) MUST_CHECK;
 /* [tree] Whether a regular file may be written to, n bytes from `at` on; made `bytes` long. 0 or -EPERM. */
 int seal_write_locked(const struct node *node, uint64_t size, uint64_t end) MUST_CHECK;
 int seal_resize_locked(const struct node *node, uint64_t size, uint64_t bytes) MUST_CHECK;
+/* [tree] Whether any node may have this mode from now on. */
+int seal_mode_locked(const struct node *node, uint32_t mode) MUST_CHECK;
 int64_t file_seals(struct file *file);
 int64_t file_add_seals(struct file *file, uint64_t seals);
 void node_stat(struct node *node, struct file_stat *out);

@@ -5,7 +5,7 @@
  * could give it to it. What Linux does in the same place: drivers/tty/tty_jobctrl.c.
  *
  * Locks: the tree lock guards both numbers, as it does those of processes. Signals are sent outside of it, by
- * process_visit: whoever changes groups meanwhile may be before or after.
+ * process_visit: whoever changes groups meanwhile may be before or after. But for the leader's end, which is under it.
  */
 #include "kernel/tty_jobs.h"
 
@@ -72,6 +72,22 @@ void tty_jobs_signal(uint64_t signals)
 	what.group = jobs.foreground;
 	tree_unlock();
 	process_visit(signal_member, &what);
+}
+
+/* As Linux hangs up a terminal that is no pty: SIGHUP alone; groups that stand get theirs as orphans (job.c). */
+void tty_jobs_end_locked(const struct process *process)
+{
+	struct siginfo info = { .signo = SIGHUP, .code = SI_KERNEL };
+
+	if (process->pid != process->session || jobs.session != process->session)
+		return;
+	list_for_each (pos, process_list_locked()) {
+		struct process *one = list_entry(pos, struct process, link);
+
+		if (one->group == jobs.foreground)
+			signal_process(one, &info);
+	}
+	jobs.session = jobs.foreground = 0;
 }
 
 /* ---- Who may use it */

@@ -147,5 +147,6 @@ CASES = {
     "signal_storm": {"seeded": True, "harts": SMP, "limit": 120},
     "timers": {"harts": SMP},
     "jobs": {"harts": SMP, "emulation": "QEMU passes on what SA_NOCLDSTOP holds back"},
+    "hang_up": {"append": "tty=1", "emulation": "there may be no terminal to take"},
     "write_barrier": {"harts": SMP},
 }

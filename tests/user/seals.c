@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 #include "check.h"
 
@@ -134,8 +135,30 @@ static void test_copy(void)
 	close(to);
 }
 
+/* Who may execute it stays as it is. */
+static void test_execution(void)
+{
+	int fd = memfd_create("sealed", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+
+	CHECK(fd >= 0 && fchmod(fd, 0644) == 0 && fcntl(fd, F_ADD_SEALS, 32) == 0 && fcntl(fd, F_GET_SEALS) == 32);
+	CHECK(fchmod(fd, 0600) == 0 && fchmod(fd, 04666) == 0 && pwrite(fd, "x", 1, 0) == 1);
+	CHECK(fchmod(fd, 0700) == -1 && errno == EPERM);
+	CHECK(fchmod(fd, 0645) == -1 && errno == EPERM);
+	close(fd);
+	fd = memfd_create("sealed", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+	CHECK(fd >= 0 && fchmod(fd, 0700) == 0 && fcntl(fd, F_ADD_SEALS, 32) == 0);
+	CHECK(fcntl(fd, F_GET_SEALS) == (32 | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | 16));
+	CHECK(fchmod(fd, 0600) == -1 && errno == EPERM);
+	CHECK(pwrite(fd, "x", 1, 0) == -1 && errno == EPERM);
+	close(fd);
+	fd = memfd_create("sealed", 8 /* MFD_NOEXEC_SEAL */);
+	CHECK(fd >= 0 && fcntl(fd, F_GET_SEALS) == 32 && fchmod(fd, 0777) == -1 && errno == EPERM);
+	close(fd);
+}
+
 int main(void)
 {
+	test_execution();
 	test_sizes();
 	test_writes();
 	test_future();
