@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "kernel/pipe.h"
 #include "kernel/process.h"
 #include "kernel/tree.h"
 #include "kernel/tty.h"
@@ -60,6 +61,8 @@ static int node_open_kind(struct node *node, unsigned flags, struct file **out)
 		ops = &path_ops;
 	else if (node_is(node, S_IFREG) && ops == NULL)
 		return node_open_regular(node, flags, out);
+	else if (node_is(node, S_IFIFO))
+		return fifo_open(node, flags, out);
 	else if (node_is(node, S_IFDIR))
 		ops = &directory_ops;
 	else if (node_is(node, S_IFCHR) && ops == NULL)

@@ -1,8 +1,12 @@
 /*
- * Pipes: a ring of 64 KiB, its pages allocated when bytes first reach them, two open files, and a wait queue for each end.
+ * Pipes and FIFOs: a ring of 64 KiB, its pages allocated when bytes first reach them, and a wait queue for each end.
+ *
+ * A pipe belongs to a node of the tree, and lives as long: pipe2's have one without a name, a FIFO is one that has. So both
+ * can be opened again (/proc/self/fd), however often; a FIFO's open waits for the other end.
  *
  * Invariants: put - got is the number of bytes inside, at most PIPE_BYTES; both count on and are taken modulo PIPE_BYTES. A write
- * of at most PIPE_BUF bytes goes in as a whole or waits, so those of several writers never mix.
+ * of at most PIPE_BUF bytes goes in as a whole or waits, so those of several writers never mix. readers and writers count open files (and
+ * opens that wait) of either kind; when both are 0, what is inside goes.
  *
  * Locks: pipe->lock (RANK_FILE). Bytes are copied to and from programs under it: the copy is what must not mix with
  * another's. A fault there takes locks of mm/ alone, which are inner, and whoever spins meanwhile serves its hart's requests.
@@ -31,12 +35,12 @@
 struct pipe {
 	struct spinlock lock; /* all below, but for the queues' own */
 	uint32_t got, put;
-	bool has_reader, has_writer;
+	uint32_t readers, writers;
+	uint64_t readers_ever, writers_ever; /* how often one came, for those who wait for it */
+	bool duplex;			     /* a file has both ends, and waits for either among the readers */
 	char *page[PIPE_PAGES];
-	uint64_t inode;
 	uint64_t time_ns;
-	struct wait_queue queue[2];
-	struct wait_queue *readers, *writers; /* those, or the one of a socket pair */
+	struct wait_queue read_queue, write_queue;
 };
 
 static void pipe_lock(struct pipe *pipe)
@@ -47,6 +51,18 @@ static void pipe_lock(struct pipe *pipe)
 static void pipe_unlock(struct pipe *pipe)
 {
 	spin_unlock(&pipe->lock, RANK_FILE);
+}
+
+static void wake_readers(struct pipe *pipe)
+{
+	wake_all(&pipe->read_queue);
+}
+
+static void wake_writers(struct pipe *pipe)
+{
+	wake_all(&pipe->write_queue);
+	if (pipe->duplex)
+		wake_all(&pipe->read_queue);
 }
 
 static uint32_t pipe_used(const struct pipe *pipe)
@@ -123,10 +139,10 @@ static bool pipe_try_read(struct pipe *pipe, struct io *io, uint64_t *done)
 	pipe_lock(pipe);
 	moved = pipe_out_locked(pipe, io);
 	*done += moved;
-	ended = *done != 0 || !pipe->has_writer;
+	ended = *done != 0 || pipe->writers == 0;
 	pipe_unlock(pipe);
 	if (moved != 0)
-		wake_all(pipe->writers);
+		wake_writers(pipe);
 	return io->error == -EWANTED ? false : ended || io->error != 0;
 }
 
@@ -141,7 +157,7 @@ static int64_t pipe_read(struct file *file, struct io *io, const uint64_t *at)
 	if (io->left == 0 || pipe_try_read(pipe, io, &done))
 		return io_result(io, done);
 	for (;;) {
-		wait_prepare(pipe->readers, &waiter);
+		wait_prepare(&pipe->read_queue, &waiter);
 		if (pipe_try_read(pipe, io, &done))
 			break;
 		error = io_block(io, (file_flags(file) & O_NONBLOCK) != 0, WAIT_FOREVER);
@@ -150,7 +166,7 @@ static int64_t pipe_read(struct file *file, struct io *io, const uint64_t *at)
 			break;
 		}
 	}
-	wait_finish(pipe->readers, &waiter);
+	wait_finish(&pipe->read_queue, &waiter);
 	return io_result(io, done);
 }
 
@@ -163,7 +179,7 @@ static bool pipe_try_write(struct pipe *pipe, struct io *io, uint64_t *done, int
 	io->error = 0;
 	pipe_lock(pipe);
 	room = PIPE_BYTES - pipe_used(pipe);
-	if (!pipe->has_reader)
+	if (pipe->readers == 0)
 		*error = -EPIPE;
 	else if (room >= MIN(io->left, PIPE_BUF) || (*done + io->left > PIPE_BUF && room != 0))
 		moved = pipe_in_locked(pipe, io, MIN(io->left, room));
@@ -172,7 +188,7 @@ static bool pipe_try_write(struct pipe *pipe, struct io *io, uint64_t *done, int
 	pipe_unlock(pipe);
 	*done += moved;
 	if (moved != 0)
-		wake_all(pipe->readers);
+		wake_readers(pipe);
 	if (*error == 0 && io->error != -EWANTED)
 		*error = io->error;
 	return *error != 0 || io->left == 0;
@@ -189,53 +205,46 @@ static int64_t pipe_write(struct file *file, struct io *io, const uint64_t *at)
 	if (io->left == 0)
 		return 0;
 	while (!pipe_try_write(pipe, io, &done, &error)) {
-		wait_prepare(pipe->writers, &waiter);
+		wait_prepare(&pipe->write_queue, &waiter);
 		if (pipe_try_write(pipe, io, &done, &error))
 			break;
 		error = io_block(io, (file_flags(file) & O_NONBLOCK) != 0, WAIT_FOREVER);
 		if (error != 0)
 			break;
 	}
-	wait_finish(pipe->writers, &waiter);
+	wait_finish(&pipe->write_queue, &waiter);
 	if (error == -EPIPE)
 		signal_self(SIGPIPE);
 	return done != 0 ? (int64_t)done : error;
 }
 
-static unsigned pipe_poll_read(struct file *file, struct wait_queue **queue)
+/* A FIFO that was opened for reading alone, when nobody wrote, hangs up only after somebody did: position is writers_ever then. */
+static unsigned pipe_poll(struct file *file, struct wait_queue **queue)
 {
 	struct pipe *pipe = file->data;
-	unsigned events;
+	bool reads = file_may_read(file), writes = file_may_write(file);
+	unsigned events = 0;
 
-	*queue = pipe->readers;
+	*queue = reads ? &pipe->read_queue : &pipe->write_queue;
 	pipe_lock(pipe);
-	events = (pipe_used(pipe) != 0 ? POLLIN : 0) | (pipe->has_writer ? 0 : POLLHUP);
-	pipe_unlock(pipe);
-	return events;
-}
-
-static unsigned pipe_poll_write(struct file *file, struct wait_queue **queue)
-{
-	struct pipe *pipe = file->data;
-	unsigned events;
-
-	*queue = pipe->writers;
-	pipe_lock(pipe);
-	events = (PIPE_BYTES - pipe_used(pipe) >= PIPE_BUF ? POLLOUT : 0) | (pipe->has_reader ? 0 : POLLERR);
+	if (reads && pipe_used(pipe) != 0)
+		events |= POLLIN;
+	if (reads && pipe->writers == 0 && file->position != pipe->writers_ever)
+		events |= POLLHUP;
+	if (writes && PIPE_BYTES - pipe_used(pipe) >= PIPE_BUF)
+		events |= POLLOUT;
+	if (writes && pipe->readers == 0)
+		events |= POLLERR;
 	pipe_unlock(pipe);
 	return events;
 }
 
 static int pipe_stat(struct file *file, struct file_stat *out)
 {
-	struct pipe *pipe = file->data;
+	const struct pipe *pipe = file->data;
 
-	*out = (struct file_stat){ .device = 3,
-				   .inode = pipe->inode,
-				   .mode = S_IFIFO | 0600U,
-				   .links = 1,
-				   .block_size = PAGE_SIZE,
-				   .time_ns = pipe->time_ns };
+	node_stat(file->node, out);
+	out->time_ns = MAX(out->time_ns, pipe->time_ns);
 	return 0;
 }
 
@@ -252,100 +261,167 @@ static int64_t pipe_ioctl(struct file *file, uint64_t request, uint64_t argument
 	return user_write(current_space(), VADDR(argument), &used, sizeof(used));
 }
 
-static void pipe_free(struct pipe *pipe)
+/* ---- Ends that come and go. */
+
+static void pipe_empty(struct pipe *pipe)
 {
-	for (unsigned i = 0; i < PIPE_PAGES; i++)
+	for (unsigned i = 0; i < PIPE_PAGES; i++) {
 		kfree(pipe->page[i]);
-	kfree(pipe);
+		pipe->page[i] = NULL;
+	}
+	pipe->got = pipe->put = 0;
 }
 
-/* The end is gone; the last one frees. The other end's files may be going at the same time: the lock says who is last. */
-static void pipe_close(struct pipe *pipe, bool *end)
+static void pipe_leave(struct pipe *pipe, bool reads, bool writes)
 {
-	bool last;
-
 	pipe_lock(pipe);
-	*end = false;
-	last = !pipe->has_reader && !pipe->has_writer;
-	if (!last) { /* under the lock, so that the other end cannot free it before it is woken */
-		wake_all(pipe->readers);
-		wake_all(pipe->writers);
+	pipe->readers -= reads;
+	pipe->writers -= writes;
+	if (pipe->readers == 0 && pipe->writers == 0) {
+		pipe_empty(pipe);
+		pipe->duplex = false;
+	} else if (pipe->readers == 0 || pipe->writers == 0) {
+		wake_readers(pipe);
+		wake_writers(pipe);
 	}
 	pipe_unlock(pipe);
-	if (last)
-		pipe_free(pipe);
 }
 
-static void pipe_release_read(struct file *file)
+static void pipe_release(struct file *file)
 {
-	struct pipe *pipe = file->data;
-
-	pipe_close(pipe, &pipe->has_reader);
+	pipe_leave(file->data, file_may_read(file), file_may_write(file));
 }
 
-static void pipe_release_write(struct file *file)
-{
-	struct pipe *pipe = file->data;
-
-	pipe_close(pipe, &pipe->has_writer);
-}
-
-static const struct file_ops pipe_read_ops = {
+static const struct file_ops pipe_ops = {
 	.read = pipe_read,
-	.poll = pipe_poll_read,
-	.stat = pipe_stat,
-	.ioctl = pipe_ioctl,
-	.release = pipe_release_read,
-};
-
-static const struct file_ops pipe_write_ops = {
 	.write = pipe_write,
-	.poll = pipe_poll_write,
+	.poll = pipe_poll,
 	.stat = pipe_stat,
 	.ioctl = pipe_ioctl,
-	.release = pipe_release_write,
+	.release = pipe_release,
 };
 
 bool file_is_pipe(const struct file *file)
 {
-	return file->ops == &pipe_read_ops || file->ops == &pipe_write_ops;
+	return file->ops == &pipe_ops;
 }
 
-static struct pipe *pipe_new(struct wait_queue *shared)
+/* -ENXIO: a writer that does not wait, and no reader. */
+static int pipe_join(struct pipe *pipe, bool reads, bool writes, bool needs_reader)
 {
-	static _Atomic uint64_t inodes = 1;
+	int error = 0;
+
+	pipe_lock(pipe);
+	if (needs_reader && pipe->readers == 0) {
+		error = -ENXIO;
+	} else {
+		pipe->readers += reads;
+		pipe->writers += writes;
+		pipe->readers_ever += reads;
+		pipe->writers_ever += writes;
+		pipe->duplex = pipe->duplex || (reads && writes);
+		wake_readers(pipe);
+		wake_writers(pipe);
+	}
+	pipe_unlock(pipe);
+	return error;
+}
+
+/* Whether the other end is there, or has been since it was so often there. */
+static bool partner_came(struct pipe *pipe, bool reads, uint64_t seen)
+{
+	bool came;
+
+	pipe_lock(pipe);
+	came = reads ? pipe->writers != 0 || pipe->writers_ever != seen
+		     : pipe->readers != 0 || pipe->readers_ever != seen;
+	pipe_unlock(pipe);
+	return came;
+}
+
+static int wait_for_partner(struct pipe *pipe, bool reads, uint64_t seen)
+{
+	struct wait_queue *queue = reads ? &pipe->read_queue : &pipe->write_queue;
+	struct waiter waiter = { 0 };
+	int error = 0;
+
+	while (error == 0) {
+		wait_prepare(queue, &waiter);
+		if (partner_came(pipe, reads, seen))
+			break;
+		error = wait_block(WAIT_FOREVER);
+	}
+	wait_finish(queue, &waiter);
+	return error;
+}
+
+int fifo_open(struct node *node, unsigned flags, struct file **out)
+{
+	struct pipe *pipe = node->fifo.pipe;
+	bool reads = (flags & O_ACCMODE) != O_WRONLY, writes = (flags & O_ACCMODE) != O_RDONLY;
+	bool waits = !node->fifo.nameless && reads != writes;
+	bool alone;
+	uint64_t seen;
+	int error;
+
+	if ((flags & O_ACCMODE) == O_ACCMODE)
+		return -EINVAL;
+	pipe_lock(pipe);
+	seen = reads ? pipe->writers_ever : pipe->readers_ever;
+	alone = pipe->writers == 0;
+	pipe_unlock(pipe);
+	error = pipe_join(pipe, reads, writes, waits && writes && (flags & O_NONBLOCK) != 0);
+	if (error != 0)
+		return error;
+	if (waits && (flags & O_NONBLOCK) == 0)
+		error = wait_for_partner(pipe, reads, seen);
+	if (error == 0)
+		error = file_create(&pipe_ops, flags, node, pipe, out);
+	if (error != 0) {
+		pipe_leave(pipe, reads, writes);
+		return error;
+	}
+	(*out)->position = waits && reads && alone && (flags & O_NONBLOCK) != 0 ? seen : 0;
+	return 0;
+}
+
+/* ---- Making them. */
+
+struct pipe *pipe_new(void)
+{
 	struct pipe *pipe = kalloc(sizeof(*pipe));
 
 	if (pipe == NULL)
 		return NULL;
 	spin_init(&pipe->lock);
-	wait_queue_init(&pipe->queue[0]);
-	wait_queue_init(&pipe->queue[1]);
-	pipe->readers = shared != NULL ? shared : &pipe->queue[0];
-	pipe->writers = shared != NULL ? shared : &pipe->queue[1];
-	/* relaxed: only uniqueness counts */
-	pipe->inode = atomic_fetch_add_explicit(&inodes, 1, memory_order_relaxed);
-	pipe->time_ns = time_ns();
+	wait_queue_init(&pipe->read_queue);
+	wait_queue_init(&pipe->write_queue);
 	return pipe;
 }
 
-int pipe_create(unsigned flags, struct wait_queue *shared, struct file **reader, struct file **writer)
+/* With its node: nobody has it open. */
+void pipe_free(struct pipe *pipe)
 {
-	struct pipe *pipe = pipe_new(shared);
-	int error;
+	CHECK(pipe->readers == 0 && pipe->writers == 0);
+	kfree(pipe);
+}
 
-	if (pipe == NULL)
-		return -ENOMEM;
-	error = file_create(&pipe_read_ops, O_RDONLY | (flags & (O_NONBLOCK | O_DIRECT)), NULL, pipe, reader);
-	if (error != 0) {
-		pipe_free(pipe);
-		return error;
-	}
-	pipe->has_reader = true;
-	error = file_create(&pipe_write_ops, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)), NULL, pipe, writer);
+int pipe_create(unsigned flags, struct file **reader, struct file **writer)
+{
+	struct node *node;
+	int error = node_create(S_IFIFO | 0600U, &node);
+
 	if (error != 0)
-		file_put(*reader); /* takes the pipe with it */
-	else
-		pipe->has_writer = true;
+		return error;
+	node->fifo.nameless = true;
+	node->links = 1;
+	flags &= O_NONBLOCK | O_DIRECT;
+	error = node_open(node, O_RDONLY | flags, reader);
+	if (error == 0) {
+		error = node_open(node, O_WRONLY | flags, writer);
+		if (error != 0)
+			file_put(*reader);
+	}
+	node_put(node);
 	return error;
 }

@@ -49,7 +49,7 @@ static int64_t fd_text(struct node *link, char *out, uint64_t bytes)
 
 	if (n != 0)
 		return n;
-	if (file->node != NULL) {
+	if (file->node != NULL && !(node_is(file->node, S_IFIFO) && file->node->fifo.nameless)) {
 		n = proc_path_text(file->node, out, bytes);
 	} else if (file->ops->stat == NULL || file->ops->stat(file, &stat) != 0) {
 		n = snprintf(out, bytes, "anon_inode:[file]");

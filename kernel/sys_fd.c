@@ -133,7 +133,7 @@ int64_t sys_pipe2(const uint64_t *a)
 
 	if ((flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT)) != 0)
 		return -EINVAL;
-	error = pipe_create(flags, NULL, &reader, &writer);
+	error = pipe_create(flags, &reader, &writer);
 	if (error == 0)
 		error = pipe_install(reader, writer, flags, fds);
 	if (error != 0)

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "firmware/trap.h"
+#include "kernel/pipe.h"
 #include "lib/errno.h"
 #include "mm/object.h"
 #include "mm/slab.h"
@@ -54,6 +55,8 @@ static struct node *node_free(struct node *node)
 		kfree(node->directory.bucket);
 	} else if (node_is(node, S_IFLNK)) {
 		kfree(node->link.target);
+	} else if (node_is(node, S_IFIFO)) {
+		pipe_free(node->fifo.pipe);
 	} else if (node_is(node, S_IFREG) && node->ops == NULL && node->regular.object != NULL) {
 		object_put(node->regular.object);
 	}
@@ -96,6 +99,13 @@ int node_create(unsigned mode, struct node **out)
 		list_init(&node->directory.entries);
 		node->directory.next_cookie = 2; /* 0 is ".", 1 is ".." */
 		node->links = 2;
+	}
+	if (node_is(node, S_IFIFO)) {
+		node->fifo.pipe = pipe_new();
+		if (node->fifo.pipe == NULL) {
+			kfree(node);
+			return -ENOMEM;
+		}
 	}
 	*out = node;
 	return 0;

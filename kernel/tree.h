@@ -107,6 +107,10 @@ struct node {
 		struct {
 			char *target; /* kalloc'd; NULL: magic says */
 		} link;
+		struct {
+			struct pipe *pipe; /* as long as the node */
+			bool nameless;	   /* made by pipe2 */
+		} fifo;
 		struct { /* ops == &proc_ops: writes the content */
 			void (*text)(struct text *text);
 			void (*of)(struct text *text, struct process *process); /* where pid is not 0 */

@@ -114,6 +114,7 @@ CASES = {
     "pipes": {"harts": SMP, "emulation": ERRNO},
     "procfs": {"emulation": "QEMU makes up its own /proc/self", "harts": FEW},
     "proc_task": {"emulation": "QEMU's threads and files are in /proc, too", "harts": FEW},
+    "fifos": {"harts": FEW},
     "sockets": {"harts": FEW, "emulation": ERRNO},
     "socket_messages": {"harts": FEW, "emulation": "QEMU copies messages itself, and loses none that cannot be written"},
     "socket_files": {"harts": FEW, "emulation": "QEMU passes the host less room for descriptors than it was given"},
