@@ -52,6 +52,26 @@ void file_put(struct file *file)
 	kfree(file);
 }
 
+uint64_t file_position_take(struct file *file, uint64_t n, uint64_t end, uint64_t *start)
+{
+	spin_lock(&file->lock, RANK_FILE);
+	*start = file->position;
+	n = *start < end ? MIN(n, end - *start) : 0;
+	file->position += n;
+	spin_unlock(&file->lock, RANK_FILE);
+	return n;
+}
+
+void file_position_return(struct file *file, uint64_t end, uint64_t unused)
+{
+	if (unused == 0)
+		return;
+	spin_lock(&file->lock, RANK_FILE);
+	if (file->position == end)
+		file->position = end - unused;
+	spin_unlock(&file->lock, RANK_FILE);
+}
+
 int file_object(struct file *file, struct object **out)
 {
 	if ((file_flags(file) & O_PATH) != 0)

@@ -116,6 +116,7 @@ struct file_ops {
 	int64_t (*getdents)(struct file *file, struct io *io);			  /* absent: ENOTDIR */
 	int (*object)(struct file *file, struct object **out); /* absent: ENODEV; a reference for the caller */
 	int (*truncate)(struct file *file, uint64_t bytes);    /* absent: EINVAL */
+	int (*sync)(struct file *file);			       /* fsync; may block. Absent: EINVAL */
 	void (*release)(struct file *file);		       /* the last count is gone; no lock held; may not block */
 	void (*lost)(void); /* a file of these ops, perhaps gone by now, has lost a count that was not the last; no lock held */
 };
@@ -135,6 +136,11 @@ int file_create(const struct file_ops *ops, unsigned flags, struct node *node, v
 	MUST_CHECK;
 void file_hold(struct file *file);
 void file_put(struct file *file); /* the last one releases; no lock held */
+
+/* Takes up to n bytes from the position on, below end, for the caller. How many; *start: from where. */
+uint64_t file_position_take(struct file *file, uint64_t n, uint64_t end, uint64_t *start);
+/* Of the bytes up to `end` that the caller took, the last `unused` were not moved: the position goes back, unless it was moved. */
+void file_position_return(struct file *file, uint64_t end, uint64_t unused);
 
 static inline unsigned file_flags(const struct file *file)
 {

@@ -3,6 +3,7 @@
 
 #include "firmware/boot.h"
 #include "firmware/log.h"
+#include "kernel/blockdev.h"
 #include "kernel/tree.h"
 #include "kernel/tty.h"
 #include "lib/errno.h"
@@ -26,6 +27,8 @@ int files_init(const void *initrd, uint64_t bytes)
 		error = initramfs_load(initrd, bytes);
 	if (error == 0)
 		error = dev_init();
+	if (error == 0)
+		error = blockdev_init();
 	if (error == 0)
 		error = proc_init();
 	tty_init(wants_terminal());

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "kernel/blockdev.h"
 #include "kernel/pipe.h"
 #include "kernel/process.h"
 #include "kernel/tree.h"
@@ -67,6 +68,8 @@ static int node_open_kind(struct node *node, unsigned flags, struct file **out)
 		ops = &directory_ops;
 	else if (node_is(node, S_IFCHR) && ops == NULL)
 		ops = dev_ops(node->rdev);
+	else if (node_is(node, S_IFBLK) && ops == NULL)
+		return blockdev_open(node, flags, out);
 	if (ops == NULL || (ops == &tty_ops && node->rdev == DEVICE(5, 0) && !tty_is_controlling()))
 		return -ENXIO;
 	return file_create(ops, flags, node, NULL, out);

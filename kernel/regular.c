@@ -107,28 +107,6 @@ int node_truncate(struct node *node)
 	return error;
 }
 
-/* Takes up to n bytes from the position on, below end, for the caller. How many; *start: from where. */
-static uint64_t position_take(struct file *file, uint64_t n, uint64_t end, uint64_t *start)
-{
-	spin_lock(&file->lock, RANK_FILE);
-	*start = file->position;
-	n = *start < end ? MIN(n, end - *start) : 0;
-	file->position += n;
-	spin_unlock(&file->lock, RANK_FILE);
-	return n;
-}
-
-/* Of the bytes up to `end` that the caller took, the last `unused` were not moved. */
-static void position_return(struct file *file, uint64_t end, uint64_t unused)
-{
-	if (unused == 0)
-		return;
-	spin_lock(&file->lock, RANK_FILE);
-	if (file->position == end)
-		file->position = end - unused;
-	spin_unlock(&file->lock, RANK_FILE);
-}
-
 /* Straight from the frames that mappings see. An -EFAULT of the object's is its end: someone truncated it meanwhile. */
 static uint64_t regular_copy_out(struct object *object, struct io *io, uint64_t start, uint64_t n)
 {
@@ -162,11 +140,11 @@ static int64_t regular_read(struct file *file, struct io *io, const uint64_t *at
 		start = *at;
 		n = start < bytes ? MIN(io->left, bytes - start) : 0;
 	} else {
-		n = position_take(file, io->left, bytes, &start);
+		n = file_position_take(file, io->left, bytes, &start);
 	}
 	done = regular_copy_out(object, io, start, n);
 	if (at == NULL)
-		position_return(file, start + n, n - done);
+		file_position_return(file, start + n, n - done);
 	return io_result(io, done);
 }
 
@@ -239,7 +217,7 @@ static int64_t regular_write(struct file *file, struct io *io, const uint64_t *a
 		start = at != NULL ? *at : object_bytes(file->data);
 		n = start < FILE_BYTES_MAX ? MIN(io->left, FILE_BYTES_MAX - start) : 0;
 	} else {
-		n = position_take(file, io->left, FILE_BYTES_MAX, &start);
+		n = file_position_take(file, io->left, FILE_BYTES_MAX, &start);
 	}
 	if (n == 0)
 		return -EFBIG;
@@ -250,7 +228,7 @@ static int64_t regular_write(struct file *file, struct io *io, const uint64_t *a
 		file->position = place;
 		spin_unlock(&file->lock, RANK_FILE);
 	} else if (at == NULL) {
-		position_return(file, start + n, n - done);
+		file_position_return(file, start + n, n - done);
 	}
 	return io_result(io, done);
 }

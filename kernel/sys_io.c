@@ -282,6 +282,8 @@ int64_t sys_fsync(const uint64_t *a)
 		return result;
 	if ((file_flags(file) & O_PATH) != 0)
 		result = -EBADF;
+	else if (file->ops->sync != NULL)
+		result = file->ops->sync(file);
 	else
 		result = file->ops == &regular_ops || file->ops == &directory_ops ? 0 : -EINVAL;
 	file_put(file);
