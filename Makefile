@@ -203,8 +203,8 @@ user-test: ## Run the programs in tests/user on Corral
 system-test: ## Boot the matrix of harts and memory, and break things
 	@scripts/test --build $(O) system
 ktest-image: $(B)/Image-test
-conformance: image user-tests ## Compare with Linux 6.12 in the same QEMU, case by case; the first time it fetches that
-	@scripts/conformance --build $(O) --kernel $(B)/Image --harts $(HARTS) $(if $(FILTER),--only '$(FILTER)')
+conformance: image user-tests ## Compare with Linux 6.12 in the same QEMU, on HARTS="1 2 4 8"; the first time it fetches that
+	@scripts/conformance --build $(O) --kernel $(B)/Image --harts '$(HARTS)' $(if $(FILTER),--only '$(FILTER)')
 
 lint: ## All checks of the source: format, layers, cppcheck, sparse, clang-tidy, a build by clang
 	@O=$(O) scripts/lint

@@ -6,6 +6,7 @@ import dataclasses
 import glob
 import importlib.util
 import os
+import pathlib
 import re
 import subprocess
 
@@ -30,7 +31,9 @@ class Case:
     tap: bool = False         # counts its own cases, as the kernel's selftests do
     skips: tuple = (4,)       # statuses that say so: kselftest's
     limit: int = 60           # seconds
-    mem: str = "512M"
+    mem: str = "512M"         # of Corral; Linux needs more to begin with
+    linux_mem: str = "4G"
+    tries: int = 1            # on both sides: for what depends on a few milliseconds
     files: dict = dataclasses.field(default_factory=dict)  # guest path: path here
 
     @property
@@ -75,25 +78,45 @@ def init(build):
 # memory failure is not among them: Corral has no counterpart.
 
 SELFTESTS = {
-    "mm/cow": {"limit": 20}, "mm/madv_populate": {}, "mm/map_fixed_noreplace": {}, "mm/map_populate": {},
+    "mm/cow": {"limit": 20},
+    "mm/cow-without-vmsplice": {"source": "cow", "without": r'\{\s*"vmsplice\(\)[^{}]*\},', "limit": 120},
+    "mm/madv_populate": {}, "mm/map_fixed_noreplace": {}, "mm/map_populate": {},
     "mm/mlock-random-test": {"libs": ["-lcap"]}, "mm/mlock2-tests": {}, "mm/mrelease_test": {}, "mm/mremap_dontunmap": {},
     "mm/mremap_test": {"limit": 300, "mem": "1G"}, "mm/on-fault-limit": {},
-    "mm/mkdirty": {}, "mm/virtual_address_range": {"limit": 120}, "mm/gup_longterm": {}, "mm/pagemap_ioctl": {},
+    "mm/virtual_address_range": {"limit": 120}, "mm/gup_longterm": {}, "mm/pagemap_ioctl": {},
+    "mm/mseal_test": {}, "mm/mdwe_test": {}, "mm/droppable": {}, "mm/mkdirty": {}, "mm/seal_elf": {},
+    "mm/va_high_addr_switch": {}, "mm/soft-dirty": {}, "mm/compaction_test": {},
     "mincore/mincore_selftest": {}, "memfd/memfd_test": {"sources": ["common.c"], "limit": 120}, "sigaltstack/sas": {},
     "clone3/clone3": {}, "clone3/clone3_clear_sighand": {},
     "futex/functional/futex_wait": {}, "futex/functional/futex_wait_timeout": {},
     "futex/functional/futex_wait_wouldblock": {}, "futex/functional/futex_wait_private_mapped_file": {},
-    "futex/functional/futex_wait_uninitialized_heap": {},
+    "futex/functional/futex_wait_uninitialized_heap": {}, "futex/functional/futex_waitv": {},
+    "futex/functional/futex_requeue": {"tries": 5},
+    "core/close_range_test": {}, "core/unshare_test": {}, "filesystems/eventfd/eventfd_test": {},
+    "membarrier/membarrier_test_single_thread": {}, "membarrier/membarrier_test_multi_thread": {},
+    "riscv/sigreturn/sigreturn": {}, "riscv/mm/mmap_default": {}, "riscv/mm/mmap_bottomup": {},
+    "timers/posix_timers": {}, "timers/nanosleep": {}, "timers/inconsistency-check": {"args": ["-t", "1"]},
+    "timers/threadtest": {"args": ["-t", "2"]},
+    "exec/execveat": {}, "exec/non-regular": {}, "exec/null-argv": {}, "exec/recursion-depth": {},
+    "exec/load_address.static": {"source": "load_address", "flags": ["-fPIE", "-static-pie"]},
+    "exec/load_address.static.0x200000":
+        {"source": "load_address", "flags": ["-fPIE", "-static-pie", "-Wl,-z,max-page-size=0x200000"]},
+    "prctl/set-process-name": {}, "prctl/set-anon-vma-name-test": {},
+    "proc/fd-001-lookup": {}, "proc/fd-002-posix-eq": {}, "proc/fd-003-kthread": {}, "proc/proc-loadavg-001": {},
+    "proc/proc-empty-vm": {}, "proc/proc-pid-vm": {}, "proc/proc-self-map-files-001": {}, "proc/proc-self-map-files-002": {},
+    "proc/proc-self-isnt-kthread": {}, "proc/proc-self-syscall": {}, "proc/proc-self-wchan": {}, "proc/proc-tid0": {},
+    "proc/proc-uptime-001": {}, "proc/proc-uptime-002": {}, "proc/read": {}, "proc/self": {}, "proc/thread-self": {},
+    "pidfd/pidfd_test": {}, "pidfd/pidfd_open_test": {}, "pidfd/pidfd_poll_test": {}, "pidfd/pidfd_wait": {},
+    "pidfd/pidfd_fdinfo_test": {}, "pidfd/pidfd_getfd_test": {},
+    "tmpfs/bug-link-o-tmpfile": {}, "mqueue/mq_open_tests": {},
+    "splice/splice_read": {}, "cachestat/test_cachestat": {}, "kcmp/kcmp_test": {}, "ipc/msgque": {},
+    "size/get_size": {"bare": ["-nostartfiles"]},
+    "nolibc/nolibc-test": {"sources": ["nolibc-test-linkage.c"], "bare": ["-nostdlib", "-I{top}/tools/include/nolibc", "-include", "nolibc.h"]},
 }
 LEFT_OUT = {
-    "mm/mseal_test": "mseal is not part of the ABI (docs/abi.md)",
-    "mm/mdwe_test": "PR_SET_MDWE is not part of the ABI (docs/abi.md)",
     "mm/migration": "needs a machine with two NUMA nodes",
-    "mm/droppable": "MAP_DROPPABLE (Linux 6.11) is not part of the ABI (docs/abi.md)",
     "mm/memfd_secret": "memfd_secret is not part of the ABI (docs/abi.md)",
     "clone3/clone3_set_tid": "tests PID namespaces, which are not part of the ABI (docs/abi.md)",
-    "futex/functional/futex_waitv": "futex_waitv is not part of the ABI (docs/abi.md)",
-    "futex/functional/futex_requeue": "gives its threads 10 ms to come to wait, and fails on a busy machine, on Linux too",
     "futex/functional/futex_requeue_pi": "priority inheritance is not part of the ABI (docs/abi.md)",
 }
 FOLDERS = ("mm", "memfd", "mincore", "futex", "sigaltstack", "clone3", "*.h")
@@ -107,8 +130,19 @@ def uapi():
     return [word for path in found for word in ("-isystem", path)]
 
 
+def shortened(source, target, pattern):
+    """A copy of a source without what matches, which is written only where it changes."""
+    with open(source, encoding="utf-8") as file:
+        text = re.sub(pattern, "", file.read())
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if not os.path.exists(target) or open(target, encoding="utf-8").read() != text:
+        with open(target, "w", encoding="utf-8") as file:
+            file.write(text)
+    return target
+
+
 def selftests(build):
-    top = fetch("source", "linux-selftests", "linux", *(f"*/tools/testing/selftests/{name}" for name in FOLDERS),
+    top = fetch("source", "selftests", "linux", *(f"*/tools/testing/selftests/{name}" for name in FOLDERS),
                 "*/tools/include", "*/mm/gup_test.h")
     tests = os.path.join(top, "tools", "testing", "selftests")
     cap = os.path.join(fetch("deb", "libcap", "libcap-dev"), "usr")
@@ -123,11 +157,15 @@ def selftests(build):
     for name, given in SELFTESTS.items():
         more = dict(given)
         folder = os.path.join(tests, os.path.dirname(name))
-        sources = [os.path.basename(name) + ".c", *more.pop("sources", ())]
+        sources = [more.pop("source", os.path.basename(name)) + ".c", *more.pop("sources", ())]
         sources += ["vm_util.c", "thp_settings.c"] if name.startswith("mm/") else []
-        sources = [os.path.join(folder, file) for file in sources] + [os.path.join(HERE, "unbuffered.c")]
-        command = [CC, *flags, "-I", os.path.join(folder, "..", "include"), *sources, *more.pop("libs", ()), "-lrt",
-                   "-pthread", "-lm"]
+        sources = [os.path.join(folder, file) for file in sources]
+        if "without" in more:
+            sources[0] = shortened(sources[0], os.path.join(place, name + ".c"), more.pop("without"))
+        bare = [word.format(top=top) for word in more.pop("bare", ())]  # its own start-up, or a library of its own
+        sources += [] if bare else [os.path.join(HERE, "unbuffered.c")]
+        command = [CC, *flags, "-I", folder, "-I", os.path.join(folder, "..", "include"), *bare, *more.pop("flags", ()),
+                   *sources, *more.pop("libs", ()), *([] if bare else ["-lrt", "-pthread", "-lm"])]
         try:
             program = built(os.path.join(place, name), command, *sources)
         except Missing as error:
@@ -138,11 +176,26 @@ def selftests(build):
 
 # ---- Our own programs of tests/user, which must behave the same on Linux.
 
-def user_cases():
-    spec = importlib.util.spec_from_file_location("user_cases", os.path.join(ROOT, "tests", "user", "cases.py"))
+def user_module(name):
+    spec = importlib.util.spec_from_file_location("user_" + name, os.path.join(ROOT, "tests", "user", name + ".py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.CASES
+    return module
+
+
+def user_cases():
+    return user_module("cases").CASES
+
+
+def broken_files(build, program):
+    """exec's broken executables, made from itself: guest path: path here."""
+    directory = pathlib.Path(build, "conformance", "broken")
+    directory.mkdir(parents=True, exist_ok=True)
+    names = user_module("broken").broken_executables(directory, pathlib.Path(program))
+    return {f"/broken/{name}": str(directory / name) for name in names}
+
+
+SMALL, TOO_MUCH = "256M", "400"  # for oom: as small as Linux boots in, and its argument in MiB
 
 
 def expectation(case):
@@ -155,21 +208,29 @@ def ours(build):
     for name, case in user_cases().items():
         if any(key in case for key in ("append", "qemu")):
             continue  # variants of the machine
-        if any(key in case for key in ("files", "mem")) or case.get("conformance") is False:
-            yield "user/" + name, case.get("why", "needs a machine of its own: make user-test")
-            continue
         program = os.path.join(build, "user", "tests", case.get("program", name))
         if not os.path.exists(program):
             yield "user/" + name, "not built"
             continue
         args = (["1"] if case.get("seeded") else []) + case.get("args", [])
-        yield Case("user/" + name, program, args, **expectation(case))
+        more = {}
+        if case.get("files"):
+            more["files"] = broken_files(build, program)
+            args = args + list(more["files"])
+        if "mem" in case:
+            more.update(mem=SMALL, linux_mem=SMALL)
+            args = [TOO_MUCH]
+        yield Case("user/" + name, program, args, **expectation(case), **more)
 
 
 # ---- musl: its start-up, threads and wrappers instead of glibc's, under some of the same programs.
 
-MUSL = ("args", "brk", "clock", "cow_fork", "cow_threads", "exec_storm", "fork8", "futex", "pipes", "shared_anon",
-        "signal_fault", "signal_stack", "thread_exit", "threads", "wait", "write_barrier")
+MUSL = ("args", "brk", "clock", "clone", "cow_fork", "cow_threads", "cpu_clock", "exec_storm", "files", "fork8", "fp_switch",
+        "futex", "futex_op", "identity", "jobs", "mmap_errors", "mremap", "pipes", "process_vm", "procfs", "registers", "scripts",
+        "seals", "self", "shared_anon", "shm", "signal_fault", "signal_queue", "signal_send", "signal_stack", "sockets",
+        "thread_exit", "threads", "wait", "write_barrier")
+# Names of glibc's own, which it wants for arguments that others take for int.
+MUSL_TYPES = ("-D__rlimit_resource_t=int", "-D__priority_which_t=int")
 
 
 def musl(build):
@@ -177,8 +238,8 @@ def musl(build):
     include = os.path.join(root, "include", "riscv64-linux-musl")
     lib = os.path.join(root, "lib", "riscv64-linux-musl")
     own = subprocess.run([CC, "-print-file-name=include"], capture_output=True, text=True, check=True).stdout.strip()
-    flags = ["-std=gnu11", "-O2", "-s", "-w", "-static", "-nostdinc", "-nostdlib", "-D_GNU_SOURCE", "-isystem", include,
-             "-isystem", own, "-I", ROOT, "-I", os.path.join(ROOT, "tests", "user"), *uapi()]
+    flags = ["-std=gnu11", "-O2", "-s", "-w", "-static", "-nostdinc", "-nostdlib", "-D_GNU_SOURCE", *MUSL_TYPES, "-isystem",
+             include, "-isystem", own, "-I", ROOT, "-I", os.path.join(ROOT, "tests", "user"), *uapi()]
     objects = [os.path.join(lib, name) for name in ("crt1.o", "crti.o")]
     cases = user_cases()
     for name in MUSL:

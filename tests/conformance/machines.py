@@ -1,0 +1,269 @@
+"""
+What runs cases: Linux, one boot for many of them, whose results are kept, and Corral, one boot for each. Each case may take
+PATIENCE times its limit on both: the comparison is not about time.
+"""
+import collections
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import tempfile
+import time
+
+import cases as suites
+from corral_lib import cpio, machine
+from outcome import Run, failed
+
+ROOT = suites.ROOT
+LINUX_HARTS = 2      # what its calls mean does not depend on it
+BOOT_LIMIT = 90      # seconds until Linux has its first case; QEMU and OpenSBI sometimes lose a hart on the way
+PATIENCE = 2
+# Huge pages off, and memory overcommitted always, as on Corral.
+BOOT_ARGUMENTS = ("console=ttyS0 loglevel=0 mitigations=off transparent_hugepage=never "
+                  "sysctl.vm.overcommit_memory=1")
+BOOTS = 8            # how often Linux is booted, at most, without a case coming of it
+TIMED_OUT = 124
+TYPICAL = 2.5        # seconds of a case that nobody has timed yet
+
+
+def note(message):
+    print("conformance: " + message, file=sys.stderr, flush=True)
+
+
+def duration(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def place(build, side, case, kind):
+    directory = os.path.join(build, "conformance", side)
+    os.makedirs(directory, exist_ok=True)
+    return os.path.join(directory, case.name.replace("/", "-") + kind)
+
+
+class Kept:
+    """A dictionary in a file, which other runs may add to meanwhile."""
+
+    def __init__(self, path):
+        self.path = path
+        self.known = self.load()
+
+    def load(self):
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                return json.load(file)
+        except (OSError, ValueError):
+            return {}
+
+    def add(self, new):
+        self.known = self.load() | self.known | new
+        with open(f"{self.path}.{os.getpid()}", "w", encoding="utf-8") as file:
+            json.dump(self.known, file)
+        os.replace(f"{self.path}.{os.getpid()}", self.path)
+
+
+class Progress:
+    """Which case runs, and how long the rest will take if it takes what it took last: one line, on a terminal."""
+
+    def __init__(self, build, side, wanted, at_once=1):
+        self.times = Kept(os.path.join(build, "conformance", "seconds.json"))
+        self.side, self.at_once = side, at_once
+        self.left = {case.name: self.times.known.get(f"{side} {case.name}", TYPICAL) for case in wanted}
+        self.total, self.began, self.new = len(self.left), {}, {}
+        self.terminal = sys.stderr.isatty()
+
+    def begin(self, name):
+        self.began[name] = time.monotonic()
+        number = self.total - len(self.left) + len(self.began)
+        text = f"{self.side}: {number} of {self.total}, {name}; about {duration(sum(self.left.values()) / self.at_once)} left"
+        if self.terminal:
+            print(f"\r\033[Kconformance: {text}"[:os.get_terminal_size(2).columns + 3], end="", file=sys.stderr, flush=True)
+        else:
+            note(text)
+
+    def end(self, name):
+        seconds = round(time.monotonic() - self.began.pop(name), 2)
+        self.left.pop(name, None)
+        self.new[f"{self.side} {name}"] = seconds
+        return seconds
+
+    def close(self):
+        if self.terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        self.times.add(self.new)
+
+
+# ---- Linux: one boot for all that need the same machine, and another for those that are left when it ends early
+
+@functools.cache
+def file_digest(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).digest()
+
+
+class Linux:
+    def __init__(self, args):
+        self.args = args
+        self.kernel = suites.linux_kernel()
+        self.init = suites.init(args.build)
+        self.cache = Kept(os.path.join(args.build, "conformance", "linux.json"))
+        self.progress = None
+
+    def key(self, case):
+        digest = hashlib.sha256(os.path.basename(self.kernel).encode())
+        for path in (self.init, case.program, *case.files.values()):
+            digest.update(file_digest(path))
+        digest.update(json.dumps([case.args, case.stdin, case.limit, case.linux_mem, BOOT_ARGUMENTS]).encode())
+        return digest.hexdigest()
+
+    def run(self, wanted):
+        """Case name -> Run"""
+        keys = {case.name: self.key(case) for case in wanted}
+        left = [case for case in wanted if self.args.fresh or keys[case.name] not in self.cache.known]
+        self.progress = Progress(self.args.build, "Linux", left)
+        tries, fruitless = collections.Counter(), 0
+        while left and fruitless < BOOTS:
+            mem = left[0].linux_mem
+            done = self.boot([case for case in left if case.linux_mem == mem], mem,
+                             lambda name, run: self.cache.add({keys[name]: dataclasses.asdict(run)}))
+            tries.update(list(done))
+            left = [case for case in left
+                    if case.name not in done or (failed(case, done[case.name]) and tries[case.name] < case.tries)]
+            fruitless = 0 if done else fruitless + 1
+        self.progress.close()
+        if left:
+            note(f"Linux does not come to {', '.join(case.name for case in left)}")
+        known = self.cache.known
+        return {case.name: Run(**known[keys[case.name]]) for case in wanted if keys[case.name] in known}
+
+    def archive(self, wanted):
+        archive = cpio.Initramfs()
+        archive.add(self.init, "/init", 0o755)
+        lines = []
+        for number, case in enumerate(wanted):
+            program = f"/bin/{number}/{os.path.basename(case.program)}"
+            if "/busybox" in case.program:
+                program = case.guest
+            archive.add(case.program, program, 0o755)
+            for guest, host in case.files.items():
+                if guest.lstrip("/") not in archive.entries:
+                    archive.add(host, guest)
+            archive.add_bytes(f"/stdin/{number}", case.stdin.encode())
+            lines.append("\t".join([case.name, str(case.limit * PATIENCE), f"/stdin/{number}", program, *case.args]))
+        archive.add_bytes("/cases", "".join(line + "\n" for line in lines).encode())
+        return archive.to_bytes()
+
+    def boot(self, wanted, mem, arrived):
+        """Case name -> Run, of those that it came to; arrived(name, run) is called for each at once."""
+        fd, path = machine.memory_file("linux", self.archive(wanted))
+        command = ["qemu-system-riscv64", "-M", "virt", "-smp", str(LINUX_HARTS), "-m", mem, "-nodefaults", "-display",
+                   "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", "-kernel", self.kernel, "-initrd", path,
+                   "-append", BOOT_ARGUMENTS]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              pass_fds=(fd,), preexec_fn=machine.die_with_parent(os.getpid())) as process:
+            try:
+                return self.read(process, wanted, arrived)
+            finally:
+                process.kill()
+                os.close(fd)
+
+    def read(self, process, wanted, arrived):
+        """Reads the console until it closes, or says nothing for longer than a case may take."""
+        by_name = {case.name: case for case in wanted}
+        done, text, current, raw = {}, "", None, b""
+        deadline = time.monotonic() + BOOT_LIMIT
+        while (left := deadline - time.monotonic()) > 0:
+            if not select.select([process.stdout], [], [], left)[0]:
+                break
+            data = os.read(process.stdout.fileno(), machine.CHUNK)
+            if not data:
+                break
+            raw += data
+            whole = raw[:len(raw) - raw.endswith(b"\r")]  # its line feed may be on its way
+            raw = raw[len(whole):]
+            text += whole.decode(errors="replace").replace("\r\n", "\n")
+            while found := re.search(r"\n@@(BEGIN|END) (\S+)(?: (\d+))?\n", text):
+                if found[1] == "BEGIN":
+                    current = found[2]
+                    self.progress.begin(current)
+                    deadline = time.monotonic() + by_name[current].limit * PATIENCE + BOOT_LIMIT
+                elif found[2] == current:
+                    done[current] = Run(int(found[3]), text[:found.start()], seconds=self.progress.end(current))
+                    arrived(current, done[current])
+                text = text[found.end():]
+        if current and current not in done:
+            done[current] = Run(TIMED_OUT, text, seconds=self.progress.end(current))  # it took the machine with it
+            arrived(current, done[current])
+        return done
+
+
+# ---- Corral: a boot each, as many at once as this machine has processors for
+
+class Corral:
+    def __init__(self, args, harts):
+        self.args, self.harts = args, harts
+        self.side = f"corral-{harts}"
+        self.at_once = args.jobs or max(1, (os.cpu_count() or 1) // min(harts, 2))
+        self.progress = None
+        self.running = {}  # pidfd: (process, case)
+        self.poll = select.poll()
+
+    def command(self, case):
+        command = [os.path.join(ROOT, "scripts", "corral"), "run", "--build", self.args.build, "--kernel", self.args.kernel,
+                   "--harts", str(self.harts), "--mem", case.mem, "--timeout", str(case.limit * PATIENCE), "--log",
+                   place(self.args.build, self.side, case, ".log"), "--append", "debug=enosys audit=on"]
+        for guest, host in case.files.items():
+            command += ["--file", f"{host}:{guest}"]
+        return [*command, "--", case.program, *case.args]
+
+    def start(self, case):
+        with contextlib.ExitStack() as files:
+            stdin = files.enter_context(tempfile.TemporaryFile()) if case.stdin else subprocess.DEVNULL
+            if case.stdin:
+                stdin.write(case.stdin.encode())
+                stdin.seek(0)
+            out = files.enter_context(open(place(self.args.build, self.side, case, ".txt"), "wb"))
+            process = subprocess.Popen(self.command(case), stdin=stdin, stdout=out, stderr=subprocess.STDOUT,
+                                       preexec_fn=machine.die_with_parent(os.getpid()))
+        fd = os.pidfd_open(process.pid)
+        self.running[fd] = process, case
+        self.poll.register(fd, select.POLLIN)
+        self.progress.begin(case.name)
+
+    def end(self, fd):
+        process, case = self.running.pop(fd)
+        self.poll.unregister(fd)
+        os.close(fd)
+        seconds = self.progress.end(case.name)
+        with open(place(self.args.build, self.side, case, ".txt"), encoding="utf-8", errors="replace") as file:
+            output = file.read()
+        with open(place(self.args.build, self.side, case, ".log"), encoding="utf-8", errors="replace") as file:
+            log = file.read()
+        return case, Run(process.wait(), output, log, seconds)
+
+    def run(self, wanted):
+        """Case name -> Run"""
+        self.progress = Progress(self.args.build, self.side, wanted, self.at_once)
+        left, tries, done = collections.deque(wanted), collections.Counter(), {}
+        try:
+            while left or self.running:
+                while left and len(self.running) < self.at_once:
+                    self.start(left.popleft())
+                for fd, _ in self.poll.poll():
+                    case, run = self.end(fd)
+                    tries[case.name] += 1
+                    done[case.name] = run
+                    if failed(case, run) and tries[case.name] < case.tries:
+                        left.append(case)
+        finally:
+            for process, _ in self.running.values():
+                process.kill()
+                process.wait()
+            self.progress.close()
+        return done
