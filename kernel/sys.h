@@ -10,6 +10,9 @@ syscall_fn sys_clone, sys_clone3, sys_execve, sys_futex, sys_sigaltstack, sys_rt
 /* futex_waitv.c */
 syscall_fn sys_futex_waitv;
 
+/* harden.c */
+syscall_fn sys_mseal;
+
 /* shm.c, sys_shm.c */
 syscall_fn sys_shmget, sys_shmctl, sys_shmat, sys_shmdt;
 

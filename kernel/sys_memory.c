@@ -26,6 +26,7 @@
 #define MAP_SHARED	    0x01U
 #define MAP_PRIVATE	    0x02U
 #define MAP_SHARED_VALIDATE 0x03U
+#define MAP_DROPPABLE	    0x08U
 #define MAP_TYPE	    0x0fU
 #define MAP_FIXED	    0x10U
 #define MAP_ANONYMOUS	    0x20U
@@ -154,11 +155,14 @@ static int check_mmap(struct mmap_request *request)
 		return -EINVAL;
 	if (!memory_round_up(&request->bytes))
 		return -ENOMEM;
-	if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE)
+	if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE && type != MAP_DROPPABLE)
+		return -EINVAL;
+	if (type == MAP_DROPPABLE && (request->flags & MAP_ANONYMOUS) != 0 &&
+	    (request->flags & (MAP_LOCKED | MAP_HUGETLB | MAP_GROWSDOWN)) != 0)
 		return -EINVAL;
 	if ((request->flags & MAP_HUGETLB) != 0)
 		return -ENOMEM;
-	request->shared = type != MAP_PRIVATE;
+	request->shared = type != MAP_PRIVATE && type != MAP_DROPPABLE;
 	request->place = PLACE_HINT;
 	if ((request->flags & MAP_FIXED_NOREPLACE) != 0)
 		request->place = PLACE_NO_REPLACE;
@@ -186,7 +190,9 @@ static int map_file(struct space *space, const struct mmap_request *request, vad
 
 	if (error != 0)
 		return error;
-	if (!file_may_read(file))
+	if ((request->flags & MAP_TYPE) == MAP_DROPPABLE)
+		error = -EINVAL;
+	else if (!file_may_read(file))
 		error = -EACCES;
 	else if (request->shared && !file_may_write(file))
 		max_perm &= ~PERM_W;
@@ -229,6 +235,8 @@ static int map_private(struct space *space, const struct mmap_request *request, 
 {
 	struct mapping *mapping = mapping_anon(MAPPING_FORK_COPY);
 
+	if ((request->flags & MAP_TYPE) == MAP_DROPPABLE)
+		mapping = mapping_anon_droppable();
 	if ((request->flags & MAP_GROWSDOWN) != 0) {
 		mapping = mapping_anon_growing(MAPPING_FORK_COPY);
 		/* relaxed: a limit */
@@ -344,6 +352,39 @@ static int64_t free_range(struct space *space, uint64_t start, uint64_t bytes)
 	return space_discard(space, VADDR(start), bytes);
 }
 
+/* KEEPONFORK and DODUMP: what is droppable never is kept. */
+static int64_t keep(struct space *space, uint64_t start, uint64_t bytes, bool on_fork)
+{
+	struct space_region region;
+
+	for (uint64_t at = start; at < start + bytes && space_next_region(space, VADDR(at), &region); at = region.end.v)
+		if (region.start.v < start + bytes && region.droppable)
+			return -EINVAL;
+	return on_fork ? set_fork(start, bytes, MAPPING_FORK_COPY) : memory_check_mapped(space, start, bytes);
+}
+
+/* There is nowhere to page out to, so only what is droppable goes. */
+static int64_t page_out(struct space *space, uint64_t start, uint64_t bytes)
+{
+	struct space_region region;
+
+	for (uint64_t at = start; at < start + bytes && space_next_region(space, VADDR(at), &region);
+	     at = region.end.v) {
+		uint64_t from = MAX(region.start.v, start), to = MIN(region.end.v, start + bytes);
+		int error = 0;
+
+		if (from >= to)
+			break;
+		if (region.lock != SPACE_UNLOCKED && !region.droppable)
+			return -EINVAL;
+		if (region.droppable)
+			error = space_discard(space, VADDR(from), to - from);
+		if (error != 0)
+			return error;
+	}
+	return memory_check_mapped(space, start, bytes);
+}
+
 static int64_t advise(struct space *space, uint64_t start, uint64_t bytes, int advice)
 {
 	switch (advice) {
@@ -357,8 +398,12 @@ static int64_t advise(struct space *space, uint64_t start, uint64_t bytes, int a
 	case MADV_WIPEONFORK:
 		return set_fork(start, bytes, MAPPING_FORK_WIPE);
 	case MADV_DOFORK:
-	case MADV_KEEPONFORK:
 		return set_fork(start, bytes, MAPPING_FORK_COPY);
+	case MADV_KEEPONFORK:
+	case MADV_DODUMP:
+		return keep(space, start, bytes, advice == MADV_KEEPONFORK);
+	case MADV_PAGEOUT:
+		return page_out(space, start, bytes);
 	case MADV_POPULATE_READ:
 		return memory_populate(space, start, bytes, ACCESS_READ);
 	case MADV_POPULATE_WRITE:

@@ -35,12 +35,12 @@ static int check(struct remap *remap)
 	return remap->new_bytes == 0 ? -EINVAL : 0;
 }
 
-/* The region that holds the start. 0, or -EFAULT. */
+/* The region that holds the start. 0, -EFAULT: there is none; -EPERM: it is sealed. */
 static int region_at(struct space *space, uint64_t at, struct space_region *region)
 {
 	if (at >= USER_END || !space_next_region(space, VADDR(at), region) || region->start.v > at)
 		return -EFAULT;
-	return 0;
+	return region->sealed ? -EPERM : 0;
 }
 
 /* What is to be resized or moved is one region, and there may be more of it. */
@@ -91,14 +91,13 @@ static int64_t move_to(struct remap *remap)
 	bool fixed = (remap->flags & MREMAP_FIXED) != 0;
 	struct space_region region;
 	int64_t result;
-	int error;
+	int error = 0;
 
 	if ((remap->to & PAGE_MASK) != 0 || remap->new_bytes > USER_END || remap->to > USER_END - remap->new_bytes)
 		return -EINVAL;
 	if (remap->from + remap->bytes > remap->to && remap->to + remap->new_bytes > remap->from)
 		return -EINVAL;
-	error = region_at(remap->space, remap->from, &region);
-	if (error == 0 && fixed)
+	if (fixed)
 		error = space_unmap(remap->space, VADDR(remap->to), remap->new_bytes);
 	if (error == 0)
 		error = drop_tail(remap);
@@ -120,10 +119,10 @@ int64_t sys_mremap(const uint64_t *a)
 	struct space_region region;
 	int error = check(&remap);
 
-	if (error == 0 && (remap.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0)
-		return move_to(&remap);
 	if (error == 0)
 		error = region_at(remap.space, remap.from, &region);
+	if (error == 0 && (remap.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0)
+		return move_to(&remap);
 	if (error == 0 && remap.bytes >= remap.new_bytes) {
 		error = remap.bytes > USER_END - remap.from ? -EINVAL : drop_tail(&remap);
 		return error != 0 ? error : (int64_t)remap.from;

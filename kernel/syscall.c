@@ -187,6 +187,7 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[436] = sys_close_range,
 	[439] = sys_faccessat2,
 	[449] = sys_futex_waitv,
+	[462] = sys_mseal,
 };
 
 struct counter {

@@ -11,6 +11,7 @@
 #include "mm/locked.h"
 #include "mm/place.h"
 #include "mm/range.h"
+#include "mm/seal.h"
 #include "mm/tlb.h"
 #include "mm/walk.h"
 
@@ -41,11 +42,10 @@ static bool perm_is_refused(uint64_t perm, const struct mapping *mapping)
 static int map_at(struct space *space, vaddr_t at, uint64_t bytes, bool replacing, pte_t fill)
 {
 	struct range range;
-	int err = 0;
+	int err;
 
 	range_lock(&range, space, at.v, at.v + bytes);
-	if (!replacing)
-		err = range_is_free(&range);
+	err = replacing ? seal_check(&range) : range_is_free(&range);
 	if (err == 0)
 		err = range_split(&range, true);
 	if (err == 0)
@@ -176,7 +176,9 @@ int space_unmap(struct space *space, vaddr_t start, uint64_t bytes)
 	if (!range_is_sane(start, bytes))
 		return -EINVAL;
 	range_lock(&range, space, start.v, start.v + bytes);
-	err = range_split(&range, false);
+	err = seal_check(&range);
+	if (err == 0)
+		err = range_split(&range, false);
 	if (err == 0) {
 		range_replace(&range, PTE(0));
 		emptied = range_empty_ends(&range);
@@ -247,6 +249,8 @@ static int protect_run(struct range *range, const struct run *run, void *ctx)
 		if (perm_is_refused(protect->perm, mapping) ||
 		    exec_is_refused(range->space, protect->perm, pte_is_page(pte) ? page_perm(pte) : pte.v))
 			return -EACCES;
+		if (UNLIKELY(mapping->sealed))
+			return -EPERM;
 		if (pte_is_page(pte))
 			protect_page(range, slot, mapping, protect);
 		else
@@ -324,19 +328,25 @@ int space_discard(struct space *space, vaddr_t start, uint64_t bytes)
 {
 	bool hole = false;
 	struct range range;
-	int err;
+	bool sealed;
+	int err = 0;
 
 	if (!range_is_sane(start, bytes))
 		return -EINVAL;
 	range_lock(&range, space, start.v, start.v + bytes);
-	/* Nothing to split: reservations are as they should be already. */
-	range_unlink(&range, fold);
-	err = range_each(&range, range_park, NULL);
-	range_shootdown(&range);
-	if (err == 0)
-		err = range_each(&range, discard_run, &hole);
+	range.end = seal_discard_end(&range);
+	sealed = range.end != start.v + bytes;
+	if (range.end != range.start) {
+		/* Nothing to split: reservations are as they should be already. */
+		range_unlink(&range, fold);
+		err = range_each(&range, range_park, NULL);
+		range_shootdown(&range);
+		if (err == 0)
+			err = range_each(&range, discard_run, &hole);
+	}
+	range.end = start.v + bytes;
 	range_unlock(&range);
-	return err == 0 && hole ? -ENOMEM : err;
+	return err != 0 ? err : sealed ? -EPERM : hole ? -ENOMEM : 0;
 }
 
 /* ---- What fork does with a range. */
@@ -358,7 +368,9 @@ static int set_fork_run(struct range *range, const struct run *run, void *ctx)
 		mapping = pte_is_page(pte) ? table_mapping(frame, i) : pte_mapping(pte);
 		if (mapping->object != NULL)
 			return -EINVAL;
-		mapping = mapping->grows ? mapping_anon_growing(fork) : mapping_anon(fork);
+		if (fork != MAPPING_FORK_COPY && seal_keeps(mapping, pte_is_page(pte) ? page_perm(pte) : pte.v))
+			return -EPERM;
+		mapping = mapping_anon_like(mapping, fork);
 		if (pte_is_page(pte))
 			err = table_set_mapping(run->table, i, mapping);
 		else

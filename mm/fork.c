@@ -182,6 +182,8 @@ int space_fork(struct space *parent, struct space **out)
 		child->hint[h] = parent->hint[h];
 
 	range_lock(&fork.range, parent, 0, USER_END);
+	/* relaxed: under the locks, so that what is sealed in the child is known to be */
+	atomic_init(&child->seals, atomic_load_explicit(&parent->seals, memory_order_relaxed));
 	err = fork_table(&fork, parent->root, child->root, PT_ROOT);
 	if (fork.watched != NULL)
 		mapping_put(fork.copy, 1);

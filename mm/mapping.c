@@ -12,24 +12,32 @@
 #include "mm/pte.h"
 #include "mm/slab.h"
 
-static struct mapping *anon[MAPPING_FORKS][2]; /* [1]: grows */
+/* What else there is to anonymous private memory: indices add up. */
+enum { GROWS = 1, SEALED = 2, DROPPABLE = 4, TRAITS = 8 };
 
-static struct mapping *make_anon(enum mapping_fork fork, bool grows)
+static struct mapping *anon[MAPPING_FORKS][TRAITS];
+
+static struct mapping *make_anon(enum mapping_fork fork, unsigned traits)
 {
 	struct mapping *mapping = kalloc(sizeof(*mapping));
 
-	if (mapping != NULL)
-		*mapping = (struct mapping){ .max_perm = PERM_RWX, .fork = fork, .grows = grows };
-	else
+	if (mapping == NULL)
 		hw_panic("no memory: not even for the anonymous mappings");
+	*mapping = (struct mapping){
+		.max_perm = PERM_RWX,
+		.fork = fork,
+		.grows = (traits & GROWS) != 0,
+		.sealed = (traits & SEALED) != 0,
+		.droppable = (traits & DROPPABLE) != 0,
+	};
 	return mapping;
 }
 
 void mapping_init(void)
 {
 	for (unsigned i = 0; i < MAPPING_FORKS; i++)
-		for (unsigned grows = 0; grows < 2; grows++)
-			anon[i][grows] = make_anon((enum mapping_fork)i, grows != 0);
+		for (unsigned traits = 0; traits < TRAITS; traits++)
+			anon[i][traits] = make_anon((enum mapping_fork)i, traits);
 }
 
 struct mapping *mapping_anon(enum mapping_fork fork)
@@ -39,7 +47,24 @@ struct mapping *mapping_anon(enum mapping_fork fork)
 
 struct mapping *mapping_anon_growing(enum mapping_fork fork)
 {
-	return anon[fork][1];
+	return anon[fork][GROWS];
+}
+
+struct mapping *mapping_anon_droppable(void)
+{
+	return anon[MAPPING_FORK_WIPE][DROPPABLE];
+}
+
+static unsigned traits_of(const struct mapping *mapping)
+{
+	return (mapping->grows ? GROWS : 0) | (mapping->sealed ? SEALED : 0) | (mapping->droppable ? DROPPABLE : 0);
+}
+
+struct mapping *mapping_anon_like(const struct mapping *like, enum mapping_fork fork)
+{
+	if (like->droppable && fork == MAPPING_FORK_COPY)
+		fork = MAPPING_FORK_WIPE;
+	return anon[fork][traits_of(like)];
 }
 
 int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool shared, struct mapping **out)
@@ -75,8 +100,23 @@ int mapping_copy(const struct mapping *like, uint64_t base, struct mapping **out
 	if (err != 0)
 		return err;
 	(*out)->fork = like->fork;
+	(*out)->sealed = like->sealed;
 	mapping_set_watch(*out, like->watch);
 	return 0;
+}
+
+int mapping_seal(const struct mapping *like, struct mapping **out)
+{
+	int err;
+
+	if (like->object == NULL) {
+		*out = anon[like->fork][traits_of(like) | SEALED];
+		return 0;
+	}
+	err = mapping_copy(like, like->base, out);
+	if (err == 0)
+		(*out)->sealed = true;
+	return err;
 }
 
 void mapping_count_get(struct mapping *mapping, uint64_t n)

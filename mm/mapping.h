@@ -40,6 +40,8 @@ struct mapping {
 	bool shared;		/* writes reach the object; otherwise they make private copies */
 	enum mapping_fork fork;
 	bool grows;		     /* down, when the page below it is touched (MAP_GROWSDOWN) */
+	bool sealed;		     /* mseal: cannot be unmapped, moved, given other permissions */
+	bool droppable;		     /* MAP_DROPPABLE: its pages may go at any time; anonymous, private */
 	struct mapping_watch *watch; /* NULL: none; only on shared mappings */
 	uint64_t audited;	     /* the audit's own count; otherwise 0 */
 } CACHE_ALIGNED;		     /* entries store its address >> 6 */
@@ -49,6 +51,9 @@ void mapping_init(void);
 /* The immortal descriptors of anonymous private memory. */
 struct mapping *mapping_anon(enum mapping_fork fork);
 struct mapping *mapping_anon_growing(enum mapping_fork fork);
+struct mapping *mapping_anon_droppable(void); /* fork wipes it */
+/* The one like that, which is one of them, but for what fork does with it; droppable ones are wiped where others are copied. */
+struct mapping *mapping_anon_like(const struct mapping *like, enum mapping_fork fork);
 
 /*
  * A descriptor for an object, with one count for the caller, who gives it back with mapping_put(m, 1). Takes a
@@ -62,6 +67,9 @@ void mapping_set_watch(struct mapping *mapping, struct mapping_watch *watch);
 
 /* Another one like it, an object's, but where byte 0 lies at base; as mapping_create makes one. */
 int mapping_copy(const struct mapping *like, uint64_t base, struct mapping **out) MUST_CHECK;
+
+/* The same sealed: an immortal one, or a copy with one count for the caller. */
+int mapping_seal(const struct mapping *like, struct mapping **out) MUST_CHECK;
 
 /* n more, n fewer slots name it. No-ops on immortal descriptors. The last put frees it and puts the object. */
 void mapping_count_get(struct mapping *mapping, uint64_t n);

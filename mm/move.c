@@ -45,6 +45,8 @@ static int one_region(struct range *range, const struct run *run, void *ctx)
 		if (pte_is_none(pte))
 			return -EFAULT;
 		mapping = page ? table_mapping(frame, i) : pte_mapping(pte);
+		if (UNLIKELY(mapping->sealed))
+			return -EPERM;
 		perm = page ? page_perm(pte) : pte.v & PERM_RWX;
 		if (move->mapping == NULL) {
 			move->mapping = mapping;

@@ -23,6 +23,8 @@ static bool region_takes(struct space_region *region, pfn_t table, unsigned leve
 		region->object = mapping->object;
 		region->offset = mapping->object == NULL ? 0 : start - mapping->base;
 		region->watch = mapping->watch;
+		region->sealed = mapping->sealed;
+		region->droppable = mapping->droppable;
 		region->shared = mapping->shared;
 		region->grows = mapping->grows;
 		region->perm = perm;

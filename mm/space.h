@@ -39,6 +39,7 @@ struct space {
 	uint64_t serial;	     /* no other space has or had it */
 	struct list link;	     /* of all spaces [spaces lock] */
 	_Atomic uint64_t grow_limit; /* bytes: the largest region that grows down by itself; kernel/ may change it */
+	_Atomic bool seals;	     /* there may be sealed ranges: seal.c */
 	_Atomic uint32_t exec_rules; /* SPACE_NO_EXEC_GAIN, and what kernel/, which sets it, wants to remember */
 
 	/*
@@ -136,6 +137,13 @@ int space_map_again(struct space *space, vaddr_t like, enum space_place place, v
  */
 int space_grow_down(struct space *space, vaddr_t va) MUST_CHECK;
 
+/*
+ * mseal: from now on the range can neither be unmapped, replaced, moved nor given other permissions, and what is private,
+ * anonymous and not writable in it neither be discarded nor kept from a child: -EPERM by the calls above and the next. -ENOMEM:
+ * a part is unmapped, and nothing has changed, or no memory.
+ */
+int space_seal(struct space *space, vaddr_t start, uint64_t bytes) MUST_CHECK;
+
 /* MADV_DONTFORK, MADV_WIPEONFORK and back, on anonymous private memory (-EINVAL on other). */
 int space_set_fork(struct space *space, vaddr_t start, uint64_t bytes, enum mapping_fork fork) MUST_CHECK;
 
@@ -196,6 +204,7 @@ struct space_region {
 	const struct mapping_watch *watch; /* likewise; NULL: none */
 	uint64_t offset;		   /* of start within the object */
 	enum space_lock lock;		   /* the same for all of it: a region ends where a lock does */
+	bool sealed, droppable;		   /* the descriptor's */
 	bool shared, grows;		   /* the descriptor's */
 	uint64_t resident;		   /* pages present or parked */
 };

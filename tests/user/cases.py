@@ -73,6 +73,8 @@ CASES = {
     "munmap_split": {"emulation": NO_UNMAP_FAULT},
     "mmap_errors": {"emulation": ERRNO},
     "big_reserve": {"emulation": SLOW},
+    "mseal": {"harts": SMP, "emulation": "QEMU has no such call"},
+    "droppable": {"emulation": "QEMU ignores this advice"},
     "mdwe": {"emulation": "QEMU refuses this prctl"},
     "write_execute": {"harts": SMP},
     "mremap": {"harts": SMP, "emulation": NO_UNMAP_FAULT},

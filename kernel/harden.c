@@ -1,6 +1,6 @@
 /*
- * PR_SET_MDWE: memory that was writable does not become executable. The rule is the space's, and mm/ keeps it (space.h); here
- * is what a program says of it, and who inherits it. Once set it stays.
+ * What programs forbid themselves to do to their memory, for good; mm/ keeps it (space.h). mseal: a range stays as it is.
+ * PR_SET_MDWE: memory that was writable does not become executable, a rule of the space; here is also who inherits it.
  */
 #include "kernel/memory.h"
 #include "kernel/process.h"
@@ -39,4 +39,15 @@ void memory_inherit(const struct space *from, struct space *to)
 	uint32_t rules = atomic_load_explicit(&from->exec_rules, memory_order_relaxed);
 
 	atomic_store_explicit(&to->exec_rules, (rules & MDWE_NO_INHERIT) != 0 ? 0 : rules, memory_order_relaxed);
+}
+
+int64_t sys_mseal(const uint64_t *a)
+{
+	uint64_t bytes = ALIGN_UP(a[1], PAGE_SIZE);
+
+	if (a[2] != 0 || (a[0] & PAGE_MASK) != 0 || bytes < a[1] || a[0] + bytes < a[0])
+		return -EINVAL;
+	if (bytes == 0)
+		return 0;
+	return a[0] + bytes > USER_END ? -ENOMEM : space_seal(current_space(), VADDR(a[0]), bytes);
 }
