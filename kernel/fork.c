@@ -85,8 +85,7 @@ static int make_thread(const struct request *request, struct thread **out)
 		thread->clear_child_tid = request->child_tid;
 	/* relaxed: a hint that the child then owns */
 	atomic_init(&thread->affinity, atomic_load_explicit(&parent->affinity, memory_order_relaxed));
-	atomic_init(&thread->nice, atomic_load_explicit(&parent->nice, memory_order_relaxed));
-	atomic_init(&thread->policy, atomic_load_explicit(&parent->policy, memory_order_relaxed));
+	policy_inherit(parent, thread);
 	thread->timerslack = parent->timerslack;
 	memcpy(thread->name, parent->name, sizeof(thread->name));
 	*out = thread;

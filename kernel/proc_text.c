@@ -21,7 +21,8 @@
 struct identity {
 	char name[THREAD_NAME_BYTES];
 	uint32_t id, ppid, group, session, umask;
-	unsigned threads;
+	unsigned threads, policy, priority;
+	int nice;
 	char state;
 	uint64_t pending, blocked, ignored, caught, shared_pending;
 	uint64_t affinity;
@@ -59,6 +60,8 @@ static bool identity_threads_locked(struct process *process, uint32_t tid, struc
 	if (shown == NULL)
 		return tid == 0;
 	memcpy(out->name, shown->name, sizeof(out->name));
+	policy_show(shown, &out->policy, &out->priority);
+	out->nice = atomic_load_explicit(&shown->nice, memory_order_relaxed);
 	out->pending = shown->pending.set;
 	out->blocked = shown->blocked;
 	out->affinity = atomic_load_explicit(&shown->affinity, memory_order_relaxed);
@@ -155,14 +158,15 @@ int proc_stat(struct text *text, struct process *process, uint32_t tid)
 		return -ESRCH;
 	proc_measure(process, &sizes);
 	cpu = ticks_to_ns(who.ticks) / NS_PER_TICK;
-	text_put(text, "%u (%s) %c %u %u %u 1281 -1 0 %llu 0 0 0 %llu 0 0 0 20 0 %u 0 %llu %llu %llu %llu", who.id,
+	text_put(text, "%u (%s) %c %u %u %u 1281 -1 0 %llu 0 0 0 %llu 0 0 0 %d %d %u 0 %llu %llu %llu %llu", who.id,
 		 who.name, who.state, who.ppid, who.group, who.session, (unsigned long long)who.faults, cpu,
-		 who.threads, (unsigned long long)(process->started_ns / NS_PER_TICK),
-		 (unsigned long long)sizes.pages * PAGE_SIZE, (unsigned long long)sizes.resident,
-		 (unsigned long long)UINT64_MAX);
-	text_put(text, " 0 0 %llu 0 0 %llu %llu %llu %llu 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+		 who.priority != 0 ? -1 - (int)who.priority : 20 + who.nice, who.nice, who.threads,
+		 (unsigned long long)(process->started_ns / NS_PER_TICK), (unsigned long long)sizes.pages * PAGE_SIZE,
+		 (unsigned long long)sizes.resident, (unsigned long long)UINT64_MAX);
+	text_put(text, " 0 0 %llu 0 0 %llu %llu %llu %llu 0 0 0 17 0 %u %u 0 0 0 0 0 0 0 0 0 0 0\n",
 		 (unsigned long long)process->start_sp, (unsigned long long)who.pending,
-		 (unsigned long long)who.blocked, (unsigned long long)who.ignored, (unsigned long long)who.caught);
+		 (unsigned long long)who.blocked, (unsigned long long)who.ignored, (unsigned long long)who.caught,
+		 who.priority, who.policy);
 	return 0;
 }
 

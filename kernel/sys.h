@@ -46,9 +46,14 @@ syscall_fn sys_timer_delete;
 
 /* sys_sched.c */
 syscall_fn sys_sched_yield, sys_sched_setaffinity, sys_sched_getaffinity, sys_getcpu, sys_getpriority, sys_setpriority;
+/* [tree lock] 0: the caller. */
+struct thread *user_thread_locked(uint64_t tid);
+/* sys_policy.c */
+void policy_inherit(const struct thread *parent, struct thread *child);
+void policy_show(const struct thread *thread, unsigned *policy, unsigned *priority);
 syscall_fn sys_sched_getscheduler, sys_sched_setscheduler, sys_sched_getparam, sys_sched_setparam;
 syscall_fn sys_sched_get_priority_max, sys_sched_get_priority_min, sys_sched_rr_get_interval;
-syscall_fn sys_sched_getattr;
+syscall_fn sys_sched_getattr, sys_sched_setattr;
 
 /* sys_identity.c */
 syscall_fn sys_getid, sys_getresid, sys_setid, sys_setreid, sys_setresid, sys_setfsid, sys_getgroups, sys_setgroups;

@@ -1,14 +1,8 @@
-/* Scheduling calls. There is one policy, SCHED_OTHER; affinity masks have the sizes that Linux gives them. */
+/* Scheduling calls but for policies (sys_policy.c): who runs where, and nice values. Affinity masks have the sizes that Linux gives them. */
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys.h"
 #include "lib/errno.h"
-
-#define SCHED_OTHER 0
-#define SCHED_FIFO  1
-#define SCHED_RR    2
-#define SCHED_BATCH 3
-#define SCHED_IDLE  5
 
 int64_t sys_sched_yield(const uint64_t *a)
 {
@@ -17,8 +11,7 @@ int64_t sys_sched_yield(const uint64_t *a)
 	return 0;
 }
 
-/* [tree lock] 0: the caller. */
-static struct thread *find(uint64_t tid)
+struct thread *user_thread_locked(uint64_t tid)
 {
 	return (uint32_t)tid == 0 ? current_thread() : thread_find_locked((uint32_t)tid);
 }
@@ -33,7 +26,7 @@ int64_t sys_sched_setaffinity(const uint64_t *a)
 		return -EFAULT;
 	mask &= sched_harts();
 	tree_lock();
-	thread = find(a[0]);
+	thread = user_thread_locked(a[0]);
 	if (thread == NULL)
 		result = -ESRCH;
 	else if (mask == 0)
@@ -54,7 +47,7 @@ int64_t sys_sched_getaffinity(const uint64_t *a)
 	if (a[1] * 8 < hw_harts() || (a[1] & 7) != 0)
 		return -EINVAL;
 	tree_lock();
-	thread = find(a[0]);
+	thread = user_thread_locked(a[0]);
 	if (thread == NULL)
 		result = -ESRCH;
 	else
@@ -76,18 +69,6 @@ int64_t sys_getcpu(const uint64_t *a)
 	if (a[1] != 0 && user_write(current_space(), VADDR(a[1]), &node, sizeof(node)) != 0)
 		return -EFAULT;
 	return 0;
-}
-
-static int64_t exists(uint64_t tid)
-{
-	bool found;
-
-	if ((int32_t)tid < 0)
-		return -EINVAL;
-	tree_lock();
-	found = find(tid) != NULL;
-	tree_unlock();
-	return found ? 0 : -ESRCH;
 }
 
 /* ---- Nice values: kept, and without effect. */
@@ -138,7 +119,7 @@ static int64_t nice_do(struct nice_call *call)
 		return -EINVAL;
 	tree_lock();
 	if (call->which == PRIO_PROCESS) {
-		thread = find(call->who);
+		thread = user_thread_locked(call->who);
 		if (thread != NULL)
 			nice_visit(call, thread);
 	} else if (call->which == PRIO_PGRP || call->who == 0) {
@@ -165,125 +146,4 @@ int64_t sys_setpriority(const uint64_t *a)
 
 	call.nice = MAX(-20, MIN(19, (int32_t)a[2]));
 	return nice_do(&call);
-}
-
-/* ---- Policies: kept, and all the same. */
-
-/* policy < 0: asks. The policy, or -ESRCH. */
-static int64_t policy_of(uint64_t tid, int32_t policy)
-{
-	struct thread *thread;
-	int64_t result = -ESRCH;
-
-	if ((int32_t)tid < 0)
-		return -EINVAL;
-	tree_lock();
-	thread = find(tid);
-	if (thread != NULL && policy >= 0)
-		atomic_store_explicit(&thread->policy, policy, memory_order_relaxed);
-	if (thread != NULL)
-		result = atomic_load_explicit(&thread->policy, memory_order_relaxed);
-	tree_unlock();
-	return result;
-}
-
-int64_t sys_sched_getscheduler(const uint64_t *a)
-{
-	return policy_of(a[0], -1);
-}
-
-int64_t sys_sched_rr_get_interval(const uint64_t *a)
-{
-	struct timespec slice = { 0, 5000000 };
-	int64_t error = exists(a[0]);
-
-	if (error != 0)
-		return error;
-	return user_write(current_space(), VADDR(a[1]), &slice, sizeof(slice)) != 0 ? -EFAULT : 0;
-}
-
-int64_t sys_sched_setscheduler(const uint64_t *a)
-{
-	int32_t policy = (int32_t)a[1];
-	int32_t priority;
-
-	if (user_read(current_space(), &priority, VADDR(a[2]), sizeof(priority)) != 0)
-		return -EFAULT;
-	if (policy == SCHED_FIFO || policy == SCHED_RR)
-		return -EPERM;
-	if ((policy != SCHED_OTHER && policy != SCHED_BATCH && policy != SCHED_IDLE) || priority != 0)
-		return -EINVAL;
-	return MIN(policy_of(a[0], policy), 0);
-}
-
-int64_t sys_sched_getparam(const uint64_t *a)
-{
-	int64_t error = exists(a[0]);
-	int32_t priority = 0;
-
-	if (error != 0)
-		return error;
-	return user_write(current_space(), VADDR(a[1]), &priority, sizeof(priority)) != 0 ? -EFAULT : 0;
-}
-
-int64_t sys_sched_setparam(const uint64_t *a)
-{
-	int64_t error = exists(a[0]);
-	int32_t priority;
-
-	if (error != 0)
-		return error;
-	if (user_read(current_space(), &priority, VADDR(a[1]), sizeof(priority)) != 0)
-		return -EFAULT;
-	return priority != 0 ? -EINVAL : 0;
-}
-
-int64_t sys_sched_get_priority_max(const uint64_t *a)
-{
-	switch ((int32_t)a[0]) {
-	case SCHED_FIFO:
-	case SCHED_RR:
-		return 99;
-	case SCHED_OTHER:
-	case SCHED_BATCH:
-	case SCHED_IDLE:
-		return 0;
-	default:
-		return -EINVAL;
-	}
-}
-
-int64_t sys_sched_get_priority_min(const uint64_t *a)
-{
-	int64_t max = sys_sched_get_priority_max(a);
-
-	return max > 0 ? 1 : max;
-}
-
-/* The first version's members; later ones are 0 here. */
-struct sched_attr_user {
-	uint32_t size, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime, deadline, period;
-};
-
-int64_t sys_sched_getattr(const uint64_t *a)
-{
-	struct sched_attr_user attr = { .size = sizeof(attr) };
-	struct thread *thread;
-
-	if (a[1] == 0 || (int32_t)a[0] < 0 || (uint32_t)a[2] < sizeof(attr) || (uint32_t)a[2] > PAGE_SIZE || a[3] != 0)
-		return -EINVAL;
-	tree_lock();
-	thread = find(a[0]);
-	if (thread != NULL) {
-		attr.policy = (uint32_t)atomic_load_explicit(&thread->policy, memory_order_relaxed);
-		attr.nice = atomic_load_explicit(&thread->nice, memory_order_relaxed);
-	}
-	tree_unlock();
-	if (thread == NULL)
-		return -ESRCH;
-	return user_write(current_space(), VADDR(a[1]), &attr, sizeof(attr)) != 0 ? -EFAULT : 0;
 }

@@ -176,6 +176,7 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[260] = sys_wait4,
 	[261] = sys_prlimit64,
 	[267] = sys_fsync, /* syncfs */
+	[274] = sys_sched_setattr,
 	[275] = sys_sched_getattr,
 	[276] = sys_renameat2,
 	[278] = sys_getrandom,

@@ -64,7 +64,7 @@ struct thread {
 	uint64_t robust_list;	  /* user address; 0: none */
 	char name[THREAD_NAME_BYTES];
 	_Atomic int nice; /* with the next two: what programs said last */
-	_Atomic int policy;
+	_Atomic int policy; /* and its priority: sys_policy.c */
 	uint64_t timerslack; /* 0: the default */
 
 	/* Signals: signal.c [process lock; blocked is written by the thread only]. */

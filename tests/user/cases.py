@@ -31,6 +31,7 @@ CASES = {
     "fp_switch": {"harts": SMP},
     "clock": {"harts": SMP},
     "cpu_clock": {"harts": SMP},
+    "policies": {"emulation": "the host may not let us"},
     "affinity": {"harts": SMP},
     "large_output": {"out": "".join(
         ("child %04d\n" % i if i % 100 == 50 else "") + "line %04d abcdefghijklmnopqrstuvwxyz\n" % i
