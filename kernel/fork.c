@@ -3,12 +3,13 @@
  *
  * Everything that can fail is made first; the child is published, and can be found, only when nothing can fail any more.
  * What CLONE_FS and CLONE_SIGHAND share between threads of a process is part of struct process; between processes: share.c.
- * Namespaces, pidfds and tracing are refused.
+ * Namespaces and tracing are refused.
  */
 #include <string.h>
 
 #include "firmware/trap.h"
 #include "kernel/file.h"
+#include "kernel/pidfd.h"
 #include "kernel/memory.h"
 #include "kernel/process.h"
 #include "kernel/sched.h"
@@ -21,6 +22,7 @@
 #define CLONE_FS	     0x200U
 #define CLONE_FILES	     0x400U
 #define CLONE_SIGHAND	     0x800U
+#define CLONE_PIDFD	     0x1000U
 #define CLONE_VFORK	     0x4000U
 #define CLONE_PARENT	     0x8000U
 #define CLONE_THREAD	     0x10000U
@@ -37,13 +39,14 @@
 #define CLONE_KNOWN                                                                                                    \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT | CLONE_THREAD |               \
 	 CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_UNTRACED | \
-	 CLONE_CHILD_SETTID | CLONE_IO | CLONE_CLEAR_SIGHAND)
+	 CLONE_CHILD_SETTID | CLONE_IO | CLONE_CLEAR_SIGHAND | CLONE_PIDFD)
 
 struct request {
 	uint64_t flags;
 	uint64_t exit_signal;
 	uint64_t stack; /* 0: the caller's */
 	uint64_t parent_tid, child_tid, tls;
+	uint64_t pidfd; /* where it goes */
 };
 
 static int check_flags(const struct request *request)
@@ -55,6 +58,10 @@ static int check_flags(const struct request *request)
 	if ((flags & CLONE_THREAD) != 0 && (flags & CLONE_SIGHAND) == 0)
 		return -EINVAL;
 	if ((flags & CLONE_SIGHAND) != 0 && (flags & (CLONE_VM | CLONE_CLEAR_SIGHAND)) != CLONE_VM)
+		return -EINVAL;
+	if ((flags & CLONE_PIDFD) != 0 &&
+	    ((flags & (CLONE_DETACHED | CLONE_THREAD)) != 0 ||
+	     ((flags & CLONE_PARENT_SETTID) != 0 && request->pidfd == request->parent_tid)))
 		return -EINVAL;
 	return 0;
 }
@@ -119,6 +126,26 @@ static int share_or_copy(const struct request *request, struct process *parent, 
 	return error;
 }
 
+int process_unshare_files(void)
+{
+	struct process *process = current_process();
+	struct fd_table *old = process->files, *copy;
+	int error;
+
+	if (!process->files_shared)
+		return 0;
+	error = fdtable_clone(old, &copy);
+	if (error != 0)
+		return error;
+	/* Under the lock: prlimit64 of another process may be setting the table's limit. */
+	spin_lock(&process->lock, RANK_PROCESS);
+	process->files = copy;
+	spin_unlock(&process->lock, RANK_PROCESS);
+	process->files_shared = false;
+	fdtable_put(old);
+	return 0;
+}
+
 static int make_process(const struct request *request, struct process **out)
 {
 	struct process *parent = current_process();
@@ -174,6 +201,30 @@ static void wait_vfork(struct process *child)
 	wait_finish(&child->vfork_done, &waiter);
 }
 
+/* CLONE_PIDFD: the descriptor, told the program before the child exists; or the child does not. */
+static int make_pidfd(const struct request *request, struct process *child)
+{
+	int error, fd;
+
+	if ((request->flags & CLONE_PIDFD) == 0)
+		return 0;
+	fd = pidfd_install(child, 0);
+	error = fd < 0 ? fd : user_write(current_space(), VADDR(request->pidfd), &fd, sizeof(fd));
+	if (error != 0 && fd >= 0)
+		(void)!fdtable_close(current_process()->files, fd);
+	return error;
+}
+
+/* One that make_process made and nobody has found. */
+static void discard_process(struct process *child)
+{
+	tree_lock();
+	share_end_locked(child);
+	tree_unlock();
+	process_release(child);
+	process_put(child);
+}
+
 static int64_t clone_process(const struct request *request, struct thread *thread)
 {
 	struct process *child;
@@ -182,6 +233,11 @@ static int64_t clone_process(const struct request *request, struct thread *threa
 
 	if (error != 0)
 		return error;
+	error = make_pidfd(request, child);
+	if (error != 0) {
+		discard_process(child);
+		return error;
+	}
 	process_get(child);
 	process_publish(child, thread, current_process(), (request->flags & CLONE_PARENT) != 0);
 	pid = child->pid;
@@ -233,6 +289,7 @@ int64_t sys_clone(const uint64_t *a)
 		.exit_signal = a[0] & 0xff,
 		.stack = a[1],
 		.parent_tid = a[2],
+		.pidfd = a[2],
 		.tls = a[3],
 		.child_tid = a[4],
 	};
@@ -276,6 +333,7 @@ int64_t sys_clone3(const uint64_t *a)
 		.exit_signal = args.exit_signal,
 		.stack = args.stack + args.stack_size,
 		.parent_tid = args.parent_tid,
+		.pidfd = args.pidfd,
 		.child_tid = args.child_tid,
 		.tls = args.tls,
 	};

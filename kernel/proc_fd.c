@@ -54,7 +54,10 @@ static int64_t fd_text(struct node *link, char *out, uint64_t bytes)
 	} else if (file->ops->stat == NULL || file->ops->stat(file, &stat) != 0) {
 		n = snprintf(out, bytes, "anon_inode:[file]");
 	} else {
-		n = snprintf(out, bytes, "%s:[%llu]", (stat.mode & S_IFMT) == S_IFIFO ? "pipe" : "socket",
+		n = snprintf(out, bytes, "%s:[%llu]",
+			     (stat.mode & S_IFMT) == S_IFIFO   ? "pipe"
+			     : (stat.mode & S_IFMT) == S_IFREG ? "pidfd"
+							       : "socket",
 			     (unsigned long long)stat.inode);
 	}
 	file_put(file);

@@ -96,6 +96,7 @@ int process_create(struct process *parent, struct process **out)
 	wait_queue_init(&process->threads_gone);
 	wait_queue_init(&process->vfork_done);
 	wait_queue_init(&process->child_wait);
+	wait_queue_init(&process->ended);
 	sigpending_init(&process->pending);
 	ptimers_init(process);
 	job_init(process);
@@ -293,27 +294,7 @@ static bool leave_process(struct process *process, struct thread *thread)
 	return last;
 }
 
-int process_unshare_files(void)
-{
-	struct process *process = current_process();
-	struct fd_table *old = process->files, *copy;
-	int error;
-
-	if (!process->files_shared)
-		return 0;
-	error = fdtable_clone(old, &copy);
-	if (error != 0)
-		return error;
-	/* Under the lock: prlimit64 of another process may be setting the table's limit. */
-	spin_lock(&process->lock, RANK_PROCESS);
-	process->files = copy;
-	spin_unlock(&process->lock, RANK_PROCESS);
-	process->files_shared = false;
-	fdtable_put(old);
-	return 0;
-}
-
-static void release_resources(struct process *process)
+void process_release(struct process *process)
 {
 	struct space *space;
 	struct fd_table *files;
@@ -376,6 +357,8 @@ void process_forget_locked(struct process *process)
 	list_del(&process->sibling);
 	list_del(&process->link);
 	list_del(&process->hash_link);
+	process->forgotten = true;
+	wake_all(&process->ended);
 }
 
 /* The tree's last word on a process whose last thread has left it. */
@@ -388,6 +371,7 @@ static void become_zombie(struct process *process)
 	reparent_children(process);
 	parent = process->parent;
 	process->zombie = true;
+	wake_all(&process->ended);
 	job_ended_locked(process);
 	share_end_locked(process);
 	job_hang_up_locked(process, process);
@@ -415,7 +399,7 @@ void thread_exit(void)
 	space_switch(NULL);
 	if (leave_process(process, thread)) {
 		ptimers_end(process);
-		release_resources(process);
+		process_release(process);
 		process_vfork_done(process);
 		thread->process = NULL;
 		become_zombie(process);

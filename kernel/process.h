@@ -70,9 +70,11 @@ struct process {
 	struct thread *execing; /* the thread that waits for all others to end [lock] */
 	struct wait_queue threads_gone;
 
-	int status;   /* as wait4 reports it; final when zombie [lock] */
-	bool zombie;  /* [tree lock] */
-	bool vforked; /* its parent waits for exec or exit; then false, and vfork_done is woken [lock] */
+	int status;		 /* as wait4 reports it; final when zombie [lock] */
+	bool zombie;		 /* [tree lock] */
+	bool forgotten;		 /* waited for: no longer in the tree [tree lock] */
+	struct wait_queue ended; /* woken when either becomes true */
+	bool vforked;		 /* its parent waits for exec or exit; then false, and vfork_done is woken [lock] */
 	struct wait_queue vfork_done;
 	uint32_t exit_signal; /* to the parent when it ends; 0: none */
 
@@ -151,6 +153,8 @@ void process_vfork_done(struct process *process);
 int process_create(struct process *parent, struct process **out) MUST_CHECK;
 /* Puts a process and its first thread into the tree and the tables of ids; sibling: as a child of parent's parent. */
 void process_publish(struct process *process, struct thread *thread, struct process *parent, bool sibling);
+/* Memory, files, directory: gives them back. No thread is in it, or ever was. */
+void process_release(struct process *process);
 /* Adds a further thread: 0, or -EAGAIN when the process is ending. */
 int process_add_thread(struct process *process, struct thread *thread) MUST_CHECK;
 

@@ -121,6 +121,9 @@ int signal_process(struct process *process, const struct siginfo *info);
 /* [tree lock held, so that the thread is alive] */
 int signal_thread(struct thread *thread, const struct siginfo *info);
 
+/* To all of a group; signal 0 only asks. 0 or -ESRCH. No lock held. sys_signal.c */
+int64_t signal_group(uint32_t group, const struct siginfo *info);
+
 /* [process lock] */
 void signal_send_locked(struct process *process, const struct siginfo *info);
 

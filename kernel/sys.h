@@ -31,6 +31,9 @@ syscall_fn sys_membarrier;
 /* sys_remap.c, sys_peek.c */
 syscall_fn sys_mremap, sys_process_vm_readv, sys_process_vm_writev;
 
+/* pidfd.c */
+syscall_fn sys_pidfd_open, sys_pidfd_send_signal, sys_pidfd_getfd, sys_process_mrelease;
+
 /* sys_capability.c */
 syscall_fn sys_capget, sys_capset;
 

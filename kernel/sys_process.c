@@ -1,4 +1,6 @@
 /* Processes as programs see them: ending, waiting for children, ids. */
+#include "kernel/file.h"
+#include "kernel/pidfd.h"
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys.h"
@@ -13,9 +15,10 @@
 #define W_ALL	   0x40000000U
 #define W_CLONE	   0x80000000U
 
-#define P_ALL  0
-#define P_PID  1
-#define P_PGID 2
+#define P_ALL	0
+#define P_PID	1
+#define P_PGID	2
+#define P_PIDFD 3
 
 int64_t sys_exit(const uint64_t *a)
 {
@@ -38,8 +41,9 @@ int64_t sys_exit_group(const uint64_t *a)
 /* ---- Waiting. */
 
 struct wait_for {
-	int64_t pid;	/* > 0: that one; 0: of group */
-	uint32_t group; /* 0: any */
+	int64_t pid;		    /* > 0: that one; 0: of group */
+	uint32_t group;		    /* 0: any */
+	const struct process *only; /* NULL: any */
 	uint64_t options;
 };
 
@@ -54,6 +58,8 @@ static bool matches(const struct wait_for *want, const struct process *child)
 	bool is_clone = child->exit_signal != SIGCHLD;
 
 	if (want->pid > 0 && child->pid != (uint64_t)want->pid)
+		return false;
+	if (want->only != NULL && child != want->only)
 		return false;
 	if (want->group != 0 && child->group != want->group)
 		return false;
@@ -201,36 +207,68 @@ static void tell_status(int status, struct siginfo *info)
 	}
 }
 
+/* What waitid's first two arguments choose; *only with a reference, where that is a pidfd, whose flags are *flags. */
+static int choose(const uint64_t *a, struct wait_for *want, struct process **only, unsigned *flags)
+{
+	int32_t id = (int32_t)a[1];
+	int error = 0;
+
+	switch (a[0]) {
+	case P_ALL:
+		return 0;
+	case P_PID:
+		want->pid = id;
+		return id <= 0 ? -EINVAL : 0;
+	case P_PGID:
+		want->group = id == 0 ? own_group() : (uint32_t)id;
+		return id < 0 ? -EINVAL : 0;
+	case P_PIDFD:
+		error = id < 0 ? -EINVAL : pidfd_process(id, only, flags);
+		want->only = *only;
+		return error;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int put_waited(const uint64_t *a, const struct waited *got)
+{
+	struct siginfo info = { 0 };
+
+	if (got->pid != 0) {
+		info.signo = SIGCHLD;
+		info.sent.pid = (int32_t)got->pid;
+		tell_status(got->status, &info);
+	}
+	if (a[2] != 0 && user_write(current_space(), VADDR(a[2]), &info, sizeof(info)) != 0)
+		return -EFAULT;
+	return got->pid != 0 && a[4] != 0 ? user_put_rusage(a[4], &got->usage) : 0;
+}
+
 int64_t sys_waitid(const uint64_t *a)
 {
 	struct wait_for want = { .options = a[3] & UINT32_MAX };
-	struct siginfo info = { 0 };
+	bool waits = (want.options & WNOHANG) == 0;
+	struct process *only = NULL;
 	struct waited got = { 0 };
+	unsigned flags = 0;
 	int result;
 
 	if ((want.options &
 	     ~(uint64_t)(WNOHANG | WSTOPPED | WEXITED | WCONTINUED | WNOWAIT | W_NOTHREAD | W_ALL | W_CLONE)) != 0 ||
 	    (want.options & (WEXITED | WSTOPPED | WCONTINUED)) == 0)
 		return -EINVAL;
-	if (a[0] > P_PGID || (a[0] == P_PID && (int32_t)a[1] <= 0) || (a[0] == P_PGID && (int32_t)a[1] < 0))
-		return -EINVAL;
-	if (a[0] == P_PID)
-		want.pid = (int32_t)a[1];
-	else if (a[0] == P_PGID)
-		want.group = a[1] == 0 ? own_group() : (uint32_t)a[1];
-	result = wait_for_child(&want, &got);
-	if (result < 0)
+	result = choose(a, &want, &only, &flags);
+	if (result != 0)
 		return result;
-	if (result > 0) {
-		info.signo = SIGCHLD;
-		info.sent.pid = (int32_t)got.pid;
-		tell_status(got.status, &info);
-	}
-	if (a[2] != 0 && user_write(current_space(), VADDR(a[2]), &info, sizeof(info)) != 0)
-		return -EFAULT;
-	if (result > 0 && a[4] != 0 && user_put_rusage(a[4], &got.usage) != 0)
-		return -EFAULT;
-	return 0;
+	if ((flags & O_NONBLOCK) != 0)
+		want.options |= WNOHANG;
+	result = wait_for_child(&want, &got);
+	if (only != NULL)
+		process_put(only);
+	if (result == 0 && waits && (flags & O_NONBLOCK) != 0)
+		return -EAGAIN;
+	return result < 0 ? result : put_waited(a, &got);
 }
 
 /* ---- Ids. */

@@ -41,6 +41,16 @@ static int64_t send_many(uint32_t group, const struct siginfo *info)
 	return found ? 0 : -ESRCH;
 }
 
+int64_t signal_group(uint32_t group, const struct siginfo *info)
+{
+	int64_t result;
+
+	tree_lock();
+	result = send_many(group, info);
+	tree_unlock();
+	return result;
+}
+
 static int64_t send(int32_t pid, const struct siginfo *info)
 {
 	struct process *process;

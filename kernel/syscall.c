@@ -184,9 +184,13 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[283] = sys_membarrier,
 	[285] = sys_copy_file_range,
 	[291] = sys_statx,
+	[424] = sys_pidfd_send_signal,
+	[434] = sys_pidfd_open,
 	[435] = sys_clone3,
 	[436] = sys_close_range,
+	[438] = sys_pidfd_getfd,
 	[439] = sys_faccessat2,
+	[448] = sys_process_mrelease,
 	[449] = sys_futex_waitv,
 	[462] = sys_mseal,
 };
