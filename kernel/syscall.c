@@ -1,6 +1,6 @@
 /*
  * The table of system calls, by Linux/riscv64 number, and what is true of all of them. What is missing here is counted, one
- * counter a hart, and with debug=enosys named in the log.
+ * counter a hart, and with debug=enosys named in the log (syscall_names.h).
  */
 #include "kernel/syscall.h"
 
@@ -9,6 +9,7 @@
 #include "kernel/process.h"
 #include "kernel/sys.h"
 #include "kernel/sys_file.h"
+#include "kernel/syscall_names.h"
 #include "mm/slab.h"
 
 syscall_fn *const syscall_table[SYSCALLS] = {
@@ -214,12 +215,14 @@ void syscall_init(bool log_unknown)
 int64_t sys_unknown(const uint64_t *a)
 {
 	const struct thread *thread = current_thread();
+	uint64_t number = thread_frame(thread)->a7;
+	const char *name = number < SYSCALLS ? syscall_names[number] : NULL;
 
 	(void)a;
 	state.unknown[hw_hart()].calls++;
 	if (state.log)
-		klog("enosys: %s (process %u) calls %lu", thread->name, thread->process->pid,
-		     (unsigned long)thread_frame(thread)->a7);
+		klog("enosys: %s (process %u) calls %s (%lu)", thread->name, thread->process->pid,
+		     name ? name : "what Linux does not have, either", (unsigned long)number);
 	return -ENOSYS;
 }
 

@@ -121,6 +121,15 @@ def test_kernel_speaks_in_the_log_only(corral, programs):
     assert done.out == "" and done.err == "" and "nonsense" in done.log, done
 
 
+def test_calls_that_are_lacking_are_named(corral, programs):
+    done = corral(programs / "lacks", append="debug=enosys")
+    assert (done.status, done.out) == (0, "goes on\n"), done
+    assert re.findall(r"enosys: (.*)", done.log) == [
+        "lacks (process 1) calls io_setup (0)", "lacks (process 1) calls swapon (224)",
+        "lacks (process 1) calls what Linux does not have, either (600)"], done
+    assert "enosys:" not in corral(programs / "lacks").log
+
+
 def test_arguments(corral, programs):
     done = corral(programs / "args", "one", "two words", '-x="q"', "last")
     assert done.status == 0, done
