@@ -46,6 +46,7 @@ struct options {
 static struct {
 	char **words;
 	unsigned count;
+	bool apart; /* the log is not on the program's console */
 } environment;
 
 /* ---- Boot arguments. */
@@ -89,10 +90,17 @@ static void count_word(const char *word)
 
 static void take_unknown(const char *word)
 {
-	if (strchr(word, '=') != NULL)
+	char line[160];
+	int n;
+
+	if (strchr(word, '=') != NULL) {
 		environment.words[environment.count++] = (char *)(uintptr_t)word;
-	else
-		klog("unknown boot argument %s: ignored", word);
+		return;
+	}
+	klog("unknown boot argument %s: ignored", word);
+	n = snprintf(line, sizeof(line), "corral: unknown boot argument %.100s: ignored\n", word);
+	if (environment.apart)
+		console_write_sync(CONSOLE_ERR, line, (size_t)n);
 }
 
 /* Whether a boot argument names the variable of this default. */
@@ -284,6 +292,7 @@ void kernel_main(const struct boot_info *info)
 	disk_init(info->fdt);
 	if (sigframe_init() != 0)
 		boot_fail("not enough memory to start");
+	environment.apart = options.framed;
 	make_environment();
 	harts_start(sched_hart_main);
 	free_before = settled_free_frames();
