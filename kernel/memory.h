@@ -12,6 +12,10 @@ int memory_populate(struct space *space, uint64_t start, uint64_t bytes, enum ac
 int64_t memory_check_mapped(struct space *space, uint64_t start, uint64_t bytes) MUST_CHECK;
 /* mlock of a range, aligned: -ENOMEM where a part is not mapped or cannot be touched. */
 int memory_lock_range(uint64_t start, uint64_t bytes, bool on_fault) MUST_CHECK;
+/* Linux's checks of (address, length) that munmap, mprotect and madvise share; *bytes is rounded up. 0, -EINVAL, too_far. */
+int memory_check_range(uint64_t address, uint64_t *bytes, int too_far) MUST_CHECK;
+/* Whether the calling process may map at that address, chosen by it: 0 or -EPERM. */
+int memory_may_place(uint64_t address) MUST_CHECK;
 /* What a space made by fork or execve has of the caller's rules, before anything is mapped by it. */
 void memory_inherit(const struct space *from, struct space *to);
 /* prctl's PR_SET_MDWE, PR_GET_MDWE, once the other arguments are known to be 0. */

@@ -31,10 +31,11 @@ struct node;
 #define RLIMIT_NOFILE	   7
 #define RLIMIT_SIGPENDING  11
 
-/* Capability sets, of 41 bits each: only CAP_IPC_LOCK is ever asked for; the rest is remembered. */
+/* Capability sets, of 41 bits each: only CAP_IPC_LOCK and CAP_SYS_RAWIO are ever asked for; the rest is remembered. */
 enum { CAPABILITY_EFFECTIVE, CAPABILITY_PERMITTED, CAPABILITY_INHERITABLE, CAPABILITY_SETS };
 #define CAPABILITIES_ALL ((UINT64_C(1) << 41) - 1)
 #define CAP_IPC_LOCK	 (UINT64_C(1) << 14)
+#define CAP_SYS_RAWIO	 (UINT64_C(1) << 17)
 
 struct rlimit {
 	uint64_t soft;

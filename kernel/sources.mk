@@ -1,6 +1,6 @@
 # Traps, scheduling, processes, signals; then files.
-# System V shared memory; mseal, PR_SET_MDWE.
-kernel-y := shm.o sys_shm.o harden.o
+# System V shared memory; mseal, PR_SET_MDWE; madvise.
+kernel-y := shm.o sys_shm.o harden.o sys_advise.o
 kernel-y += main.o trap.o syscall.o wait.o timer.o ptimer.o runqueue.o sched.o quiesce.o process.o ids.o fork.o exec.o elf.o script.o signal.o sigframe.o job.o share.o \
 	futex.o futex_waitv.o robust.o random.o touch.o sys_process.o sys_signal.o sys_memory.o sys_remap.o sys_residency.o sys_peek.o sys_capability.o sys_time.o sys_timer.o sys_sched.o sys_info.o sys_identity.o
 kernel-y += blockdev.o disk.o kthread.o mutex.o

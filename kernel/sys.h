@@ -10,6 +10,9 @@ syscall_fn sys_clone, sys_clone3, sys_execve, sys_futex, sys_sigaltstack, sys_rt
 /* futex_waitv.c */
 syscall_fn sys_futex_waitv;
 
+/* sys_advise.c */
+syscall_fn sys_madvise;
+
 /* harden.c */
 syscall_fn sys_mseal;
 
@@ -25,7 +28,7 @@ syscall_fn sys_kill, sys_tkill, sys_tgkill, sys_rt_sigaction, sys_rt_sigprocmask
 syscall_fn sys_rt_sigtimedwait, sys_rt_sigqueueinfo, sys_rt_tgsigqueueinfo, sys_restart_syscall;
 
 /* sys_memory.c */
-syscall_fn sys_mmap, sys_munmap, sys_mprotect, sys_brk, sys_madvise, sys_riscv_flush_icache;
+syscall_fn sys_mmap, sys_munmap, sys_mprotect, sys_brk, sys_riscv_flush_icache;
 syscall_fn sys_membarrier;
 
 /* sys_remap.c, sys_peek.c */

@@ -50,7 +50,7 @@ static int check_place(struct space *space, uint64_t address, uint64_t bytes, ui
 	}
 	if (bytes > USER_END || address > USER_END - bytes)
 		return -ENOMEM;
-	return address < PAGE_SIZE ? -EPERM : 0;
+	return memory_may_place(address);
 }
 
 /* The segment has an attachment for us. */

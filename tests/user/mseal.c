@@ -118,6 +118,23 @@ static void inherited(void)
 	is_sealed(shared, true);
 }
 
+/* The first page can be mapped, by root, and sealed. */
+static void page_zero(void)
+{
+	void *volatile at = NULL;
+	pid_t pid = child_fork();
+
+	if (pid == 0) {
+		at = mmap(at, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		CHECK(at == NULL);
+		CHECK_EQ(seal(at, PAGE), 0);
+		CHECK_ERR(mprotect(at, PAGE, R), EPERM);
+		CHECK_EQ(probe_read(at), SEGV_ACCERR);
+		_exit(0);
+	}
+	child_wait(pid);
+}
+
 /* The heap does not shrink over it, and grows on. */
 static void heap(void)
 {
@@ -203,6 +220,7 @@ int main(void)
 	read_only();
 	inherited();
 	heap();
+	page_zero();
 	at_once();
 	return pass();
 }

@@ -1,0 +1,129 @@
+/*
+ * madvise: what a program says of a range of its memory. What changes nothing here is checked as Linux checks it.
+ *
+ * Locks: those inside mm/. What lies between two looks at a space may be changed by another thread, which harms itself.
+ */
+#include "kernel/memory.h"
+#include "kernel/process.h"
+#include "kernel/sys.h"
+#include "lib/errno.h"
+#include "mm/space.h"
+
+#define MADV_NORMAL	     0
+#define MADV_RANDOM	     1
+#define MADV_SEQUENTIAL	     2
+#define MADV_WILLNEED	     3
+#define MADV_DONTNEED	     4
+#define MADV_FREE	     8
+#define MADV_DONTFORK	     10
+#define MADV_DOFORK	     11
+#define MADV_HUGEPAGE	     14
+#define MADV_NOHUGEPAGE	     15
+#define MADV_DONTDUMP	     16
+#define MADV_DODUMP	     17
+#define MADV_WIPEONFORK	     18
+#define MADV_KEEPONFORK	     19
+#define MADV_COLD	     20
+#define MADV_PAGEOUT	     21
+#define MADV_POPULATE_READ   22
+#define MADV_POPULATE_WRITE  23
+#define MADV_DONTNEED_LOCKED 24
+
+static int64_t set_fork(uint64_t start, uint64_t bytes, enum mapping_fork fork)
+{
+	return space_set_fork(current_space(), VADDR(start), bytes, fork);
+}
+
+/* MADV_FREE lets the kernel take the pages at any time from now on: at once is one such time. Anonymous memory only. */
+static int64_t free_range(struct space *space, uint64_t start, uint64_t bytes)
+{
+	struct space_region region;
+
+	for (uint64_t at = start; at < start + bytes && space_next_region(space, VADDR(at), &region); at = region.end.v)
+		if (region.start.v < start + bytes && region.object != NULL)
+			return -EINVAL;
+	return space_discard(space, VADDR(start), bytes);
+}
+
+/* KEEPONFORK and DODUMP: what is droppable never is kept. */
+static int64_t keep(struct space *space, uint64_t start, uint64_t bytes, bool on_fork)
+{
+	struct space_region region;
+
+	for (uint64_t at = start; at < start + bytes && space_next_region(space, VADDR(at), &region); at = region.end.v)
+		if (region.start.v < start + bytes && region.droppable)
+			return -EINVAL;
+	return on_fork ? set_fork(start, bytes, MAPPING_FORK_COPY) : memory_check_mapped(space, start, bytes);
+}
+
+/* There is nowhere to page out to, so only what is droppable goes. */
+static int64_t page_out(struct space *space, uint64_t start, uint64_t bytes)
+{
+	struct space_region region;
+
+	for (uint64_t at = start; at < start + bytes && space_next_region(space, VADDR(at), &region);
+	     at = region.end.v) {
+		uint64_t from = MAX(region.start.v, start), to = MIN(region.end.v, start + bytes);
+		int error = 0;
+
+		if (from >= to)
+			break;
+		if (region.lock != SPACE_UNLOCKED && !region.droppable)
+			return -EINVAL;
+		if (region.droppable)
+			error = space_discard(space, VADDR(from), to - from);
+		if (error != 0)
+			return error;
+	}
+	return memory_check_mapped(space, start, bytes);
+}
+
+static int64_t advise(struct space *space, uint64_t start, uint64_t bytes, int advice)
+{
+	switch (advice) {
+	case MADV_FREE:
+		return free_range(space, start, bytes);
+	case MADV_DONTNEED:
+	case MADV_DONTNEED_LOCKED:
+		return space_discard(space, VADDR(start), bytes);
+	case MADV_DONTFORK:
+		return set_fork(start, bytes, MAPPING_FORK_DROP);
+	case MADV_WIPEONFORK:
+		return set_fork(start, bytes, MAPPING_FORK_WIPE);
+	case MADV_DOFORK:
+		return set_fork(start, bytes, MAPPING_FORK_COPY);
+	case MADV_KEEPONFORK:
+	case MADV_DODUMP:
+		return keep(space, start, bytes, advice == MADV_KEEPONFORK);
+	case MADV_PAGEOUT:
+		return page_out(space, start, bytes);
+	case MADV_POPULATE_READ:
+		return memory_populate(space, start, bytes, ACCESS_READ);
+	case MADV_POPULATE_WRITE:
+		return memory_populate(space, start, bytes, ACCESS_WRITE);
+	default:
+		return memory_check_mapped(space, start, bytes);
+	}
+}
+
+static bool known_advice(int advice)
+{
+	return (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || advice == MADV_FREE || advice == MADV_DONTFORK ||
+	       advice == MADV_DOFORK || (advice >= MADV_HUGEPAGE && advice <= MADV_DONTNEED_LOCKED);
+}
+
+int64_t sys_madvise(const uint64_t *a)
+{
+	uint64_t bytes = a[1];
+	int advice = (int)a[2];
+	int error;
+
+	if (!known_advice(advice))
+		return -EINVAL;
+	if ((a[0] & PAGE_MASK) != 0 || !memory_round_up(&bytes) || a[0] + bytes < a[0])
+		return -EINVAL;
+	error = memory_check_range(a[0], &bytes, -ENOMEM);
+	if (error != 0 || bytes == 0)
+		return error;
+	return advise(current_space(), a[0], bytes, advice);
+}
