@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from . import cpio, elf, machine, shell
+from . import cpio, disk, elf, machine, shell
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 TAIL_LINES = 40
@@ -40,6 +40,8 @@ EXAMPLES
       with a file in the guest, and standard input
   corral run --icount --harts 1 -- bench --benchmark_filter=cow_copy
       the same numbers on every machine: 1 ns is 1 instruction
+  corral run --disk card.img -- ./writer /mnt/out.bin
+      with a disk: what is written there is in the image afterwards
   corral run --append 'tlb=rfence' --verbose -- ./hello
       with a boot argument, and the kernel's messages on standard error
 
@@ -87,6 +89,9 @@ def add_options(add):
     add("--append", action="append", default=[], metavar="ARGS", help="more boot arguments for the kernel")
     add("--file", action="append", default=[], metavar="HOST[:GUEST]",
         help="put a file or directory into the guest (default: /NAME); may be repeated")
+    add("--disk", action="append", default=[], metavar="IMAGE[:PATH][:ro]",
+        help="a raw disk image as a disk, its FAT mounted at PATH (default /mnt; empty: nowhere); may be repeated")
+    add("--virtio", choices=("modern", "legacy"), default="modern", help="how disks are attached (default modern)")
     add("--qemu-args", action="append", default=[], metavar="STRING", help="more arguments for QEMU")
     add("--timeout", type=float, metavar="S", help="give up after S seconds, with status 124")
     add("--kernel", metavar="FILE", help="another kernel (default build/virt-release/Image)")
@@ -191,11 +196,14 @@ def initramfs(args, program, guest):
 
 
 def qemu_command(args, kernel, initrd, guest, tty):
-    words = ["console=mux", f"tty={int(tty)}", "init=" + quote(guest)] + args.append
+    disks = disk.parse(args.disk)
+    mount = disk.boot_argument(disks)
+    words = ["console=mux", f"tty={int(tty)}", "init=" + quote(guest)] + ([quote(mount)] if mount else []) + args.append
     words += ["--"] + [quote(word) for word in args.program[1:]]
     command = [args.qemu, "-M", "virt", "-smp", str(args.harts), "-m", args.mem, "-nodefaults", "-display", "none",
                "-serial", "stdio", "-monitor", "none", "-no-reboot", "-kernel", kernel, "-initrd", initrd,
                "-append", " ".join(words)]
+    command += disk.qemu_arguments(disks, args.virtio)
     if args.icount:
         command += ["-icount", "shift=0,sleep=off,align=off"]
     for more in args.qemu_args:
@@ -277,7 +285,7 @@ def main(argv):
     machine.wake_on_signals()
     try:
         return run(parse(argv))
-    except (UsageError, elf.NotRunnable) as error:
+    except (UsageError, disk.BadDisk, elf.NotRunnable) as error:
         warn(str(error))
         return 2
     except machine.MachineFailed as error:

@@ -5,6 +5,7 @@
  *   info DEVICE                     numbers, as stat and ioctl have them
  *   fill DEVICE PROCESSES BLOCKS    process p writes block i (of 4096) for every i % PROCESSES == p, in pieces of odd sizes
  *                                   and places; then fsync; then reads all and compares
+ *   both DEVICE,DEVICE PROCESSES BLOCKS   fills both at once
  *   errors DEVICE READ WRITE        reads and writes every sector: which fail, and with what; those are to be READ, WRITE
  *   hang DEVICE                     reads: EIO is expected, and from then on again and for writes
  *   ends DEVICE                     what happens at the end, and with O_DIRECT
@@ -122,6 +123,23 @@ static int fill(const char *path, unsigned processes, unsigned blocks)
 	return compare(fd, (uint64_t)blocks * BLOCK);
 }
 
+static int both(char *paths, unsigned processes, unsigned blocks)
+{
+	char *second = strchr(paths, ',');
+	int status;
+
+	if (second == NULL)
+		return 2;
+	*second++ = 0;
+	for (int i = 0; i < 2; i++)
+		if (fork() == 0)
+			exit(fill(i == 0 ? paths : second, processes, blocks));
+	for (int i = 0; i < 2; i++)
+		if (wait(&status) < 0 || status != 0)
+			return 1;
+	return 0;
+}
+
 static int errors(const char *path, long bad_read, long bad_write)
 {
 	int fd = open_disk(path, O_RDWR);
@@ -220,6 +238,8 @@ int main(int argc, char **argv)
 		return info(argv[2]);
 	if (strcmp(argv[1], "fill") == 0)
 		return fill(argv[2], (unsigned)a, (unsigned)b);
+	if (strcmp(argv[1], "both") == 0)
+		return both(argv[2], (unsigned)a, (unsigned)b);
 	if (strcmp(argv[1], "errors") == 0)
 		return errors(argv[2], a, b);
 	if (strcmp(argv[1], "hang") == 0)
