@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "kernel/file.h"
+#include "kernel/file_lock.h"
 #include "kernel/process.h"
 #include "lib/errno.h"
 #include "mm/slab.h"
@@ -79,6 +80,13 @@ void fdtable_get(struct fd_table *table)
 	CHECK(old != 0 && old != UINT32_MAX);
 }
 
+/* A file that has left its slot. */
+static void let_go(struct fd_table *table, struct file *file)
+{
+	file_lock_closed(table, file);
+	file_put(file);
+}
+
 void fdtable_put(struct fd_table *table)
 {
 	uint32_t old;
@@ -92,7 +100,7 @@ void fdtable_put(struct fd_table *table)
 		return;
 	for (unsigned i = 0; i < table->size; i++) {
 		if (table->slots[i].file != NULL)
-			file_put(table->slots[i].file);
+			let_go(table, table->slots[i].file);
 	}
 	kfree(table->slots);
 	kfree(table);
@@ -210,7 +218,7 @@ int fdtable_close(struct fd_table *table, int fd)
 	fdtable_unlock(table);
 	if (file == NULL)
 		return -EBADF;
-	file_put(file);
+	let_go(table, file);
 	return 0;
 }
 
@@ -242,7 +250,7 @@ int fdtable_dup_to(struct fd_table *table, int from, int to, bool cloexec)
 			return fd;
 	}
 	if (old != NULL)
-		file_put(old);
+		let_go(table, old);
 	return fd;
 }
 
@@ -290,7 +298,7 @@ void fdtable_exec(struct fd_table *table)
 	struct file *file;
 
 	while ((file = fdtable_take_next(table, &fd, UINT32_MAX, true)) != NULL)
-		file_put(file);
+		let_go(table, file);
 }
 
 void fdtable_close_range(struct fd_table *table, unsigned first, unsigned last, bool cloexec_only)
@@ -299,7 +307,7 @@ void fdtable_close_range(struct fd_table *table, unsigned first, unsigned last, 
 
 	if (!cloexec_only) {
 		while ((file = fdtable_take_next(table, &first, last, false)) != NULL)
-			file_put(file);
+			let_go(table, file);
 		return;
 	}
 	fdtable_lock(table);

@@ -6,6 +6,7 @@
  */
 #include "kernel/file.h"
 
+#include "kernel/file_lock.h"
 #include "kernel/tree.h"
 #include "lib/errno.h"
 #include "mm/object.h"
@@ -46,6 +47,7 @@ void file_put(struct file *file)
 		ops->lost();
 	if (old != 1)
 		return;
+	file_lock_release(file);
 	if (ops->release != NULL)
 		ops->release(file);
 	node_put(file->node);

@@ -7,4 +7,4 @@ kernel-y += blockdev.o disk.o kthread.o mutex.o
 kernel-y += cpio.o dev.o directory.o fdtable.o file.o files.o initramfs.o io.o line.o open.o path.o pipe.o proc.o proc_pid.o proc_maps.o proc_text.o regular.o seal.o eventfd.o socket.o \
 	sys_fd.o sys_copy.o sys_io.o sys_path.o sys_poll.o sys_stat.o text.o tree.o tty.o tty_jobs.o
 kernel-y += proc_fd.o proc_mem.o sys_policy.o
-kernel-y += pidfd.o socket_queue.o socket_rights.o socket_message.o socket_control.o socket_options.o
+kernel-y += file_lock.o pidfd.o socket_queue.o socket_rights.o socket_message.o socket_control.o socket_options.o

@@ -1,6 +1,7 @@
 /* System calls on descriptors and on what open files are, rather than on their bytes. */
 #include <string.h>
 
+#include "kernel/file_lock.h"
 #include "kernel/pipe.h"
 #include "kernel/process.h"
 #include "kernel/sys_file.h"
@@ -187,6 +188,13 @@ static int64_t fcntl_file(struct file *file, const uint64_t *a)
 		return is_path ? -EBADF : file_add_seals(file, (uint32_t)a[2]);
 	case F_GET_SEALS:
 		return is_path ? -EBADF : file_seals(file);
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		return is_path ? -EBADF : file_lock_fcntl((int)a[0], file, command, a[2]);
 	case F_GETPIPE_SZ:
 		return file_is_pipe(file) ? PIPE_BYTES : -EBADF;
 	case F_SETPIPE_SZ:

@@ -48,6 +48,8 @@ syscall_fn sys_close, sys_close_range, sys_dup, sys_dup3, sys_pipe2, sys_fcntl, 
 /* socket.c, socket_options.c, socket_message.c */
 syscall_fn sys_socket, sys_socketpair, sys_shutdown, sys_getsockname, sys_getpeername, sys_getsockopt, sys_setsockopt,
 	sys_sendto, sys_recvfrom, sys_sendmsg, sys_recvmsg, sys_sendmmsg, sys_recvmmsg;
+/* file_lock.c */
+syscall_fn sys_flock;
 /* eventfd.c, sys_copy.c */
 syscall_fn sys_eventfd2, sys_fadvise64, sys_copy_file_range;
 /* sys_path.c */

@@ -19,6 +19,7 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[24] = sys_dup3,
 	[25] = sys_fcntl,
 	[29] = sys_ioctl,
+	[32] = sys_flock,
 	[33] = sys_mknodat,
 	[34] = sys_mkdirat,
 	[35] = sys_unlinkat,
@@ -241,6 +242,7 @@ bool syscall_restarts(uint64_t number)
 	switch (number) {
 	case 25:  /* fcntl */
 	case 29:  /* ioctl */
+	case 32:  /* flock */
 	case 56:  /* openat */
 	case 63:  /* read */
 	case 64:  /* write */

@@ -118,6 +118,7 @@ CASES = {
     "procfs": {"emulation": "QEMU makes up its own /proc/self", "harts": FEW},
     "proc_task": {"emulation": "QEMU's threads and files are in /proc, too", "harts": FEW},
     "pidfds": {"harts": FEW, "emulation": "QEMU 7.2 has no process_mrelease"},
+    "file_locks": {"harts": FEW},
     "fifos": {"harts": FEW},
     "sockets": {"harts": FEW, "emulation": ERRNO},
     "socket_messages": {"harts": FEW, "emulation": "QEMU copies messages itself, and loses none that cannot be written"},
