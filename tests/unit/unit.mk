@@ -18,6 +18,8 @@ UNIT_COMMON     := lib/lock.o $(addprefix mm/,$(mm-y)) tests/fakes/hw.o tests/fa
 	tests/unit/unit.o tests/unit/unit_mm.o tests/unit/threads.o tests/unit/model.o tests/unit/model_ops.o
 
 # What some tests need beyond that.
+UNIT_TESTS += virtio
+UNIT_EXTRA_virtio := $(addprefix drivers/,block.o virtio_ring.o virtio_mmio.o virtio_blk.o) tests/unit/fake_virtio.o
 UNIT_EXTRA_runtime := lib/runtime.o
 UNIT_EXTRA_args := firmware/args.o
 UNIT_EXTRA_cpio := kernel/cpio.o
