@@ -2,8 +2,8 @@
  * /proc/PID/maps, smaps, pagemap: a process's memory, region by region, as mm/region.c tells it. A region is what it was
  * when it was looked at; its descriptor may be gone, so nothing is followed from it.
  *
- * The numbers of smaps are of the region as a whole: a private mapping's pages all count as private and dirty, a shared one's as
- * shared; pages that fork left with several processes are not told from others.
+ * The numbers of smaps are exact at the moment that each table was looked at: what several entries name is shared, by the frames'
+ * counts; a file's page is dirty when it was written to through this entry.
  */
 #include <string.h>
 
@@ -18,6 +18,7 @@
 #define PAGE_PRESENT (UINT64_C(1) << 63)
 #define PAGE_FILE    (UINT64_C(1) << 61)
 #define PAGEMAP_PART 512U
+#define KIB(pages)   ((pages) * (PAGE_SIZE / 1024))
 
 /* What of a process the names of regions come from. */
 struct names {
@@ -89,35 +90,72 @@ static void put_region(struct text *text, const struct names *names, const struc
 		text_put(text, "%*s %s\n", (int)(72 - MIN(text->used - before, 72U)), "", name);
 }
 
-void proc_maps(struct text *text, struct process *process)
+/* ---- Every region in turn: none, once the process has ended. */
+
+static void visit_regions(struct process *process, void (*visit)(void *ctx, const struct space_region *region),
+			  void *ctx)
 {
 	struct space *space = process_space(process);
 	struct space_region region;
-	struct names names;
 
 	if (space == NULL)
 		return;
-	names_take(process, &names);
 	for (vaddr_t at = VADDR(0); space_next_region(space, at, &region); at = region.end)
-		put_region(text, &names, &region);
-	names_drop(&names);
+		visit(ctx, &region);
 	space_put(space);
 }
 
-static void put_sizes(struct text *text, uint64_t pages, uint64_t resident, uint64_t shared, uint64_t anonymous,
-		      uint64_t locked)
-{
-	unsigned long long kib = PAGE_SIZE / 1024;
+struct listing {
+	struct text *text;
+	struct names names;
+};
 
-	if (pages != 0)
-		text_put(text, "Size:           %8llu kB\nKernelPageSize: %8u kB\nMMUPageSize:    %8u kB\n",
-			 pages * kib, 4U, 4U);
-	text_put(text, "Rss:            %8llu kB\nPss:            %8llu kB\n", resident * kib, resident * kib);
-	text_put(text, "Shared_Clean:   %8u kB\nShared_Dirty:   %8llu kB\n", 0U, shared * kib);
-	text_put(text, "Private_Clean:  %8u kB\nPrivate_Dirty:  %8llu kB\n", 0U, (resident - shared) * kib);
-	text_put(text, "Referenced:     %8llu kB\nAnonymous:      %8llu kB\n", resident * kib, anonymous * kib);
-	text_put(text, "AnonHugePages:  %8u kB\nSwap:           %8u kB\nLocked:         %8llu kB\n", 0U, 0U,
-		 locked * kib);
+static void visit_named(struct text *text, struct process *process,
+			void (*visit)(void *ctx, const struct space_region *region))
+{
+	struct listing listing = { .text = text };
+
+	names_take(process, &listing.names);
+	visit_regions(process, visit, &listing);
+	names_drop(&listing.names);
+}
+
+static void maps_region(void *ctx, const struct space_region *region)
+{
+	struct listing *listing = ctx;
+
+	put_region(listing->text, &listing->names, region);
+}
+
+void proc_maps(struct text *text, struct process *process)
+{
+	visit_named(text, process, maps_region);
+}
+
+/* ---- What they use. */
+
+static void put_use(struct text *text, const struct space_use *use, uint64_t locked)
+{
+	uint64_t shared = use->shared_clean + use->shared_dirty, private = use->private_clean + use->private_dirty;
+	struct {
+		const char *name;
+		uint64_t kib;
+	} lines[] = {
+		{ "Rss:", KIB(shared + private) },
+		{ "Pss:", use->proportion >> SPACE_PROPORTION_SHIFT >> 10 },
+		{ "Shared_Clean:", KIB(use->shared_clean) },
+		{ "Shared_Dirty:", KIB(use->shared_dirty) },
+		{ "Private_Clean:", KIB(use->private_clean) },
+		{ "Private_Dirty:", KIB(use->private_dirty) },
+		{ "Referenced:", KIB(shared + private) },
+		{ "Anonymous:", KIB(use->anonymous) },
+		{ "AnonHugePages:", 0 },
+		{ "Swap:", 0 },
+		{ "Locked:", KIB(locked) },
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(lines); i++)
+		text_put(text, "%-15s %8llu kB\n", lines[i].name, (unsigned long long)lines[i].kib);
 }
 
 static void put_flags(struct text *text, const struct space_region *region)
@@ -127,59 +165,71 @@ static void put_flags(struct text *text, const struct space_region *region)
 		 region->shared ? " sh" : "", region->shared ? " ms" : "", region->lock != SPACE_UNLOCKED ? " lo" : "");
 }
 
+static void smaps_region(void *ctx, const struct space_region *region)
+{
+	struct listing *listing = ctx;
+	struct text *text = listing->text;
+
+	put_region(text, &listing->names, region);
+	text_put(text, "Size:           %8llu kB\nKernelPageSize: %8u kB\nMMUPageSize:    %8u kB\n",
+		 (unsigned long long)(region->end.v - region->start.v) >> 10, 4U, 4U);
+	put_use(text, &region->use, region->lock != SPACE_UNLOCKED ? region->resident : 0);
+	put_flags(text, region);
+}
+
 void proc_smaps(struct text *text, struct process *process)
 {
-	struct space *space = process_space(process);
-	struct space_region region;
-	struct names names;
+	visit_named(text, process, smaps_region);
+}
 
-	if (space == NULL)
-		return;
-	names_take(process, &names);
-	for (vaddr_t at = VADDR(0); space_next_region(space, at, &region); at = region.end) {
-		put_region(text, &names, &region);
-		put_sizes(text, (region.end.v - region.start.v) >> PAGE_SHIFT, region.resident,
-			  region.shared ? region.resident : 0, region.object == NULL ? region.resident : 0,
-			  region.lock != SPACE_UNLOCKED ? region.resident : 0);
-		put_flags(text, &region);
-	}
-	names_drop(&names);
-	space_put(space);
+struct rollup {
+	struct space_use use;
+	uint64_t locked;
+};
+
+static void rollup_region(void *ctx, const struct space_region *region)
+{
+	struct rollup *sum = ctx;
+
+	sum->use.shared_clean += region->use.shared_clean;
+	sum->use.shared_dirty += region->use.shared_dirty;
+	sum->use.private_clean += region->use.private_clean;
+	sum->use.private_dirty += region->use.private_dirty;
+	sum->use.anonymous += region->use.anonymous;
+	sum->use.proportion += region->use.proportion;
+	sum->locked += region->lock != SPACE_UNLOCKED ? region->resident : 0;
 }
 
 void proc_smaps_rollup(struct text *text, struct process *process)
 {
-	struct proc_sizes sizes;
+	struct rollup sum = { .locked = 0 };
 
-	proc_measure(process, &sizes);
+	visit_regions(process, rollup_region, &sum);
 	text_put(text, "%08llx-%08llx ---p 00000000 00:00 0                          [rollup]\n", 0ULL,
 		 (unsigned long long)USER_END);
-	put_sizes(text, 0, sizes.resident, sizes.shared, sizes.resident - sizes.shared, 0);
+	put_use(text, &sum.use, sum.locked);
+}
+
+static void measure_region(void *ctx, const struct space_region *region)
+{
+	uint64_t pages = (region->end.v - region->start.v) >> PAGE_SHIFT;
+	struct proc_sizes *out = ctx;
+
+	out->pages += pages;
+	out->resident += region->resident;
+	out->shared += region->resident - region->use.anonymous;
+	if (!region->shared && (region->perm & PERM_W) != 0)
+		out->data += pages;
+	if ((region->perm & PERM_X) != 0)
+		out->text += pages;
+	if (region->end.v == STACK_TOP)
+		out->stack += pages;
 }
 
 void proc_measure(struct process *process, struct proc_sizes *out)
 {
-	struct space *space = process_space(process);
-	struct space_region region;
-
 	memset(out, 0, sizeof(*out));
-	if (space == NULL)
-		return;
-	for (vaddr_t at = VADDR(0); space_next_region(space, at, &region); at = region.end) {
-		uint64_t pages = (region.end.v - region.start.v) >> PAGE_SHIFT;
-
-		out->pages += pages;
-		out->resident += region.resident;
-		if (region.shared)
-			out->shared += region.resident;
-		else if ((region.perm & PERM_W) != 0)
-			out->data += pages;
-		if ((region.perm & PERM_X) != 0)
-			out->text += pages;
-		if (region.end.v == STACK_TOP)
-			out->stack += pages;
-	}
-	space_put(space);
+	visit_regions(process, measure_region, out);
 }
 
 void proc_statm(struct text *text, struct process *process)

@@ -5,6 +5,23 @@
 #include "mm/object.h"
 #include "mm/walk.h"
 
+/* A page that a locked table names: the entry's own count keeps the others from becoming fewer than one. */
+static void use_page(struct space_use *use, pte_t pte)
+{
+	struct frame *frame = frame_of(pte_pfn(pte));
+	bool anonymous = frame->kind == FRAME_ANON;
+	/* relaxed: true at some moment. The object's own count names no mapping. */
+	uint32_t entries = atomic_load_explicit(&frame->count, memory_order_relaxed) - (anonymous ? 0 : 1);
+	bool dirty = anonymous || (pte.v & PTE_D) != 0;
+
+	if (entries > 1)
+		*(dirty ? &use->shared_dirty : &use->shared_clean) += 1;
+	else
+		*(dirty ? &use->private_dirty : &use->private_clean) += 1;
+	use->anonymous += anonymous ? 1 : 0;
+	use->proportion += (PAGE_SIZE << SPACE_PROPORTION_SHIFT) / MAX(entries, 1U);
+}
+
 /* Takes entry i of a locked table into the region: false when it does not belong to it. */
 static bool region_takes(struct space_region *region, pfn_t table, unsigned level, unsigned i, uint64_t start,
 			 uint64_t end)
@@ -33,8 +50,10 @@ static bool region_takes(struct space_region *region, pfn_t table, unsigned leve
 		return false;
 	}
 	region->end = VADDR(end);
-	if (page && frame_of(pte_pfn(pte))->kind != FRAME_ZERO)
+	if (page && frame_of(pte_pfn(pte))->kind != FRAME_ZERO) {
 		region->resident++;
+		use_page(&region->use, pte);
+	}
 	return true;
 }
 

@@ -196,6 +196,14 @@ uint64_t force_write(struct space *space, vaddr_t dst, const void *src, uint64_t
 
 /* ---- Looking at a space. */
 
+/* Pages that are there, by whether another entry names them, too (of any space), and whether they were written to here. */
+struct space_use {
+	uint64_t shared_clean, shared_dirty, private_clean, private_dirty;
+	uint64_t anonymous;  /* of all these: not an object's */
+	uint64_t proportion; /* bytes, << SPACE_PROPORTION_SHIFT: each page's divided by how many entries name it */
+};
+#define SPACE_PROPORTION_SHIFT 12
+
 struct space_region {
 	vaddr_t start, end;
 	uint64_t perm;
@@ -207,6 +215,7 @@ struct space_region {
 	bool sealed, droppable;		   /* the descriptor's */
 	bool shared, grows;		   /* the descriptor's */
 	uint64_t resident;		   /* pages present or parked */
+	struct space_use use;		   /* of these */
 };
 
 /*

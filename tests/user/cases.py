@@ -116,6 +116,7 @@ CASES = {
     "leftovers": {"harts": SMP},
     "pipes": {"harts": SMP, "emulation": ERRNO},
     "procfs": {"emulation": "QEMU makes up its own /proc/self", "harts": FEW},
+    "smaps": {"emulation": "QEMU makes up its own /proc/self", "harts": FEW},
     "proc_task": {"emulation": "QEMU's threads and files are in /proc, too", "harts": FEW},
     "pidfds": {"harts": FEW, "emulation": "QEMU 7.2 has no process_mrelease"},
     "file_locks": {"harts": FEW},
