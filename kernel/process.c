@@ -105,6 +105,7 @@ int process_create(struct process *parent, struct process **out)
 	process->started_ns = time_ns();
 	if (parent != NULL) {
 		copy_from_parent(process, parent);
+		ptimers_inherit(process);
 	} else {
 		process->umask = 022;
 		memcpy(process->limits, default_limits, sizeof(process->limits));

@@ -24,6 +24,8 @@ struct node;
 
 #define PROCESS_PATH_BYTES 256
 #define RLIMITS		   16
+#define RLIMIT_CPU	   0
+#define RLIMIT_FSIZE	   1
 #define RLIMIT_DATA	   2
 #define RLIMIT_STACK	   3
 #define RLIMIT_MEMLOCK	   8

@@ -27,6 +27,7 @@
 /* Signals that nobody takes are not sent more often than this, and running time is not looked at more often. */
 #define IGNORED_NS UINT64_C(4000000)
 #define LOOK_NS	   UINT64_C(100000)
+#define NS_PER_S   UINT64_C(1000000000)
 
 static void fire(struct timer *timer);
 
@@ -111,12 +112,35 @@ static bool send(struct ptimer *timer)
 	return signal_timer_locked(timer->process, timer->tid, &info, timer->key);
 }
 
+/* Seconds of RLIMIT_CPU as ns of running time: not 0, which is never. */
+static uint64_t limit_ns(uint64_t seconds)
+{
+	return seconds >= UINT64_MAX / 2 / NS_PER_S ? UINT64_MAX / 2 : MAX(UINT64_C(1), seconds * NS_PER_S);
+}
+
+/* The process has run for as long as RLIMIT_CPU allows: SIGXCPU, as on Linux each second from then on, in the end SIGKILL. */
+static void over_limit_locked(struct process *process, struct ptimer *timer, uint64_t now)
+{
+	struct rlimit *limit = &process->limits[RLIMIT_CPU];
+	bool ends = limit->hard != UINT64_MAX && now >= limit_ns(limit->hard);
+	struct siginfo info = { .signo = ends ? SIGKILL : SIGXCPU, .code = SI_KERNEL };
+
+	if (!ends)
+		limit->soft++;
+	timer->expires = ends ? 0 : limit_ns(limit->soft);
+	signal_send_locked(process, &info);
+}
+
 static void fire_locked(struct ptimer *timer)
 {
 	uint64_t now = now_of(timer);
 	uint64_t at;
 
-	if (now >= timer->expires) {
+	if (now >= timer->expires && timer->key == PTIMER_LIMIT) {
+		over_limit_locked(timer->process, timer, now);
+		if (timer->expires == 0)
+			return;
+	} else if (now >= timer->expires) {
 		timer->waits = send(timer) && timer->interval != 0;
 		if (timer->interval == 0)
 			timer->expires = 0;
@@ -194,7 +218,7 @@ void ptimers_resume(struct process *process)
 	spin_lock(&process->lock, RANK_PROCESS);
 	/* relaxed: the lock orders it; whoever parks again says so again */
 	atomic_store_explicit(&process->timers.parked, 0, memory_order_relaxed);
-	for (unsigned i = 0; i < PTIMER_ITIMERS; i++)
+	for (unsigned i = 0; i < PTIMER_FIRST - 1; i++)
 		resume_locked(&process->timers.itimers[i]);
 	list_for_each (pos, &process->timers.list)
 		resume_locked(list_entry(pos, struct ptimer, link));
@@ -326,12 +350,42 @@ int ptimer_delete(struct process *process, uint32_t key)
 
 /* ---- With the process. */
 
+static uint64_t cpu_limit(const struct process *process)
+{
+	uint64_t soft = process->limits[RLIMIT_CPU].soft;
+
+	return soft == UINT64_MAX ? 0 : limit_ns(soft);
+}
+
+void ptimer_limit(struct process *process)
+{
+	struct ptimer *timer = take(process, PTIMER_LIMIT);
+
+	/* Without threads it is over: ptimers_end has been here, or will be. */
+	if (process->thread_count != 0) {
+		timer->parked = false;
+		timer->expires = cpu_limit(process);
+		start_locked(timer);
+	}
+	spin_unlock(&process->lock, RANK_PROCESS);
+}
+
+void ptimers_inherit(struct process *process)
+{
+	struct ptimer *timer = &process->timers.itimers[PTIMER_LIMIT - 1];
+
+	timer->expires = cpu_limit(process);
+	timer->parked = timer->expires != 0;
+	/* relaxed: nobody of it runs yet */
+	atomic_store_explicit(&process->timers.parked, timer->parked, memory_order_relaxed);
+}
+
 void ptimers_init(struct process *process)
 {
-	static const int signals[PTIMER_ITIMERS] = { SIGALRM, SIGVTALRM, SIGPROF };
+	static const int signals[PTIMER_FIRST - 1] = { SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU };
 
 	list_init(&process->timers.list);
-	for (unsigned i = 0; i < PTIMER_ITIMERS; i++) {
+	for (unsigned i = 0; i < PTIMER_FIRST - 1; i++) {
 		process->timers.itimers[i].process = process;
 		process->timers.itimers[i].key = i + 1;
 		process->timers.itimers[i].clock = i == 0 ? PTIMER_MONOTONIC : PTIMER_CPU;

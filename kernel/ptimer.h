@@ -13,9 +13,10 @@
 struct process;
 struct siginfo;
 
-/* A timer's name in its process: setitimer's number + 1, or PTIMER_FIRST + timer_create's id. */
+/* A timer's name in its process: setitimer's number + 1, RLIMIT_CPU's, or PTIMER_FIRST + timer_create's id. */
 #define PTIMER_ITIMERS 3
-#define PTIMER_FIRST   4U
+#define PTIMER_LIMIT   4U
+#define PTIMER_FIRST   5U
 
 enum ptimer_clock { PTIMER_MONOTONIC, PTIMER_REALTIME, PTIMER_CPU };
 
@@ -41,13 +42,16 @@ struct ptimer {
 };
 
 struct ptimers {
-	struct ptimer itimers[PTIMER_ITIMERS];
-	struct list list;	 /* timer_create's */
-	uint32_t next_id;	 /* of these */
-	_Atomic uint32_t parked; /* some timer is: whoever runs next says WORK_ALARM */
+	struct ptimer itimers[PTIMER_FIRST - 1]; /* and RLIMIT_CPU's */
+	struct list list;			 /* timer_create's */
+	uint32_t next_id;			 /* of these */
+	_Atomic uint32_t parked;		 /* some timer is: whoever runs next says WORK_ALARM */
 };
 
 void ptimers_init(struct process *process);
+/* RLIMIT_CPU has been set; a new process has inherited it. */
+void ptimer_limit(struct process *process);
+void ptimers_inherit(struct process *process);
 /* The last thread ends: all go. execve: timer_create's go. */
 void ptimers_end(struct process *process);
 void ptimers_exec(struct process *process);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "firmware/trap.h"
+#include "kernel/process.h"
 #include "kernel/tree.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
@@ -206,21 +207,38 @@ static uint64_t regular_copy_in(struct file *file, struct io *io, bool append, u
 	return done;
 }
 
+/* RLIMIT_FSIZE: how long the calling process may make a file. */
+static uint64_t size_limit(void)
+{
+	struct process *process = current_process();
+
+	/* relaxed: another process may be setting it; the old one or the new one will do */
+	return process == NULL ? UINT64_MAX : __atomic_load_n(&process->limits[RLIMIT_FSIZE].soft, __ATOMIC_RELAXED);
+}
+
+static int too_long(uint64_t start, uint64_t limit)
+{
+	if (start >= limit)
+		signal_self(SIGXFSZ);
+	return -EFBIG;
+}
+
 static int64_t regular_write(struct file *file, struct io *io, const uint64_t *at)
 {
 	bool append = (file_flags(file) & O_APPEND) != 0;
+	uint64_t limit = size_limit(), most = MIN(limit, FILE_BYTES_MAX);
 	uint64_t start, n, done, place;
 
 	if (io->left == 0)
 		return 0;
 	if (at != NULL || append) {
 		start = at != NULL ? *at : object_bytes(file->data);
-		n = start < FILE_BYTES_MAX ? MIN(io->left, FILE_BYTES_MAX - start) : 0;
+		n = start < most ? MIN(io->left, most - start) : 0;
 	} else {
-		n = file_position_take(file, io->left, FILE_BYTES_MAX, &start);
+		n = file_position_take(file, io->left, most, &start);
 	}
 	if (n == 0)
-		return -EFBIG;
+		return too_long(start, limit);
 	place = start;
 	done = regular_copy_in(file, io, append, &place, n);
 	if (at == NULL && append) {
@@ -280,6 +298,8 @@ static int regular_truncate(struct file *file, uint64_t bytes)
 
 	if (bytes > FILE_BYTES_MAX)
 		return -EFBIG;
+	if (bytes > object_bytes(file->data) && bytes > size_limit())
+		return too_long(bytes, bytes);
 	tree_enter();
 	error = seal_resize_locked(file->node, object_bytes(file->data), bytes);
 	if (error == 0)

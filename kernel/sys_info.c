@@ -62,6 +62,8 @@ int64_t sys_prlimit64(const uint64_t *a)
 	if (process == NULL)
 		return -ESRCH;
 	result = limit_of(process, (unsigned)a[1], a[2] == 0 ? NULL : &new, &old);
+	if (result == 0 && a[2] != 0 && (uint32_t)a[1] == RLIMIT_CPU)
+		ptimer_limit(process);
 	process_put(process);
 	if (result == 0 && a[3] != 0)
 		result = put(a[3], &old, sizeof(old));

@@ -30,6 +30,7 @@ CASES = {
     "registers": {"harts": SMP},
     "fp_switch": {"harts": SMP},
     "clock": {"harts": SMP},
+    "limits": {"emulation": "QEMU does not pass these limits on"},
     "cpu_clock": {"harts": SMP},
     "policies": {"emulation": "the host may not let us"},
     "affinity": {"harts": SMP},
