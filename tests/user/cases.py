@@ -120,6 +120,7 @@ CASES = {
     "smaps": {"emulation": "QEMU makes up its own /proc/self", "harts": FEW},
     "proc_task": {"emulation": "QEMU's threads and files are in /proc, too", "harts": FEW},
     "pidfds": {"harts": FEW, "emulation": "QEMU 7.2 has no process_mrelease"},
+    "fuzz_sockets": {"seeded": True, "harts": FEW},
     "file_locks": {"harts": FEW},
     "fifos": {"harts": FEW},
     "sockets": {"harts": FEW, "emulation": ERRNO},

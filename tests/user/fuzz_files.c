@@ -10,15 +10,19 @@
 enum { CHILDREN = 24, CALLS = 250 };
 
 static const long numbers[] = {
-	SYS_openat,	 SYS_openat,	   SYS_openat,		SYS_close,     SYS_read,       SYS_write,
-	SYS_pread64,	 SYS_pwrite64,	   SYS_readv,		SYS_writev,    SYS_lseek,      SYS_getdents64,
-	SYS_readlinkat,	 SYS_newfstatat,   SYS_fstat,		SYS_statx,     SYS_mkdirat,    SYS_unlinkat,
-	SYS_renameat2,	 SYS_linkat,	   SYS_symlinkat,	SYS_mknodat,   SYS_chdir,      SYS_fchdir,
-	SYS_getcwd,	 SYS_ftruncate,	   SYS_fallocate,	SYS_fcntl,     SYS_fcntl,      SYS_ioctl,
-	SYS_dup,	 SYS_dup3,	   SYS_pipe2,		SYS_eventfd2,  SYS_socketpair, SYS_sendto,
-	SYS_recvfrom,	 SYS_memfd_create, SYS_copy_file_range, SYS_sendfile,  SYS_fadvise64,  SYS_mmap,
-	SYS_close_range, SYS_statfs,	   SYS_fchmodat,	SYS_utimensat, SYS_faccessat,  SYS_truncate,
-	SYS_socket,
+	SYS_openat,	 SYS_openat,	 SYS_openat,	   SYS_close,		SYS_read,
+	SYS_write,	 SYS_pread64,	 SYS_pwrite64,	   SYS_readv,		SYS_writev,
+	SYS_lseek,	 SYS_getdents64, SYS_readlinkat,   SYS_newfstatat,	SYS_fstat,
+	SYS_statx,	 SYS_mkdirat,	 SYS_unlinkat,	   SYS_renameat2,	SYS_linkat,
+	SYS_symlinkat,	 SYS_mknodat,	 SYS_chdir,	   SYS_fchdir,		SYS_getcwd,
+	SYS_ftruncate,	 SYS_fallocate,	 SYS_fcntl,	   SYS_fcntl,		SYS_ioctl,
+	SYS_dup,	 SYS_dup3,	 SYS_pipe2,	   SYS_eventfd2,	SYS_socketpair,
+	SYS_sendto,	 SYS_recvfrom,	 SYS_memfd_create, SYS_copy_file_range, SYS_sendfile,
+	SYS_fadvise64,	 SYS_mmap,	 SYS_close_range,  SYS_statfs,		SYS_fchmodat,
+	SYS_utimensat,	 SYS_faccessat,	 SYS_truncate,	   SYS_socket,		SYS_sendmsg,
+	SYS_recvmsg,	 SYS_shutdown,	 SYS_setsockopt,   SYS_getsockopt,	SYS_getsockname,
+	SYS_getpeername, SYS_sendmmsg,	 SYS_recvmmsg,	   SYS_flock,		SYS_socketpair,
+	SYS_sendmsg,	 SYS_recvmsg,	 SYS_pidfd_open,   SYS_pidfd_getfd,	SYS_process_mrelease,
 };
 
 static const char *const names[] = {
