@@ -38,7 +38,7 @@ MAKEFLAGS += --no-builtin-rules
 
 # ---- The kernel
 
-LAYERS := lib mm firmware drivers board kernel
+LAYERS := lib mm fs firmware drivers board kernel
 -include $(LAYERS:%=%/sources.mk)
 -include tests/kernel/sources.mk
 
@@ -212,7 +212,7 @@ lint: ## All checks of the source: format, layers, cppcheck, sparse, clang-tidy,
 layers: ## Check who includes whom (docs/architecture.md)
 	@scripts/layers.py
 
-CLANG_FORMATTED = $(wildcard $(foreach dir,lib mm firmware firmware/include drivers board kernel $(wildcard user/*) \
+CLANG_FORMATTED = $(wildcard $(foreach dir,lib mm fs firmware firmware/include drivers board kernel $(wildcard user/*) \
 	$(wildcard tests/*) $(wildcard tests/*/*),$(dir)/*.[ch]))
 format: ## Format the C files in place
 	$(Q)clang-format -i $(CLANG_FORMATTED)

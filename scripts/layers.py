@@ -11,10 +11,11 @@ import sys
 ALLOWED = {
     "lib": set(),
     "mm": {"lib"},
+    "fs": {"lib"},
     "firmware": {"lib"},
     "drivers": {"lib", "firmware"},
     "board": {"lib", "firmware", "drivers"},
-    "kernel": {"lib", "mm", "firmware", "drivers", "board"},
+    "kernel": {"lib", "mm", "fs", "firmware", "drivers", "board"},
 }
 # <...> headers: what each layer may take from outside.
 FREESTANDING = {"stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdnoreturn.h", "limits.h",
