@@ -39,43 +39,15 @@ static int64_t io_run(struct file *file, enum io_way way, struct io *io, const u
 	return op == NULL ? -EINVAL : op(file, io, at);
 }
 
-static int64_t io_single(const uint64_t *a, enum io_way way, const uint64_t *at)
+static int64_t io_single(struct file *file, enum io_way way, const uint64_t *a, const uint64_t *at)
 {
 	struct io_range range = { VADDR(a[1]), MIN(a[2], IO_MAX) };
-	struct file *file;
 	struct io io;
-	int64_t result = io_file((int)a[0], way, &file);
 
-	if (result != 0)
-		return result;
-	if (!user_range_ok(a[1], a[2])) {
-		file_put(file);
+	if (!user_range_ok(a[1], a[2]))
 		return -EFAULT;
-	}
 	io_init(&io, current_space(), &range, range.bytes);
-	result = io_run(file, way, &io, at);
-	file_put(file);
-	return result;
-}
-
-int64_t sys_read(const uint64_t *a)
-{
-	return io_single(a, IO_READ, NULL);
-}
-
-int64_t sys_write(const uint64_t *a)
-{
-	return io_single(a, IO_WRITE, NULL);
-}
-
-int64_t sys_pread64(const uint64_t *a)
-{
-	return (int64_t)a[3] < 0 ? -EINVAL : io_single(a, IO_READ, &a[3]);
-}
-
-int64_t sys_pwrite64(const uint64_t *a)
-{
-	return (int64_t)a[3] < 0 ? -EINVAL : io_single(a, IO_WRITE, &a[3]);
+	return io_run(file, way, &io, at);
 }
 
 _Static_assert(sizeof(struct io_range) == 16, "a struct iovec of the program's");
@@ -120,36 +92,61 @@ static int64_t io_ranges(struct file *file, enum io_way way, const uint64_t *a, 
 	return result;
 }
 
-static int64_t io_vector(const uint64_t *a, enum io_way way, const uint64_t *at)
+/* What all of these do: `move` is io_single or io_ranges, `at` NULL or where the call says. */
+static int64_t io_call(const uint64_t *a, enum io_way way, const uint64_t *at,
+		       int64_t (*move)(struct file *, enum io_way, const uint64_t *, const uint64_t *))
 {
 	struct file *file;
-	int64_t result = io_file((int)a[0], way, &file);
+	int64_t result;
 
+	if (at != NULL && (int64_t)*at < 0)
+		return -EINVAL;
+	result = io_file((int)a[0], way, &file);
 	if (result != 0)
 		return result;
-	result = io_ranges(file, way, a, at);
+	result = move(file, way, a, at);
 	file_put(file);
 	return result;
 }
 
+int64_t sys_read(const uint64_t *a)
+{
+	return io_call(a, IO_READ, NULL, io_single);
+}
+
+int64_t sys_write(const uint64_t *a)
+{
+	return io_call(a, IO_WRITE, NULL, io_single);
+}
+
+int64_t sys_pread64(const uint64_t *a)
+{
+	return io_call(a, IO_READ, &a[3], io_single);
+}
+
+int64_t sys_pwrite64(const uint64_t *a)
+{
+	return io_call(a, IO_WRITE, &a[3], io_single);
+}
+
 int64_t sys_readv(const uint64_t *a)
 {
-	return io_vector(a, IO_READ, NULL);
+	return io_call(a, IO_READ, NULL, io_ranges);
 }
 
 int64_t sys_writev(const uint64_t *a)
 {
-	return io_vector(a, IO_WRITE, NULL);
+	return io_call(a, IO_WRITE, NULL, io_ranges);
 }
 
 int64_t sys_preadv(const uint64_t *a)
 {
-	return (int64_t)a[3] < 0 ? -EINVAL : io_vector(a, IO_READ, &a[3]);
+	return io_call(a, IO_READ, &a[3], io_ranges);
 }
 
 int64_t sys_pwritev(const uint64_t *a)
 {
-	return (int64_t)a[3] < 0 ? -EINVAL : io_vector(a, IO_WRITE, &a[3]);
+	return io_call(a, IO_WRITE, &a[3], io_ranges);
 }
 
 int64_t sys_lseek(const uint64_t *a)

@@ -49,23 +49,6 @@ int path_start(int dirfd, const char *path, struct node **out)
 	return error;
 }
 
-int user_lookup(int dirfd, uint64_t address, unsigned flags, struct node **out)
-{
-	struct node *from;
-	char *path;
-	int error = user_path(address, false, &path);
-
-	if (error != 0)
-		return error;
-	error = path_start(dirfd, path, &from);
-	if (error == 0) {
-		error = path_lookup(from, path, flags, out);
-		node_put(from);
-	}
-	kfree(path);
-	return error;
-}
-
 static int user_walk(int dirfd, uint64_t address, unsigned flags, struct walk *out)
 {
 	struct node *from;
@@ -81,6 +64,18 @@ static int user_walk(int dirfd, uint64_t address, unsigned flags, struct walk *o
 	}
 	kfree(path);
 	return error;
+}
+
+int user_lookup(int dirfd, uint64_t address, unsigned flags, struct node **out)
+{
+	struct walk walk;
+	int error = user_walk(dirfd, address, flags & ~WALK_CREATE, &walk);
+
+	if (error != 0)
+		return error;
+	node_put(walk.parent);
+	*out = walk.node;
+	return 0;
 }
 
 unsigned mode_masked(uint64_t mode)
