@@ -53,6 +53,7 @@ static void run(void *arg)
 	struct kthread *kthread = arg;
 
 	kthread->fn(kthread->arg);
+	sched_count_in(); /* before anyone knows of the end, so that sched_wait_all_gone waits for the rest of it */
 	spin_lock(&kthreads.lock, RANK_KTHREADS);
 	kthread->thread = NULL;
 	spin_unlock(&kthreads.lock, RANK_KTHREADS);
@@ -69,6 +70,7 @@ int kthread_create(void (*fn)(void *arg), void *arg, const char *name, struct kt
 		kfree(kthread);
 		return error;
 	}
+	sched_leave_out();
 	strncpy(thread->name, name, sizeof(thread->name) - 1);
 	kthread->fn = fn;
 	kthread->arg = arg;

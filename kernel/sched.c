@@ -44,13 +44,24 @@ static struct {
 
 /* ---- The switch. */
 
+void sched_leave_out(void)
+{
+	/* acq_rel: main's look at 0 comes after all frees */
+	if (atomic_fetch_sub_explicit(&sched.alive, 1, memory_order_acq_rel) == 1)
+		wake_all(&sched.all_gone);
+}
+
+void sched_count_in(void)
+{
+	/* relaxed: only the last decrement has to be seen */
+	atomic_fetch_add_explicit(&sched.alive, 1, memory_order_relaxed);
+}
+
 static void free_thread(struct thread *thread)
 {
 	frame_put(thread->stack);
 	kfree(thread);
-	/* acq_rel: main's look at 0 comes after all frees */
-	if (atomic_fetch_sub_explicit(&sched.alive, 1, memory_order_acq_rel) == 1)
-		wake_all(&sched.all_gone);
+	sched_leave_out();
 }
 
 /* The first thing a thread does when it has been switched to, on its own stack: nobody uses the previous one any more. */
@@ -351,8 +362,7 @@ int thread_create(struct thread **out)
 	thread_init(thread);
 	thread->stack_top = (uint64_t)frame_data(thread->stack) + THREAD_STACK_BYTES;
 	thread->saved_sp = context_init((uint64_t)thread_frame(thread), thread_entry, NULL);
-	/* relaxed: only the last decrement has to be seen */
-	atomic_fetch_add_explicit(&sched.alive, 1, memory_order_relaxed);
+	sched_count_in();
 	*out = thread;
 	return 0;
 }

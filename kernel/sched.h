@@ -49,6 +49,9 @@ void sched_fp_store(struct thread *thread);
 
 /* Ended threads and their stacks that have not been freed yet, with those that live. main waits for 0. */
 void sched_wait_all_gone(void);
+/* Not those that go on until power-off: one thread is left out of the count; one counts again, before it ends. */
+void sched_leave_out(void);
+void sched_count_in(void);
 
 /* Timer interrupt at the end of a slice. */
 void sched_slice_over(void);

@@ -24,8 +24,9 @@
 
 int kernel_tests_run(void);
 
-static const struct ktest_suite *const suites[] = { &ktest_alloc, &ktest_shootdown, &ktest_ipi,	  &ktest_locks,
-						    &ktest_epoch, &ktest_sched,	    &ktest_timer, &ktest_user };
+static const struct ktest_suite *const suites[] = { &ktest_alloc, &ktest_shootdown, &ktest_ipi,
+						    &ktest_locks, &ktest_epoch,	    &ktest_sched,
+						    &ktest_timer, &ktest_user,	    &ktest_disk };
 
 struct entry {
 	const struct ktest_suite *suite;
