@@ -155,8 +155,45 @@ static void futex_keys(void **state)
 	unit_end(space);
 }
 
+/* Against permissions: private memory by a copy that gives the program no right, shared memory not; holes stop it. */
+static void forced(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	struct object *object;
+	uint64_t word;
+
+	(void)state;
+	assert_int_equal(object_create(PAGES(2), "source", 6, &object), 0);
+	(void)unit_map(space, AT, 1, 0);
+	(void)unit_map_object(space, AT + PAGES(1), 2, PERM_R, object, 0, false);
+	(void)unit_map_object(space, AT + PAGES(4), 2, PERM_R, object, 0, true);
+	assert_int_equal(force_read(space, buffer, VADDR(AT + 5), 3), 3);
+	assert_int_equal(buffer[0], 0);
+	assert_int_equal(force_write(space, VADDR(AT + PAGES(1) - 2), "abXY", 4), 4);
+	assert_int_equal(force_read(space, buffer, VADDR(AT + PAGES(1) - 2), 8), 8);
+	assert_memory_equal(buffer, "abXYurce", 8);
+	assert_int_equal(object_read(object, 0, buffer, 6), 6);
+	assert_memory_equal(buffer, "source", 6);
+	unit_audit();
+	assert_int_equal(space_fault(space, VADDR(AT + PAGES(1)), ACCESS_WRITE), FAULT_ACCERR);
+	assert_int_equal(space_fault(space, VADDR(AT), ACCESS_READ), FAULT_ACCERR);
+	assert_int_equal(force_write(space, VADDR(AT + PAGES(4)), "Z", 1), 0);
+	assert_int_equal(force_read(space, buffer, VADDR(AT + PAGES(4)), 6), 6);
+	assert_memory_equal(buffer, "source", 6);
+	assert_int_equal(force_read(space, buffer, VADDR(AT + PAGES(3) - 9), 20), 9);
+	assert_int_equal(force_read(space, &word, VADDR(USER_END - 1), 8), 0);
+	assert_int_equal(force_write(space, VADDR(UINT64_MAX - 3), &word, 8), 0);
+	assert_int_equal(space_protect(space, VADDR(AT), PAGES(3), RW), 0);
+	assert_int_equal(user_read(space, buffer, VADDR(AT + PAGES(1) - 2), 4), 0);
+	assert_memory_equal(buffer, "abXY", 4);
+	unit_audit();
+	object_put(object);
+	unit_end(space);
+}
+
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(random_copies), UNIT_TEST(bad_addresses), UNIT_TEST(strings), UNIT_TEST(words), UNIT_TEST(futex_keys),
+	UNIT_TEST(random_copies), UNIT_TEST(bad_addresses), UNIT_TEST(strings),
+	UNIT_TEST(words),	  UNIT_TEST(futex_keys),    UNIT_TEST(forced),
 };
 
 UNIT_MAIN("user", tests)
