@@ -3,7 +3,8 @@
  * socket_rights.c: open files that are on their way; socket_options.c, socket_message.c, socket_control.c: system calls.
  *
  * Locks: in_flight_lock (RANK_IN_FLIGHT, one) guards which files are in messages; pair->lock (RANK_FILE) all that says
- * [pair]. A message with files enters or leaves a queue with both held.
+ * [pair]. A message with files enters or leaves a queue with both held. What setsockopt changes is read without, where the value of a
+ * moment ago is as good.
  */
 #ifndef KERNEL_SOCKET_H
 #define KERNEL_SOCKET_H

@@ -240,13 +240,21 @@ static int send_message(struct socket *socket, struct io *io, uint64_t n, struct
 	return error;
 }
 
+static bool may_not_write(struct socket *socket)
+{
+	bool shut;
+
+	pair_lock(socket->pair);
+	shut = (socket->shut & SHUT_WRITING) != 0;
+	pair_unlock(socket->pair);
+	return shut;
+}
+
 static int64_t send_stream(struct socket *socket, struct io *io, struct socket_send *send, uint64_t deadline)
 {
 	uint64_t done = 0;
-	int error = 0;
+	int error = may_not_write(socket) ? -EPIPE : 0;
 
-	if ((socket->shut & SHUT_WRITING) != 0)
-		error = -EPIPE;
 	while (error == 0 && io->left != 0) {
 		uint64_t n = MIN(io->left, MIN(socket->send_limit / 2 - 64, STREAM_PIECE));
 
