@@ -21,15 +21,18 @@ static struct mapping *make_anon(enum mapping_fork fork, unsigned traits)
 {
 	struct mapping *mapping = kalloc(sizeof(*mapping));
 
-	if (mapping == NULL)
-		hw_panic("no memory: not even for the anonymous mappings");
-	*mapping = (struct mapping){
+	const struct mapping like = {
 		.max_perm = PERM_RWX,
 		.fork = fork,
 		.grows = (traits & GROWS) != 0,
 		.sealed = (traits & SEALED) != 0,
 		.droppable = (traits & DROPPABLE) != 0,
 	};
+
+	if (mapping != NULL)
+		*mapping = like;
+	else
+		hw_panic("no memory: not even for the anonymous mappings");
 	return mapping;
 }
 

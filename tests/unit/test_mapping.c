@@ -121,6 +121,51 @@ static void watched_by_space(void **state)
 	space_put(child);
 }
 
+/* Sealed in parts, touched and not, of objects and not: counts stay right, and nothing takes it away. */
+static void sealed(void **state)
+{
+	struct space *space, *child;
+	vaddr_t at[3] = { { 0 } };
+	struct object *object;
+
+	(void)state;
+	fake_start(&machine);
+	assert_int_equal(object_create(PAGES(2000), NULL, 0, &object), 0);
+	assert_int_equal(space_create(&space), 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(space_map_object(space, PLACE_HINT, &at[i], PAGES(2000), PERM_R | PERM_W, PERM_RWX,
+						  object, 0, i != 0),
+				 0);
+	assert_int_equal(
+		space_map(space, PLACE_HINT, &at[2], PAGES(2000), PERM_R | PERM_W, mapping_anon(MAPPING_FORK_COPY)), 0);
+	object_put(object);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(space_fault(space, VADDR(at[i].v + PAGES(700)), ACCESS_WRITE), FAULT_OK);
+		assert_int_equal(space_fault(space, VADDR(at[i].v + PAGES(900)), ACCESS_READ), FAULT_OK);
+		assert_int_equal(space_seal(space, VADDR(at[i].v + PAGES(600)), PAGES(200)), 0);
+		unit_audit();
+		assert_int_equal(space_seal(space, VADDR(at[i].v + PAGES(500)), PAGES(1000)), 0);
+		unit_audit();
+		assert_int_equal(space_unmap(space, at[i], PAGES(2000)), -EPERM);
+		assert_int_equal(space_protect(space, VADDR(at[i].v + PAGES(700)), PAGES(1), PERM_R), -EPERM);
+		assert_int_equal(space_fault(space, VADDR(at[i].v + PAGES(1100)), ACCESS_WRITE), FAULT_OK);
+	}
+	assert_int_equal(space_fork(space, &child), 0);
+	unit_audit();
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(space_unmap(child, VADDR(at[i].v + PAGES(1499)), PAGES(9)), -EPERM);
+		assert_int_equal(space_unmap(child, VADDR(at[i].v + PAGES(1500)), PAGES(500)), 0);
+	}
+	space_put(child);
+	unit_audit();
+	for (unsigned n = 1; n < 6; n++) {
+		fake_fail_at(n, false);
+		(void)!space_seal(space, at[n % 3], PAGES(2000));
+		unit_audit();
+	}
+	space_put(space);
+}
+
 static void no_memory(void **state)
 {
 	struct object *object;
@@ -139,7 +184,7 @@ static void no_memory(void **state)
 
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(immortal_ones_stay), UNIT_TEST(last_put_frees), UNIT_TEST(underflow_stops),
-	UNIT_TEST(watched_by_space),   UNIT_TEST(no_memory),
+	UNIT_TEST(watched_by_space),   UNIT_TEST(sealed),	  UNIT_TEST(no_memory),
 };
 
 UNIT_MAIN("mapping", tests)

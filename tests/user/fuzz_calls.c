@@ -5,7 +5,7 @@
  */
 #include "check.h"
 
-enum { CHILDREN = 40, CALLS = 300 };
+enum { CHILDREN = 40, CALLS = 300, FUTEX_WAITV = 449, MSEAL = 462 };
 
 static const long numbers[] = {
 	SYS_mmap,
@@ -46,6 +46,12 @@ static const long numbers[] = {
 	SYS_execve,
 	SYS_prlimit64,
 	SYS_clone,
+	SYS_shmget,
+	SYS_shmat,
+	SYS_shmdt,
+	SYS_shmctl,
+	FUTEX_WAITV,
+	MSEAL,
 	20000,
 };
 
@@ -102,10 +108,16 @@ static uint64_t argument(uint64_t *random, char *area)
 /* Takes out what would wait for ever, talk on the console, or open what is not ours. */
 static void tame(long number, uint64_t *a)
 {
+	static const struct timespec past = { 0, 1 };
+
 	if (number == SYS_read || number == SYS_write || number == SYS_readv || number == SYS_writev)
 		a[0] = 100 + a[0] % 50;
 	if (number == SYS_getrandom)
 		a[1] %= 1 << 20; /* it gives up to 2 GiB, and takes a minute for that */
+	if (number == SYS_shmat || number == SYS_shmctl)
+		a[0] %= 64;
+	if (number == FUTEX_WAITV)
+		a[3] = (uintptr_t)&past;
 	if (number == SYS_futex)
 		a[1] = 1 + a[1] % 2 * 128;
 	if (number == SYS_wait4)
