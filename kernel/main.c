@@ -16,6 +16,7 @@
 #include "kernel/disk.h"
 #include "kernel/exec.h"
 #include "kernel/file.h"
+#include "kernel/fsdisk.h"
 #include "kernel/futex.h"
 #include "kernel/kthread.h"
 #include "kernel/process.h"
@@ -295,6 +296,7 @@ void kernel_main(const struct boot_info *info)
 	environment.apart = options.framed;
 	make_environment();
 	harts_start(sched_hart_main);
+	fsdisk_partitions();
 	free_before = settled_free_frames();
 	start_files(info);
 	status = run(info, &options, free_before);

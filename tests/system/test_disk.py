@@ -1,5 +1,7 @@
 """Disks: virtio of both kinds and RAM disks, from many processes; errors, silence, what is wrong on the command line."""
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -82,6 +84,25 @@ def test_info(corral, programs, image, kind):
     done = corral(programs / "disk", "info", "/dev/vdb", append="audit=on",
                   options=["--disk", f"{image()}:", "--disk", f"{image('b.img', 3)}::ro", "--virtio", kind])
     assert done.out == f"block 254:16 bytes={3 << 20} sectors={3 << 11} block=512 read_only=1 end={3 << 20}\n", done
+
+
+@pytest.mark.skipif(shutil.which("sgdisk") is None, reason="needs gdisk (make setup)")
+def test_partitions(corral, programs, image):
+    """Partitions are disks of their own; the second table serves where the first is damaged, and a line says so."""
+    path, damaged = image(), image("damaged.img")
+    for disk in (path, damaged):
+        subprocess.run(["sgdisk", "-n", "1:2048:+1M", "-n", "3:0:+1M", str(disk)], check=True, stdout=subprocess.DEVNULL)
+    with open(damaged, "r+b") as file:
+        file.seek(520)
+        file.write(b"?")
+    before = path.read_bytes()
+    done = corral(programs / "disk", "both", "/dev/vda3,/dev/vdb1", "3", "200", harts=2, append="audit=on",
+                  options=["--disk", f"{path}:", "--disk", f"{damaged}:"])
+    assert done.status == 0, done
+    assert re.search(r"vda1: 1 MiB.*vda3: 1 MiB.*vdb: GPT: .*vdb1: 1 MiB", done.log, re.DOTALL), done
+    after, size = path.read_bytes(), 200 * 4096
+    assert after[2 << 20:(2 << 20) + size] == pattern(200) == damaged.read_bytes()[1 << 20:(1 << 20) + size]
+    assert after[:2 << 20] == before[:2 << 20] and after[3 << 20:] == before[3 << 20:]
 
 
 @pytest.mark.parametrize("kind", KINDS)
