@@ -22,7 +22,6 @@
 #include "kernel/text.h"
 #include "lib/errno.h"
 #include "mm/object.h"
-#include "mm/object_list.h"
 #include "mm/slab.h"
 
 #define IPC_CREAT   01000U
@@ -356,13 +355,6 @@ int shm_set_owner(uint32_t id, const struct shm_status *from)
 	return segment == NULL ? -EINVAL : 0;
 }
 
-static void count_page(void *ctx, uint64_t index, pfn_t pfn)
-{
-	(void)index;
-	(void)pfn;
-	++*(uint64_t *)ctx;
-}
-
 bool shm_look(uint32_t slot, struct shm_status *status, uint32_t *id, uint64_t *resident)
 {
 	struct object *object = NULL;
@@ -377,8 +369,7 @@ bool shm_look(uint32_t slot, struct shm_status *status, uint32_t *id, uint64_t *
 	unlock();
 	if (object == NULL)
 		return false;
-	*resident = 0;
-	object_visit(object, count_page, resident);
+	*resident = object_pages(object);
 	object_put(object);
 	return true;
 }

@@ -69,6 +69,8 @@ int sigframe_init(void)
 	pfn_t frame;
 	int error = object_create(PAGE_SIZE, trampoline, sizeof(trampoline), &trampoline_object);
 
+	if (error == 0)
+		object_set_fixed(trampoline_object);
 	/* Filled now, so that the count of free frames does not change later. */
 	if (error == 0)
 		error = object_frame(trampoline_object, 0, &frame);

@@ -27,6 +27,8 @@ enum lock_rank {
 	RANK_FILE,	   /* kernel: one open file, pipe or tty */
 	RANK_FUTEX,	   /* kernel: one futex bucket (nests: requeue takes two, by address) */
 	RANK_KTHREADS,	   /* kernel: the list of the kernel's own threads */
+	RANK_REVERSE,	   /* mm: who maps one memory object */
+	RANK_ATTACHED,	   /* mm: which objects one space maps */
 	RANK_SPACES,	   /* mm: the list of all spaces */
 	RANK_TABLE,	   /* mm: page tables (nests: parent before child, lower address before higher) */
 	RANK_SHM,	   /* kernel: the System V shared memory segments */

@@ -6,8 +6,9 @@
 #include <stdio.h>
 
 #include "mm/mapping.h"
-#include "mm/object.h"
+#include "mm/object_core.h"
 #include "mm/object_list.h"
+#include "mm/reverse.h"
 #include "mm/slab.h"
 #include "mm/space_list.h"
 #include "mm/walk.h"
@@ -33,13 +34,20 @@ static void __attribute__((format(printf, 2, 3))) violation(struct audit *audit,
 	audit->report(line);
 }
 
+struct audit_object {
+	struct audit *audit;
+	uint64_t dirty;
+};
+
 /* Descriptors are reached from slots only: the first round counts them, the second compares at the first it meets. */
-static void audit_mapping(struct audit *audit, struct mapping *mapping)
+static void audit_mapping(struct audit *audit, struct space *space, struct mapping *mapping)
 {
 	uint64_t slots;
 
 	if (mapping->object == NULL)
 		return;
+	if (!audit->settling && !reverse_knows(mapping, space))
+		violation(audit, "8: an entry's space is not attached to its descriptor");
 	if (!audit->settling) {
 		mapping->audited++;
 		return;
@@ -51,12 +59,11 @@ static void audit_mapping(struct audit *audit, struct mapping *mapping)
 	mapping->audited = 0;
 }
 
-static void audit_page(struct audit *audit, struct space *space, pte_t pte, const struct mapping *mapping, uint64_t va)
+static void audit_page(struct audit *audit, pte_t pte, const struct mapping *mapping, uint64_t va)
 {
 	struct frame *frame = frame_of(pte_pfn(pte));
 	uint32_t count;
 
-	(void)space;
 	if (!frame_exists(pte_pfn(pte))) {
 		violation(audit, "4: %#llx maps %#llx, which is not RAM", (unsigned long long)va,
 			  (unsigned long long)pte_pfn(pte).v);
@@ -71,6 +78,10 @@ static void audit_page(struct audit *audit, struct space *space, pte_t pte, cons
 	if ((pte.v & (PTE_V | PTE_W)) == (PTE_V | PTE_W) && !mapping->shared &&
 	    (frame->kind != FRAME_ANON || count != 1))
 		violation(audit, "3: %#llx is writable, kind %u, count %u", (unsigned long long)va, frame->kind, count);
+	if ((pte.v & PTE_W) != 0 && mapping->shared &&
+	    !object_may_be_written(mapping->object, (va - mapping->base) >> PAGE_SHIFT))
+		violation(audit, "7: %#llx is writable, and its page clean, shared with a clone or gone",
+			  (unsigned long long)va);
 	if ((pte.v & PTE_W) != 0 && (pte.v & PTE_MAYWRITE) == 0)
 		violation(audit, "3: %#llx is writable, but not by right", (unsigned long long)va);
 }
@@ -100,10 +111,10 @@ static void audit_table(struct audit *audit, struct space *space, pfn_t table, u
 		if (level > 0 && pte_is_table(pte)) {
 			audit_table(audit, space, pte_pfn(pte), level - 1, at);
 		} else if (pte_is_reservation(pte)) {
-			audit_mapping(audit, pte_mapping(pte));
+			audit_mapping(audit, space, pte_mapping(pte));
 		} else if (level == 0 && pte_is_page(pte)) {
-			audit_page(audit, space, pte, table_mapping(frame, i), at);
-			audit_mapping(audit, table_mapping(frame, i));
+			audit_page(audit, pte, table_mapping(frame, i), at);
+			audit_mapping(audit, space, table_mapping(frame, i));
 		} else {
 			violation(audit, "5: %#llx: entry %#llx means nothing", (unsigned long long)at,
 				  (unsigned long long)pte.v);
@@ -119,19 +130,30 @@ static void audit_space(void *ctx, struct space *space)
 	audit_table(ctx, space, space->root, PT_ROOT, 0);
 }
 
-static void audit_object_page(void *ctx, uint64_t index, pfn_t pfn)
+static void audit_object_page(void *ctx, uint64_t index, pfn_t pfn, bool dirty)
 {
+	struct audit_object *of = ctx;
 	struct frame *frame = frame_of(pfn);
 
+	if (of->audit->settling)
+		return;
 	frame->audited++;
-	if (frame->kind != FRAME_OBJECT || frame->object.index != index)
-		violation(ctx, "1: an object's page %llu is of kind %u, page %llu", (unsigned long long)index,
-			  frame->kind, (unsigned long long)frame->object.index);
+	of->dirty += dirty;
+	if (frame->kind != FRAME_OBJECT)
+		violation(of->audit, "1: an object's page %llu is of kind %u", (unsigned long long)index, frame->kind);
 }
 
 static void audit_object(void *ctx, struct object *object)
 {
-	object_visit(object, audit_object_page, ctx);
+	struct audit_object of = { .audit = ctx };
+	const struct object_visitor visitor = { audit_object_page, &of };
+
+	object_visit(object, !of.audit->settling, &visitor);
+	if (!of.audit->settling && of.dirty != object_dirty_pages(object))
+		violation(of.audit, "7: an object has %llu dirty pages and counts %llu", (unsigned long long)of.dirty,
+			  (unsigned long long)object_dirty_pages(object));
+	if (of.dirty != 0 && object->store == NULL)
+		violation(of.audit, "7: dirty pages of an object that has no store");
 }
 
 /* Compares the frame's count with what was seen of it, and takes the mark back. 1 if it is free. */
@@ -143,6 +165,8 @@ static uint64_t audit_frame(struct audit *audit, pfn_t pfn)
 	bool counted = frame->kind == FRAME_ANON || frame->kind == FRAME_OBJECT || frame->kind == FRAME_TABLE;
 
 	frame->audited = 0;
+	if (frame->kind == FRAME_OBJECT)
+		seen += frame->object.written; /* held while it is written back */
 	if (counted && count != seen)
 		violation(audit, "1: frame %#llx of kind %u has count %u, %u name it", (unsigned long long)pfn.v,
 			  frame->kind, count, seen);
@@ -161,6 +185,7 @@ unsigned mm_audit(void (*report)(const char *line))
 	object_list_visit(audit_object, &audit);
 	audit.settling = true;
 	space_list_visit(audit_space, &audit);
+	object_list_visit(audit_object, &audit);
 	for (pfn_t pfn = frame_first(); pfn.v != 0; pfn = frame_next(pfn))
 		free += audit_frame(&audit, pfn);
 	if (free != frames_free())

@@ -276,6 +276,37 @@ bool frame_get(pfn_t pfn)
 	return true;
 }
 
+int frame_try_get(pfn_t pfn)
+{
+	struct frame *frame = frame_of(pfn);
+	/* relaxed: the index that it was found in orders what is in it */
+	uint32_t count = atomic_load_explicit(&frame->count, memory_order_relaxed);
+
+	do {
+		if (count == 0)
+			return -EAGAIN;
+		if (count >= FRAME_COUNT_MAX)
+			return -ENOMEM;
+	} while (!atomic_compare_exchange_weak_explicit(&frame->count, &count, count + 1, memory_order_relaxed,
+							memory_order_relaxed));
+	return 0;
+}
+
+bool frame_freeze(pfn_t pfn)
+{
+	uint32_t count = 1;
+
+	/* acquire: as frame_is_sole */
+	return atomic_compare_exchange_strong_explicit(&frame_of(pfn)->count, &count, 0, memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+void frame_free_frozen(pfn_t pfn)
+{
+	CHECK(atomic_load_explicit(&frame_of(pfn)->count, memory_order_relaxed) == 0);
+	frame_free(pfn);
+}
+
 void frame_put(pfn_t pfn)
 {
 	struct frame *frame = frame_of(pfn);

@@ -45,9 +45,8 @@ struct frame {
 			struct mapping **side;	 /* leaf table: per entry, where one table mixes mappings; or NULL */
 			pfn_t next_dead;	 /* next in a list of unlinked tables, see range.h */
 		} table;
-		struct { /* FRAME_OBJECT */
-			struct object *object;
-			uint64_t index; /* page number within the object */
+		struct {		  /* FRAME_OBJECT */
+			uint32_t written; /* of its counts, those that are held while it is written back [object] */
 		} object;
 		struct { /* FRAME_KERNEL, used as a slab: see slab.c */
 			struct list link;
@@ -101,6 +100,13 @@ int frame_alloc_block(enum frame_kind kind, unsigned order, pfn_t *out) MUST_CHE
  */
 #define FRAME_COUNT_MAX (UINT32_C(1) << 31)
 bool frame_get(pfn_t pfn) MUST_CHECK;
+
+/* The same for a frame that may be on its way out: found in an object's index within a walk epoch. -EAGAIN: it is; -ENOMEM. */
+int frame_try_get(pfn_t pfn) MUST_CHECK;
+
+/* Where the caller's slot is the only one: nobody gets it any more. Then, when nobody can be looking at it any more, it is freed. */
+bool frame_freeze(pfn_t pfn) MUST_CHECK;
+void frame_free_frozen(pfn_t pfn);
 
 /*
  * One slot fewer names the frame; the last one frees it (the block that it heads). Before the last put, every hart that

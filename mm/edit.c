@@ -9,8 +9,10 @@
 #include "lib/check.h"
 #include "lib/errno.h"
 #include "mm/locked.h"
+#include "mm/object_core.h"
 #include "mm/place.h"
 #include "mm/range.h"
+#include "mm/reverse.h"
 #include "mm/seal.h"
 #include "mm/tlb.h"
 #include "mm/walk.h"
@@ -115,7 +117,9 @@ int space_map_like(struct space *space, enum space_place place, vaddr_t *at, uin
 			err = mapping_copy(like, want.v - offset, &mapping);
 		if (err != 0)
 			return err;
-		err = space_map(space, how, &want, bytes, perm, mapping);
+		err = reverse_attach(mapping, space);
+		if (err == 0)
+			err = space_map(space, how, &want, bytes, perm, mapping);
 		mapping_put(mapping, 1); /* the entries have theirs */
 		if (err == -EEXIST && place == PLACE_HINT) {
 			*at = VADDR(0);
@@ -200,8 +204,14 @@ struct protect {
 	bool grant; /* some page was given a permission */
 };
 
+/* Shared pages need no fault to become writable, unless somebody wants to know of it. Under the table's lock. */
+static bool mapping_writes_at_once(const struct mapping *mapping)
+{
+	return mapping->shared && !object_asks(mapping->object);
+}
+
 /* The page's entry with these permissions. A page that nobody else has needs no fault to become writable again. */
-static pte_t page_with(pte_t pte, uint64_t perm, bool shared)
+static pte_t page_with(pte_t pte, uint64_t perm, bool at_once)
 {
 	uint64_t bits = pte.v & ~(PTE_V | PTE_RWX | PTE_MAYWRITE);
 	pfn_t pfn = pte_pfn(pte);
@@ -209,7 +219,7 @@ static pte_t page_with(pte_t pte, uint64_t perm, bool shared)
 	if (perm == 0)
 		return PTE(bits);
 	bits |= PTE_V | PTE_A | page_bits(perm);
-	if ((perm & PERM_W) != 0 && (shared || (frame_of(pfn)->kind == FRAME_ANON && frame_is_sole(pfn))))
+	if ((perm & PERM_W) != 0 && (at_once || (frame_of(pfn)->kind == FRAME_ANON && frame_is_sole(pfn))))
 		bits |= PTE_W | PTE_D;
 	return PTE(bits);
 }
@@ -218,7 +228,7 @@ static void protect_page(struct range *range, _Atomic uint64_t *slot, const stru
 			 struct protect *protect)
 {
 	pte_t old = pte_load(slot);
-	pte_t new = page_with(old, protect->perm, mapping->shared);
+	pte_t new = page_with(old, protect->perm, mapping_writes_at_once(mapping));
 	uint64_t expect = old.v;
 
 	/* acq_rel: as every change of a live entry; repeated only when hardware set A or D meanwhile */

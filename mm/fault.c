@@ -11,7 +11,7 @@
 #include "lib/check.h"
 #include "lib/errno.h"
 #include "mm/mapping.h"
-#include "mm/object.h"
+#include "mm/object_core.h"
 #include "mm/tlb.h"
 #include "mm/walk.h"
 
@@ -54,6 +54,16 @@ static enum fault write_in_place(struct space *space, _Atomic uint64_t *slot, va
 	return FAULT_OK;
 }
 
+/* A shared page that somebody else wants to know of being written: a clone, or the store (dirty.c). */
+static enum fault write_asking(struct space *space, _Atomic uint64_t *slot, pte_t pte, const struct mapping *mapping,
+			       vaddr_t va)
+{
+	/* -EAGAIN of a backed object's: it has been taken out, and from here next. */
+	if (object_let_write(mapping->object, mapping_index(mapping, va), pte_pfn(pte)) != 0)
+		return object_store(mapping->object) == NULL ? FAULT_READ : FAULT_OK;
+	return write_in_place(space, slot, va);
+}
+
 static enum fault break_cow(struct space *space, _Atomic uint64_t *slot, pte_t pte, const struct mapping *mapping,
 			    vaddr_t va)
 {
@@ -61,8 +71,11 @@ static enum fault break_cow(struct space *space, _Atomic uint64_t *slot, pte_t p
 	uint8_t kind = frame_of(old)->kind;
 	pfn_t new;
 
-	if ((kind == FRAME_ANON && frame_is_sole(old)) || mapping->shared)
+	if (kind == FRAME_ANON && frame_is_sole(old))
 		return write_in_place(space, slot, va);
+	if (mapping->shared)
+		return object_asks(mapping->object) ? write_asking(space, slot, pte, mapping, va)
+						    : write_in_place(space, slot, va);
 	if (frame_alloc(FRAME_ANON, &new) != 0)
 		return FAULT_OOM;
 	if (kind == FRAME_ZERO) {
@@ -121,30 +134,57 @@ static enum fault fill_anon(struct space *space, _Atomic uint64_t *slot, uint64_
 	return FAULT_OK;
 }
 
+static enum fault object_fault(int err)
+{
+	return err == 0 ? FAULT_OK : err == -ENOMEM ? FAULT_OOM : err == -EAGAIN ? FAULT_READ : FAULT_BUS;
+}
+
+/* The first touch of a private page is a write: a copy, without the page ever being mapped or counted. */
+static enum fault fill_copy(struct space *space, _Atomic uint64_t *slot, const struct mapping *mapping, uint64_t bits,
+			    uint64_t index)
+{
+	pfn_t copy, page;
+
+	if (frame_alloc(FRAME_ANON, &copy) != 0)
+		return FAULT_OOM;
+	if (UNLIKELY(!object_copy_page(mapping->object, index, frame_data(copy)))) {
+		int err = object_frame_locked(mapping->object, index, &page);
+
+		if (err != 0) {
+			frame_put(copy);
+			return object_fault(err);
+		}
+		hw_page_copy(frame_data(copy), frame_data(page));
+		frame_put(page);
+	}
+	mm_count(MM_OBJECT_FAULTS);
+	publish(space, slot, pte_leaf(copy, bits | PTE_W));
+	return FAULT_OK;
+}
+
 /* The object's page as it is, or a private copy of it for a write. */
 static enum fault fill_object(struct space *space, _Atomic uint64_t *slot, const struct mapping *mapping, uint64_t bits,
 			      vaddr_t va, enum access access)
 {
+	uint64_t index = mapping_index(mapping, va);
 	pfn_t page;
-	int err = object_frame(mapping->object, mapping_index(mapping, va), &page);
+	int err;
 
+	if (!mapping->shared && access == ACCESS_WRITE)
+		return fill_copy(space, slot, mapping, bits, index);
+	err = object_frame_locked(mapping->object, index, &page);
 	if (err != 0)
-		return err == -ENOMEM ? FAULT_OOM : FAULT_BUS;
-	mm_count(MM_OBJECT_FAULTS);
-	if (mapping->shared) {
-		bits |= (bits & PTE_MAYWRITE) != 0 ? PTE_W : 0;
-	} else if (access == ACCESS_WRITE) {
-		pfn_t copy;
+		return object_fault(err);
+	if (mapping->shared && (bits & PTE_MAYWRITE) != 0) {
+		bool asks = object_asks(mapping->object);
 
-		if (frame_alloc(FRAME_ANON, &copy) != 0) {
+		if (asks && access == ACCESS_WRITE && object_let_write(mapping->object, index, page) != 0) {
 			frame_put(page);
-			return FAULT_OOM;
+			return object_store(mapping->object) == NULL ? FAULT_READ : FAULT_OK;
 		}
-		hw_page_copy(frame_data(copy), frame_data(page));
-		frame_put(page);
-		page = copy;
-		bits |= PTE_W;
+		bits |= !asks || access == ACCESS_WRITE ? PTE_W : 0;
 	}
+	mm_count(MM_OBJECT_FAULTS);
 	publish(space, slot, pte_leaf(page, bits));
 	return FAULT_OK;
 }
@@ -188,9 +228,45 @@ static enum fault fault_leaf(struct space *space, pfn_t table, vaddr_t va, enum 
 	return fault_fill(space, table, slot, pte, va, access);
 }
 
-/* Nothing mapped, or not allowed, or no memory; unless the region above grows down to here: then it is tried again. */
+int space_object_at(struct space *space, vaddr_t va, struct object **object, uint64_t *index)
+{
+	struct mapping *mapping;
+	uint64_t perm;
+
+	if (va.v >= USER_END || (mapping = walk_mapping(space, va, &perm)) == NULL)
+		return -EFAULT;
+	*object = mapping->object;
+	if (*object != NULL) {
+		object_get(*object);
+		*index = mapping_index(mapping, va);
+	}
+	mapping_put(mapping, 1);
+	return *object == NULL ? -EFAULT : 0;
+}
+
+/* A page is missing, of a store; or it is shared with a clone, and has to be made the object's own without table locks. */
+static enum fault settle(struct space *space, vaddr_t va)
+{
+	enum fault fault = FAULT_READ;
+	struct object *object;
+	uint64_t index;
+
+	if (space_object_at(space, va, &object, &index) != 0)
+		return FAULT_OK; /* something else is there by now */
+	if (object_store(object) == NULL)
+		fault = object_own(object, index) == 0 ? FAULT_OK : FAULT_OOM;
+	object_put(object);
+	return fault;
+}
+
+/* Nothing mapped, or not allowed, or no memory, or a page is missing; unless something can be done about it: then it is tried again. */
 static __attribute__((noinline, cold)) enum fault refused(struct space *space, vaddr_t va, enum fault fault)
 {
+	if (fault == FAULT_READ) {
+		fault = settle(space, va);
+		if (fault != FAULT_OOM)
+			return fault;
+	}
 	if (fault == FAULT_MAPERR && va.v < USER_END && space_grow_down(space, va) == 0)
 		return FAULT_OK;
 	mm_count(MM_REFUSED);

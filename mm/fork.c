@@ -11,6 +11,7 @@
 #include "lib/errno.h"
 #include "mm/mapping.h"
 #include "mm/range.h"
+#include "mm/reverse.h"
 #include "mm/walk.h"
 
 struct fork {
@@ -28,11 +29,11 @@ static int fork_mapping(struct fork *fork, struct mapping **mapping)
 	if (LIKELY((*mapping)->watch == NULL))
 		return 0;
 	if (fork->watched != *mapping) {
-		err = mapping_copy(*mapping, (*mapping)->base, &copy);
+		err = mapping_derive(*mapping, &copy);
 		if (err != 0)
 			return err;
 		if (fork->watched != NULL)
-			mapping_put(fork->copy, 1);
+			range_drop_mapping(&fork->range, fork->copy);
 		fork->watched = *mapping;
 		fork->copy = copy;
 	}
@@ -167,6 +168,25 @@ static int fork_table(struct fork *fork, pfn_t parent, pfn_t child, unsigned lev
 	return err;
 }
 
+/* Locks all the parent's tables, with the child attached to whatever they have entries of. 0 or -ENOMEM. */
+static int lock_attached(struct range *range, struct space *parent, struct space *child)
+{
+	uint32_t seen;
+
+	for (;;) {
+		int err = reverse_fork(parent, child, &seen);
+
+		if (err != 0)
+			return err;
+		range_lock(range, parent, 0, USER_END);
+		if (LIKELY(!reverse_changed(parent, seen)))
+			return 0;
+		/* A thread has mapped something meanwhile. */
+		range_unlock(range);
+		reverse_leave(child);
+	}
+}
+
 int space_fork(struct space *parent, struct space **out)
 {
 	struct space *child;
@@ -181,13 +201,17 @@ int space_fork(struct space *parent, struct space **out)
 	for (unsigned h = 0; h < hw_harts(); h++)
 		child->hint[h] = parent->hint[h];
 
-	range_lock(&fork.range, parent, 0, USER_END);
+	err = lock_attached(&fork.range, parent, child);
+	if (err != 0) {
+		space_put(child);
+		return err;
+	}
 	/* relaxed: under the locks, so that what is sealed in the child is known to be */
 	atomic_init(&child->seals, atomic_load_explicit(&parent->seals, memory_order_relaxed));
 	err = fork_table(&fork, parent->root, child->root, PT_ROOT);
-	if (fork.watched != NULL)
-		mapping_put(fork.copy, 1);
 	range_shootdown(&fork.range);
+	if (fork.watched != NULL)
+		range_drop_mapping(&fork.range, fork.copy);
 	range_unlock(&fork.range);
 	if (err != 0) {
 		/* Pages that were made read-only for nothing become writable again by their next fault. */

@@ -12,28 +12,10 @@
 /* Linux's stack_guard_gap: nothing may lie this close below a region that grows down. */
 #define GUARD_GAP (256 * PAGE_SIZE)
 
-/* Descriptor, counted, and permissions of the page at va; NULL where there is none. */
-static struct mapping *page_like(struct space *space, vaddr_t va, uint64_t *perm)
-{
-	struct mapping *mapping = NULL;
-	unsigned level;
-	pfn_t table = walk_lock(space, va, &level);
-	unsigned index = pt_index(va, level);
-	pte_t pte = pte_load(pt_slot(table, index));
-
-	*perm = pte_is_page(pte) ? page_perm(pte) : pte.v & PERM_RWX;
-	if (!pte_is_none(pte)) {
-		mapping = pte_is_page(pte) ? table_mapping(frame_of(table), index) : pte_mapping(pte);
-		mapping_get(mapping, 1);
-	}
-	table_unlock(table);
-	return mapping;
-}
-
 static int map_alike(struct space *space, vaddr_t like, vaddr_t at, uint64_t bytes)
 {
 	uint64_t perm;
-	struct mapping *mapping = page_like(space, like, &perm);
+	struct mapping *mapping = walk_mapping(space, like, &perm);
 	int err;
 
 	if (mapping == NULL)
@@ -61,7 +43,7 @@ int space_extend(struct space *space, vaddr_t end, uint64_t bytes)
 int space_map_again(struct space *space, vaddr_t like, enum space_place place, vaddr_t *to, uint64_t bytes)
 {
 	uint64_t perm;
-	struct mapping *mapping = page_like(space, like, &perm);
+	struct mapping *mapping = walk_mapping(space, like, &perm);
 	int err;
 
 	if (mapping == NULL)

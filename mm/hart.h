@@ -11,6 +11,7 @@ struct mm_hart {
 	_Atomic uint32_t epoch CACHE_ALIGNED; /* odd: in a walk without locks */
 	struct space *space;		      /* in satp; NULL: the kernel's own root */
 	_Atomic uint64_t counter[MM_COUNTERS];
+	_Atomic uint64_t dirty; /* pages that became dirty here, less those that became clean here: modulo 2^64 */
 
 	/* The mailbox: harts whose request this one has yet to serve. Written by all. */
 	_Atomic uint64_t requests CACHE_ALIGNED;
@@ -35,6 +36,14 @@ static inline struct mm_hart *mm_this_hart(void)
 static inline void mm_count_add(enum mm_counter counter, uint64_t n)
 {
 	_Atomic uint64_t *at = &mm_this_hart()->counter[counter];
+
+	store_relaxed_u64(at, atomic_load_explicit(at, memory_order_relaxed) + n);
+}
+
+/* The same for pages that became dirty, or clean (n "negative"). */
+static inline void mm_dirty_add(uint64_t n)
+{
+	_Atomic uint64_t *at = &mm_this_hart()->dirty;
 
 	store_relaxed_u64(at, atomic_load_explicit(at, memory_order_relaxed) + n);
 }

@@ -1,8 +1,8 @@
 /*
  * Mapping descriptors. Contract and invariants: mapping.h.
  *
- * Locks: none; counts are atomic. A descriptor is reached only through a slot that names it, under that slot's table
- * lock, or by a holder of a count, so the last put races with nobody.
+ * Locks: none; counts are atomic. A descriptor is reached through a slot that names it, under that slot's table lock, or by
+ * a holder of a count, so the last put races with nobody but walks of the reverse map, which see it until reverse_remove.
  */
 #include "mm/mapping.h"
 
@@ -10,6 +10,7 @@
 #include "lib/errno.h"
 #include "mm/object.h"
 #include "mm/pte.h"
+#include "mm/reverse.h"
 #include "mm/slab.h"
 
 /* What else there is to anonymous private memory: indices add up. */
@@ -70,12 +71,12 @@ struct mapping *mapping_anon_like(const struct mapping *like, enum mapping_fork 
 	return anon[fork][traits_of(like)];
 }
 
-int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool shared, struct mapping **out)
+static struct mapping *make(struct object *object, uint64_t base, uint64_t max_perm, bool shared)
 {
 	struct mapping *mapping = kalloc(sizeof(*mapping));
 
 	if (mapping == NULL)
-		return -ENOMEM;
+		return NULL;
 	object_get(object);
 	mapping->object = object;
 	mapping->base = base;
@@ -83,9 +84,20 @@ int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool
 	mapping->shared = shared;
 	mapping->fork = MAPPING_FORK_COPY;
 	atomic_init(&mapping->slots, 1);
+	atomic_init(&mapping->holds, 1);
+	list_init(&mapping->link);
+	list_init(&mapping->attachments);
 	if (shared && (max_perm & PERM_W) != 0)
 		object_writer_get(object);
-	*out = mapping;
+	return mapping;
+}
+
+int mapping_create(struct object *object, uint64_t base, uint64_t max_perm, bool shared, struct mapping **out)
+{
+	*out = make(object, base, max_perm, shared);
+	if (*out == NULL)
+		return -ENOMEM;
+	reverse_add(*out);
 	return 0;
 }
 
@@ -96,19 +108,37 @@ void mapping_set_watch(struct mapping *mapping, struct mapping_watch *watch)
 		watch->attached(watch);
 }
 
+static void take_traits(struct mapping *mapping, const struct mapping *like)
+{
+	mapping->fork = like->fork;
+	mapping->sealed = like->sealed;
+	mapping_set_watch(mapping, like->watch);
+}
+
 int mapping_copy(const struct mapping *like, uint64_t base, struct mapping **out)
 {
 	int err = mapping_create(like->object, base, like->max_perm, like->shared, out);
 
-	if (err != 0)
-		return err;
-	(*out)->fork = like->fork;
-	(*out)->sealed = like->sealed;
-	mapping_set_watch(*out, like->watch);
+	if (err == 0)
+		take_traits(*out, like);
+	return err;
+}
+
+int mapping_derive(struct mapping *like, struct mapping **out)
+{
+	struct mapping *mapping = make(like->object, like->base, like->max_perm, like->shared);
+
+	if (mapping == NULL)
+		return -ENOMEM;
+	take_traits(mapping, like);
+	mapping->origin = like->origin != NULL ? like->origin : like;
+	/* relaxed: the caller has a slot of `like`, which holds it, or its origin */
+	atomic_fetch_add_explicit(&mapping->origin->holds, 1, memory_order_relaxed);
+	*out = mapping;
 	return 0;
 }
 
-int mapping_seal(const struct mapping *like, struct mapping **out)
+int mapping_seal(struct mapping *like, struct mapping **out)
 {
 	int err;
 
@@ -116,7 +146,7 @@ int mapping_seal(const struct mapping *like, struct mapping **out)
 		*out = anon[like->fork][traits_of(like) | SEALED];
 		return 0;
 	}
-	err = mapping_copy(like, like->base, out);
+	err = mapping_derive(like, out);
 	if (err == 0)
 		(*out)->sealed = true;
 	return err;
@@ -132,20 +162,56 @@ void mapping_count_get(struct mapping *mapping, uint64_t n)
 	CHECK(old != 0);
 }
 
-void mapping_count_put(struct mapping *mapping, uint64_t n)
+bool mapping_drop(struct mapping *mapping, uint64_t n)
 {
-	if (n == 0)
-		return;
+	if (mapping->object == NULL || n == 0)
+		return false;
 	/* acq_rel: everything done through other slots is done before the last put frees it */
 	uint64_t old = atomic_fetch_sub_explicit(&mapping->slots, n, memory_order_acq_rel);
 
 	CHECK(old >= n);
-	if (old == n) {
-		if (mapping->shared && (mapping->max_perm & PERM_W) != 0)
-			object_writer_put(mapping->object);
-		if (mapping->watch != NULL)
-			mapping->watch->detached(mapping->watch);
+	return old == n;
+}
+
+bool mapping_hold(struct mapping *mapping)
+{
+	/* relaxed: the list that it was found in orders it */
+	uint64_t holds = atomic_load_explicit(&mapping->holds, memory_order_relaxed);
+
+	while (holds != 0 && !atomic_compare_exchange_weak_explicit(&mapping->holds, &holds, holds + 1,
+								    memory_order_relaxed, memory_order_relaxed))
+		;
+	return holds != 0;
+}
+
+void mapping_release(struct mapping *mapping)
+{
+	while (mapping != NULL) {
+		struct mapping *origin = mapping->origin;
+		/* acq_rel: as mapping_drop */
+		uint64_t old = atomic_fetch_sub_explicit(&mapping->holds, 1, memory_order_acq_rel);
+
+		CHECK(old != 0);
+		if (old != 1)
+			return;
+		reverse_remove(mapping);
 		object_put(mapping->object);
 		kfree(mapping);
+		mapping = origin;
 	}
+}
+
+void mapping_free(struct mapping *mapping)
+{
+	if (mapping->shared && (mapping->max_perm & PERM_W) != 0)
+		object_writer_put(mapping->object);
+	if (mapping->watch != NULL)
+		mapping->watch->detached(mapping->watch);
+	mapping_release(mapping);
+}
+
+void mapping_count_put(struct mapping *mapping, uint64_t n)
+{
+	if (mapping_drop(mapping, n))
+		mapping_free(mapping);
 }

@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "lib/list.h"
 #include "lib/types.h"
 
 struct object;
@@ -44,7 +45,14 @@ struct mapping {
 	bool droppable;		     /* MAP_DROPPABLE: its pages may go at any time; anonymous, private */
 	struct mapping_watch *watch; /* NULL: none; only on shared mappings */
 	uint64_t audited;	     /* the audit's own count; otherwise 0 */
-} CACHE_ALIGNED;		     /* entries store its address >> 6 */
+
+	/* Who has entries of it, for the reverse map: reverse.c. A derived one is found by its origin's. */
+	struct mapping *origin;	   /* held; NULL: it is nobody's */
+	_Atomic uint64_t holds;	   /* 1 while there are slots, and 1 for each derived one and each other holder */
+	struct list link;	   /* of the object's descriptors [the object's mappings_lock] */
+	struct list attachments;   /* [the object's mappings_lock] */
+	struct mapping *next_gone; /* of those that nothing names any more: range.h */
+} CACHE_ALIGNED;		   /* entries store its address >> 6 */
 
 void mapping_init(void);
 
@@ -68,12 +76,28 @@ void mapping_set_watch(struct mapping *mapping, struct mapping_watch *watch);
 /* Another one like it, an object's, but where byte 0 lies at base; as mapping_create makes one. */
 int mapping_copy(const struct mapping *like, uint64_t base, struct mapping **out) MUST_CHECK;
 
-/* The same sealed: an immortal one, or a copy with one count for the caller. */
-int mapping_seal(const struct mapping *like, struct mapping **out) MUST_CHECK;
+/*
+ * Another one like it, an object's, where byte 0 lies at the same base, for the same space or one that fork makes of it. May be
+ * called under table locks.
+ */
+int mapping_derive(struct mapping *like, struct mapping **out) MUST_CHECK;
 
-/* n more, n fewer slots name it. No-ops on immortal descriptors. The last put frees it and puts the object. */
+/* The same sealed: an immortal one, or a derived one with one count for the caller. */
+int mapping_seal(struct mapping *like, struct mapping **out) MUST_CHECK;
+
+/*
+ * n more, n fewer slots name it. No-ops on immortal descriptors. The last put frees it and puts the object: with no table lock
+ * held. Who may hold one says mapping_drop, and mapping_free when that was the last and the lock is let go of.
+ */
 void mapping_count_get(struct mapping *mapping, uint64_t n);
 void mapping_count_put(struct mapping *mapping, uint64_t n);
+bool mapping_drop(struct mapping *mapping, uint64_t n) MUST_CHECK;
+void mapping_free(struct mapping *mapping);
+
+/* It stays, with its object and what is attached to it, also without slots. hold: false when it is on its way out already. The last
+ * release takes no table lock's holder. */
+bool mapping_hold(struct mapping *mapping) MUST_CHECK;
+void mapping_release(struct mapping *mapping);
 
 static inline void mapping_get(struct mapping *mapping, uint64_t n)
 {

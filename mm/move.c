@@ -12,6 +12,7 @@
 #include "mm/mapping.h"
 #include "mm/place.h"
 #include "mm/range.h"
+#include "mm/reverse.h"
 #include "mm/walk.h"
 
 struct move {
@@ -118,13 +119,30 @@ static int carry_run(struct range *range, const struct run *run, void *ctx)
 	return err;
 }
 
-/* The destination's descriptor, with one count for us. Range locked: the source's cannot go meanwhile. */
-static int make_mapping(struct move *move)
+/*
+ * The descriptors of both, with one count of each for us, before anything is locked: the destination's is made, and attached,
+ * behind the source's (reverse.c). 0, -EFAULT: nothing is there; -ENOMEM.
+ */
+static int make_mapping(struct space *space, struct move *move)
 {
-	move->new_mapping = move->mapping;
-	if (move->mapping->object == NULL)
+	struct mapping *old;
+	uint64_t perm;
+	int err;
+
+	move->mapping = move->new_mapping = old = walk_mapping(space, VADDR(move->from), &perm);
+	if (old == NULL)
+		return -EFAULT;
+	if (old->object == NULL)
 		return 0;
-	return mapping_copy(move->mapping, move->mapping->base - move->from + move->to, &move->new_mapping);
+	err = mapping_copy(old, old->base - move->from + move->to, &move->new_mapping);
+	if (err == 0) {
+		err = reverse_attach(move->new_mapping, space);
+		if (err != 0)
+			mapping_put(move->new_mapping, 1);
+	}
+	if (err != 0)
+		mapping_put(old, 1);
+	return err;
 }
 
 /* Everything that may fail, and undoing it if it does. */
@@ -159,6 +177,28 @@ static void carry(struct range *range, struct move *move, bool keep)
 		range_replace(range, PTE(0));
 }
 
+static int move_locked(struct range *range, struct move *move, bool keep)
+{
+	struct mapping *seen = move->mapping;
+	int err;
+
+	move->mapping = NULL;
+	move->leaf_at = 1;
+	narrow(range, move->to, move->new_bytes);
+	err = range_is_free(range);
+	narrow(range, move->from, move->bytes);
+	if (err == 0)
+		err = range_each(range, one_region, move);
+	if (err == 0 && move->mapping != seen)
+		err = -EAGAIN; /* something else was mapped there meanwhile */
+	if (err == 0)
+		err = prepare(range, move);
+	if (err == 0)
+		carry(range, move, keep);
+	move->mapping = seen;
+	return err;
+}
+
 static int move_to(struct space *space, struct move *move, bool keep)
 {
 	uint64_t low = MIN(move->from, move->to);
@@ -166,25 +206,17 @@ static int move_to(struct space *space, struct move *move, bool keep)
 	struct range range;
 	int err;
 
-	move->mapping = NULL;
-	move->leaf_at = 1;
-	range_lock(&range, space, low, high);
-	narrow(&range, move->to, move->new_bytes);
-	err = range_is_free(&range);
-	narrow(&range, move->from, move->bytes);
-	if (err == 0)
-		err = range_each(&range, one_region, move);
-	if (err == 0)
-		err = make_mapping(move);
-	if (err == 0) {
-		err = prepare(&range, move);
-		if (err == 0)
-			carry(&range, move, keep);
-		if (move->new_mapping != move->mapping)
-			mapping_put(move->new_mapping, 1); /* the entries have theirs */
-	}
-	narrow(&range, low, high - low);
-	range_unlock(&range);
+	do {
+		err = make_mapping(space, move);
+		if (err != 0)
+			return err;
+		range_lock(&range, space, low, high);
+		err = move_locked(&range, move, keep);
+		narrow(&range, low, high - low);
+		range_unlock(&range);
+		mapping_put(move->new_mapping, 1); /* the entries have theirs */
+		mapping_put(move->mapping, 1);
+	} while (err == -EAGAIN);
 	return err;
 }
 

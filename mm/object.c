@@ -1,40 +1,22 @@
 /*
- * Memory objects: a radix tree from page number to frame.
+ * Memory objects: made, counted, looked up, filled. Contract: object.h; what is done to them otherwise: object_core.h.
  *
- * Invariants: a page once in the tree stays until the object goes; each holds one count of its frame. Nodes are only
- * added, below or above what is there, so a look-up that takes no lock sees a tree that was true a moment ago.
- * Locks: the object's, for adding. Nodes and frames are allocated under it only where a node is missing.
- * Memory order: a slot is stored with release and loaded with acquire, so that what it points to is seen filled.
- * Does not: write back, truncate or clone (later issues), or map: fault.c does.
+ * Invariants: a page in the index holds one count of its frame. Behind the end there is none, but for moments within the calls
+ * that change the size.
+ * Locks: the object's, for its index and size. Look-ups take none: they are made within a walk epoch, and nodes and frames
+ * that were taken out are freed after walk_wait. A fault holds its leaf table's lock from before the look-up until the entry is
+ * there, so whoever takes pages out, and then goes through all mappings, meets the entry, or the fault did not find the page.
+ * Memory order: index.c.
  */
-#include "mm/object.h"
+#include "mm/object_core.h"
 
 #include <string.h>
 
+#include "lib/check.h"
 #include "lib/errno.h"
-#include "lib/lock.h"
-#include "mm/coremap.h"
 #include "mm/object_list.h"
 #include "mm/slab.h"
-
-#define NODE_BITS  6
-#define NODE_SLOTS (1U << NODE_BITS)
-
-struct node {
-	unsigned shift;			     /* index >> shift selects the slot */
-	_Atomic(uintptr_t) slot[NODE_SLOTS]; /* shift 0: frame numbers; else nodes; 0: none */
-};
-
-struct object {
-	_Atomic uint32_t references;
-	_Atomic uint64_t writers; /* descriptors of writable shared mappings */
-	struct spinlock lock;
-	_Atomic uint64_t bytes; /* written under lock */
-	const char *source;
-	_Atomic uint64_t source_bytes; /* written under lock; only gets less */
-	_Atomic(struct node *) root;   /* written under lock */
-	struct list link;	       /* of all objects [object_list lock] */
-};
+#include "mm/walk.h"
 
 static struct {
 	struct spinlock lock;
@@ -45,6 +27,62 @@ void object_list_init(void)
 {
 	spin_init(&objects.lock);
 	list_init(&objects.all);
+}
+
+void object_list_visit(void (*visit)(void *ctx, struct object *object), void *ctx)
+{
+	list_for_each (pos, &objects.all)
+		visit(ctx, list_entry(pos, struct object, link));
+}
+
+static struct object *object_new(uint64_t bytes)
+{
+	struct object *object = kalloc(sizeof(*object));
+
+	if (object == NULL)
+		return NULL;
+	atomic_init(&object->bytes, bytes);
+	atomic_init(&object->references, 1);
+	list_init(&object->mappings);
+	spin_lock(&objects.lock, RANK_OBJECT_LIST);
+	list_add(&objects.all, &object->link);
+	spin_unlock(&objects.lock, RANK_OBJECT_LIST);
+	return object;
+}
+
+int object_create(uint64_t bytes, const void *source, uint64_t source_bytes, struct object **out)
+{
+	struct object *object = object_new(bytes);
+
+	if (object == NULL)
+		return -ENOMEM;
+	object->source = source;
+	atomic_init(&object->source_bytes, source == NULL ? 0 : MIN(source_bytes, bytes));
+	*out = object;
+	return 0;
+}
+
+int object_create_backed(uint64_t bytes, void *store, struct object **out)
+{
+	struct object *object = object_new(bytes);
+
+	if (object == NULL)
+		return -ENOMEM;
+	ASSERT(store != NULL);
+	object->store = store;
+	atomic_init(&object->asks, true);
+	*out = object;
+	return 0;
+}
+
+void *object_store(const struct object *object)
+{
+	return object->store;
+}
+
+void object_set_fixed(struct object *object)
+{
+	object->fixed = true;
 }
 
 void object_writer_get(struct object *object)
@@ -67,29 +105,6 @@ bool object_has_writers(const struct object *object)
 	return atomic_load_explicit(&object->writers, memory_order_acquire) != 0;
 }
 
-void object_list_visit(void (*visit)(void *ctx, struct object *object), void *ctx)
-{
-	list_for_each (pos, &objects.all)
-		visit(ctx, list_entry(pos, struct object, link));
-}
-
-int object_create(uint64_t bytes, const void *source, uint64_t source_bytes, struct object **out)
-{
-	struct object *object = kalloc(sizeof(*object));
-
-	if (object == NULL)
-		return -ENOMEM;
-	atomic_init(&object->bytes, bytes);
-	object->source = source;
-	atomic_init(&object->source_bytes, source == NULL ? 0 : MIN(source_bytes, bytes));
-	atomic_init(&object->references, 1);
-	spin_lock(&objects.lock, RANK_OBJECT_LIST);
-	list_add(&objects.all, &object->link);
-	spin_unlock(&objects.lock, RANK_OBJECT_LIST);
-	*out = object;
-	return 0;
-}
-
 void object_get(struct object *object)
 {
 	/* relaxed: the caller has a reference */
@@ -98,25 +113,11 @@ void object_get(struct object *object)
 	CHECK(old != 0 && old != UINT32_MAX);
 }
 
-static void node_free(struct node *node)
-{
-	for (unsigned i = 0; i < NODE_SLOTS; i++) {
-		uintptr_t slot = atomic_load_explicit(&node->slot[i], memory_order_relaxed);
-
-		if (slot == 0)
-			continue;
-		if (node->shift != 0)
-			node_free((struct node *)slot);
-		else
-			frame_put(PFN(slot));
-	}
-	kfree(node);
-}
-
 void object_put(struct object *object)
 {
 	/* acq_rel: the last one sees every page that others added */
 	uint32_t old = atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel);
+	struct index_node *root;
 
 	CHECK(old != 0);
 	if (old != 1)
@@ -124,11 +125,11 @@ void object_put(struct object *object)
 	spin_lock(&objects.lock, RANK_OBJECT_LIST);
 	list_del(&object->link);
 	spin_unlock(&objects.lock, RANK_OBJECT_LIST);
-
-	struct node *root = atomic_load_explicit(&object->root, memory_order_relaxed);
-
+	CHECK(list_empty(&object->mappings));
+	root = (struct index_node *)atomic_load_explicit(&object->index.root, memory_order_relaxed);
 	if (root != NULL)
-		node_free(root);
+		index_node_put(root);
+	mm_dirty_add(0 - atomic_load_explicit(&object->dirty, memory_order_relaxed));
 	kfree(object);
 }
 
@@ -144,259 +145,289 @@ uint64_t object_bytes(const struct object *object)
 	return atomic_load_explicit(&object->bytes, memory_order_relaxed);
 }
 
-static uint64_t object_source_bytes(const struct object *object)
+uint64_t object_pages(const struct object *object)
+{
+	return atomic_load_explicit(&object->pages, memory_order_relaxed);
+}
+
+bool object_has(struct object *object, uint64_t index)
+{
+	uintptr_t slot;
+
+	walk_enter();
+	slot = index_find(&object->index, index);
+	walk_exit();
+	return slot_has_frame(slot);
+}
+
+/* Steps of a node's worth of pages, so that walks that wait for our epoch do not wait long. */
+uint64_t object_next(struct object *object, uint64_t index, bool there)
+{
+	for (;;) {
+		const struct index_node *leaf;
+		uint64_t base;
+
+		walk_enter();
+		leaf = index_leaf(&object->index, index, &base);
+		if (leaf == NULL || base > index) {
+			walk_exit();
+			if (!there)
+				return index;
+			if (leaf == NULL)
+				return UINT64_MAX;
+			index = base;
+			continue;
+		}
+		for (; index < base + INDEX_SLOTS; index++) {
+			/* acquire: as index.c */
+			if (slot_has_frame(atomic_load_explicit(&leaf->slot[index - base], memory_order_acquire)) ==
+			    there) {
+				walk_exit();
+				return index;
+			}
+		}
+		walk_exit();
+	}
+}
+
+/* ---- Filling. */
+
+uint64_t object_source_bytes(const struct object *object)
 {
 	/* relaxed: add_page looks again under the lock */
 	return atomic_load_explicit(&object->source_bytes, memory_order_relaxed);
 }
 
-/* The frame number of page index, or 0. */
-static uintptr_t find(struct object *object, uint64_t index)
-{
-	/* acquire: pairs with the release in grow */
-	struct node *node = atomic_load_explicit(&object->root, memory_order_acquire);
-
-	if (node == NULL || (index >> node->shift) >= NODE_SLOTS)
-		return 0;
-	for (;;) {
-		/* acquire: pairs with the release in insert_locked */
-		uintptr_t slot =
-			atomic_load_explicit(&node->slot[(index >> node->shift) % NODE_SLOTS], memory_order_acquire);
-
-		if (slot == 0 || node->shift == 0)
-			return slot;
-		node = (struct node *)slot;
-	}
-}
-
-bool object_has(struct object *object, uint64_t index)
-{
-	return find(object, index) != 0;
-}
-
-static struct node *node_new(unsigned shift)
-{
-	struct node *node = kalloc(sizeof(*node));
-
-	if (node != NULL)
-		node->shift = shift;
-	return node;
-}
-
-/* Makes the tree tall enough for index. Called with the object's lock held. */
-static int grow_locked(struct object *object, uint64_t index)
-{
-	struct node *root = atomic_load_explicit(&object->root, memory_order_relaxed);
-
-	while (root == NULL || (index >> root->shift) >= NODE_SLOTS) {
-		struct node *above = node_new(root == NULL ? 0 : root->shift + NODE_BITS);
-
-		if (above == NULL)
-			return -ENOMEM;
-		if (root != NULL)
-			atomic_store_explicit(&above->slot[0], (uintptr_t)root, memory_order_relaxed);
-		/* release: pairs with the acquire in find */
-		atomic_store_explicit(&object->root, above, memory_order_release);
-		root = above;
-	}
-	return 0;
-}
-
-static int insert_locked(struct object *object, uint64_t index, pfn_t pfn)
-{
-	int err = grow_locked(object, index);
-
-	if (err != 0)
-		return err;
-
-	struct node *node = atomic_load_explicit(&object->root, memory_order_relaxed);
-
-	while (node->shift != 0) {
-		_Atomic(uintptr_t) *slot = &node->slot[(index >> node->shift) % NODE_SLOTS];
-		uintptr_t below = atomic_load_explicit(slot, memory_order_relaxed);
-
-		if (below == 0) {
-			below = (uintptr_t)node_new(node->shift - NODE_BITS);
-			if (below == 0)
-				return -ENOMEM;
-			/* release: pairs with the acquire in find */
-			atomic_store_explicit(slot, below, memory_order_release);
-		}
-		node = (struct node *)below;
-	}
-	/* release: pairs with the acquire in find */
-	atomic_store_explicit(&node->slot[index % NODE_SLOTS], (uintptr_t)pfn.v, memory_order_release);
-	return 0;
-}
-
-static int new_page(struct object *object, uint64_t index, pfn_t *out)
+int object_new_page(struct object *object, uint64_t index, pfn_t *out)
 {
 	uint64_t offset = index << PAGE_SHIFT;
 	uint64_t have = object_source_bytes(object);
 	uint64_t n = offset < have ? MIN(have - offset, PAGE_SIZE) : 0;
-	pfn_t pfn;
-	int err = frame_alloc(FRAME_OBJECT, &pfn);
+	int err;
 
+	walk_enter();
+	if ((index_find(&object->index, index) & SLOT_HOLE) != 0)
+		n = 0;
+	walk_exit();
+	err = frame_alloc(FRAME_OBJECT, out);
 	if (err != 0)
 		return err;
-
-	char *page = frame_data(pfn);
-
+	frame_of(*out)->object.written = 0;
 	if (n < PAGE_SIZE)
-		hw_page_clear(page);
+		hw_page_clear(frame_data(*out));
 	if (n != 0)
-		memcpy(page, object->source + offset, n);
-	frame_of(pfn)->object.object = object;
-	frame_of(pfn)->object.index = index;
-	*out = pfn;
+		memcpy(frame_data(*out), object->source + offset, n);
 	return 0;
 }
 
-/* The page filled outside of the lock; whoever comes second finds it and drops its own. */
-static int add_page(struct object *object, uint64_t index, uintptr_t *out)
+void object_bury(struct index_dead *dead)
 {
-	uint64_t had = object_source_bytes(object);
-	pfn_t pfn;
-	int err = new_page(object, index, &pfn);
+	if (dead->n == 0)
+		return;
+	walk_wait();
+	index_bury(dead);
+}
 
+int object_place_locked(struct object *object, uint64_t index, pfn_t pfn, struct index_dead *dead)
+{
+	struct index_dead none = { .n = 0 };
+	_Atomic(uintptr_t) *slot;
+	int err;
+
+	if (slot_has_frame(index_find(&object->index, index)))
+		return -EEXIST;
+	if (dead == NULL && index_is_shared(&object->index, index))
+		return -EAGAIN;
+	err = index_own(&object->index, index, true, dead == NULL ? &none : dead, &slot);
+	if (err != 0)
+		return err;
+	/* release: pairs with the acquire in index_find: the page is filled */
+	atomic_store_explicit(slot, pfn_slot(pfn), memory_order_release);
+	atomic_fetch_add_explicit(&object->pages, 1, memory_order_relaxed);
+	return 0;
+}
+
+static int add_locked(struct object *object, uint64_t index, pfn_t pfn, struct index_dead *dead)
+{
+	if (index >= bytes_pages(object_bytes(object)))
+		return -EFAULT;
+	return object_place_locked(object, index, pfn, dead);
+}
+
+/* The page filled outside of the lock; whoever comes second finds it and drops its own. 0: look again. Errors: as object_frame_locked. */
+static int add_page(struct object *object, uint64_t index)
+{
+	/* acquire: pairs with the release in removed_locked: what the page is filled with is of before or of after */
+	uint64_t seen = atomic_load_explicit(&object->removals, memory_order_acquire);
+	pfn_t pfn;
+	int err;
+
+	if (object->store != NULL)
+		return -EAGAIN;
+	err = object_new_page(object, index, &pfn);
 	if (err != 0)
 		return err;
 	spin_lock(&object->lock, RANK_OBJECT);
-	uintptr_t there = find(object, index);
-
-	if (there == 0 && had != object_source_bytes(object)) {
-		err = -EAGAIN; /* cut off meanwhile: it was filled with what is gone */
-	} else if (there == 0) {
-		err = insert_locked(object, index, pfn);
-		there = err == 0 ? (uintptr_t)pfn.v : 0;
-	}
+	if (seen == atomic_load_explicit(&object->removals, memory_order_relaxed))
+		err = add_locked(object, index, pfn, NULL);
+	else
+		err = -EEXIST;
 	spin_unlock(&object->lock, RANK_OBJECT);
-	if (there != pfn.v)
+	if (err != 0)
 		frame_put(pfn);
-	*out = there;
-	return err;
+	return err == -EEXIST ? 0 : err;
 }
 
-/* The page's frame, without a count: it stays as long as the caller's reference to the object. */
-static int get_page(struct object *object, uint64_t index, pfn_t *out)
+/* With a count, if it is there: 1; 0: it is not; -ENOMEM. */
+static int find_page(struct object *object, uint64_t index, pfn_t *out)
 {
-	uintptr_t pfn;
+	for (;;) {
+		uintptr_t slot;
+		int err = 0;
 
-	if (index >= ALIGN_UP(object_bytes(object), PAGE_SIZE) >> PAGE_SHIFT)
-		return -EFAULT;
-	pfn = find(object, index);
-	while (pfn == 0) {
-		int err = add_page(object, index, &pfn);
+		walk_enter();
+		slot = index_find(&object->index, index);
+		if (slot_has_frame(slot))
+			err = frame_try_get(slot_pfn(slot));
+		walk_exit();
+		*out = slot_pfn(slot);
+		if (err != -EAGAIN)
+			return err != 0 ? err : slot_has_frame(slot);
+		/* It is being evicted: out of the index in a moment. */
+		hw_relax();
+	}
+}
 
-		if (err != 0 && err != -EAGAIN)
+int object_frame_locked(struct object *object, uint64_t index, pfn_t *out)
+{
+	for (;;) {
+		int err;
+
+		if (index >= bytes_pages(object_bytes(object)))
+			return -EFAULT;
+		err = find_page(object, index, out);
+		if (err != 0)
+			return err == 1 ? 0 : err;
+		err = add_page(object, index);
+		if (err != 0)
 			return err;
 	}
-	*out = PFN(pfn);
-	return 0;
 }
 
 int object_frame(struct object *object, uint64_t index, pfn_t *out)
 {
-	int err = get_page(object, index, out);
+	for (;;) {
+		int err = object_frame_locked(object, index, out);
 
-	return err == 0 && !frame_get(*out) ? -ENOMEM : err;
-}
-
-/* Copies one page's part of [offset, offset + n); how much that is, or an error. */
-static int64_t copy_part(struct object *object, uint64_t offset, uint64_t n, void *dst, const void *src)
-{
-	uint64_t in_page = offset & PAGE_MASK;
-	uint64_t part = MIN(n, PAGE_SIZE - in_page);
-	pfn_t pfn;
-	int err = get_page(object, offset >> PAGE_SHIFT, &pfn);
-
-	if (err != 0)
-		return err;
-
-	char *at = (char *)frame_data(pfn) + in_page;
-
-	if (dst != NULL)
-		memcpy(dst, at, part);
-	else
-		memcpy(at, src, part);
-	return (int64_t)part;
-}
-
-static int64_t copy_all(struct object *object, uint64_t offset, uint64_t n, char *dst, const char *src)
-{
-	uint64_t bytes = object_bytes(object);
-	uint64_t done = 0;
-
-	if (offset >= bytes)
-		return 0;
-	n = MIN(n, bytes - offset);
-	while (done < n) {
-		int64_t part = copy_part(object, offset + done, n - done, dst == NULL ? NULL : dst + done,
-					 src == NULL ? NULL : src + done);
-
-		if (part < 0)
-			return done == 0 ? part : (int64_t)done;
-		done += (uint64_t)part;
-	}
-	return (int64_t)done;
-}
-
-int64_t object_read(struct object *object, uint64_t offset, void *dst, uint64_t n)
-{
-	return copy_all(object, offset, n, dst, NULL);
-}
-
-int64_t object_write(struct object *object, uint64_t offset, const void *src, uint64_t n)
-{
-	return copy_all(object, offset, n, NULL, src);
-}
-
-static void node_visit(struct node *node, uint64_t index, void (*visit)(void *ctx, uint64_t index, pfn_t pfn),
-		       void *ctx)
-{
-	for (unsigned i = 0; i < NODE_SLOTS; i++) {
-		uintptr_t slot = atomic_load_explicit(&node->slot[i], memory_order_acquire);
-		uint64_t at = index | ((uint64_t)i << node->shift);
-
-		if (slot == 0)
-			continue;
-		if (node->shift != 0)
-			node_visit((struct node *)slot, at, visit, ctx);
-		else
-			visit(ctx, at, PFN(slot));
+		if (err != -EAGAIN || object->store != NULL)
+			return err;
+		err = object_own(object, index);
+		if (err != 0)
+			return err;
 	}
 }
 
-void object_visit(struct object *object, void (*visit)(void *ctx, uint64_t index, pfn_t pfn), void *ctx)
+bool object_copy_page(struct object *object, uint64_t index, void *page)
 {
-	struct node *root = atomic_load_explicit(&object->root, memory_order_acquire);
+	uintptr_t slot = 0;
 
-	if (root != NULL)
-		node_visit(root, 0, visit, ctx);
+	if (index >= bytes_pages(object_bytes(object)))
+		return false;
+	walk_enter();
+	slot = index_find(&object->index, index);
+	if (slot_has_frame(slot))
+		hw_page_copy(page, frame_data(slot_pfn(slot)));
+	walk_exit();
+	return slot_has_frame(slot);
 }
 
-static void cut_page(void *ctx, uint64_t index, pfn_t pfn)
+int object_insert(struct object *object, uint64_t index, pfn_t pfn, uint64_t seen)
 {
-	uint64_t end = *(const uint64_t *)ctx;
-	uint64_t start = index << PAGE_SHIFT;
+	struct index_dead dead = { .n = 0 };
+	int err = -EAGAIN;
 
-	if (end <= start)
-		hw_page_clear(frame_data(pfn));
-	else if (end - start < PAGE_SIZE)
-		memset((char *)frame_data(pfn) + (end - start), 0, PAGE_SIZE - (end - start));
-}
-
-int object_resize(struct object *object, uint64_t bytes)
-{
 	spin_lock(&object->lock, RANK_OBJECT);
-	bool shorter = bytes < object_bytes(object);
-
-	/* relaxed: see object_bytes and add_page */
-	atomic_store_explicit(&object->bytes, bytes, memory_order_relaxed);
-	if (bytes < object_source_bytes(object))
-		atomic_store_explicit(&object->source_bytes, bytes, memory_order_relaxed);
-	if (shorter)
-		object_visit(object, cut_page, &bytes);
+	if (seen == atomic_load_explicit(&object->removals, memory_order_relaxed)) {
+		frame_of(pfn)->kind = FRAME_OBJECT;
+		frame_of(pfn)->object.written = 0;
+		err = add_locked(object, index, pfn, &dead);
+		if (err != 0)
+			frame_of(pfn)->kind = FRAME_KERNEL;
+	}
 	spin_unlock(&object->lock, RANK_OBJECT);
+	object_bury(&dead);
+	return err;
+}
+
+uint64_t object_removals(const struct object *object)
+{
+	/* acquire: as in add_page */
+	return atomic_load_explicit(&object->removals, memory_order_acquire);
+}
+
+/* ---- Getting longer. */
+
+/* What a mapping wrote behind the end, in the last page, is gone when the end moves. Lock held. -EAGAIN: own that page first. */
+static int clear_tail_locked(struct object *object)
+{
+	uint64_t end = object_bytes(object);
+	uintptr_t slot;
+
+	if ((end & PAGE_MASK) == 0)
+		return 0;
+	slot = index_find_own(&object->index, end >> PAGE_SHIFT);
+	if (!slot_has_frame(slot))
+		return 0;
+	if ((slot & SLOT_SHARED) != 0)
+		return -EAGAIN;
+	memset((char *)frame_data(slot_pfn(slot)) + (end & PAGE_MASK), 0, PAGE_SIZE - (end & PAGE_MASK));
 	return 0;
+}
+
+static int extend_locked(struct object *object, uint64_t bytes)
+{
+	int err;
+
+	if (bytes <= object_bytes(object))
+		return 0;
+	if (atomic_load_explicit(&object->shrinking, memory_order_relaxed))
+		return -EBUSY;
+	err = clear_tail_locked(object);
+	if (err == 0)
+		/* relaxed: see object_bytes */
+		atomic_store_explicit(&object->bytes, bytes, memory_order_relaxed);
+	return err;
+}
+
+int object_extend(struct object *object, uint64_t bytes)
+{
+	for (;;) {
+		uint64_t end = object_bytes(object);
+		int err;
+
+		spin_lock(&object->lock, RANK_OBJECT);
+		err = extend_locked(object, bytes);
+		spin_unlock(&object->lock, RANK_OBJECT);
+		if (err == -EAGAIN)
+			err = object_own(object, end >> PAGE_SHIFT);
+		else if (err == -EBUSY)
+			hw_relax(); /* the end of object_resize is near */
+		else
+			return err;
+		if (err != 0 && err != -EBUSY)
+			return err;
+	}
+}
+
+static void audit_visit(void *ctx, uint64_t index, uintptr_t slot, bool dirty)
+{
+	const struct object_visitor *visitor = ctx;
+
+	if (slot_has_frame(slot))
+		visitor->visit(visitor->ctx, index, slot_pfn(slot), dirty);
+}
+
+void object_visit(struct object *object, bool mark, const struct object_visitor *visitor)
+{
+	index_visit(&object->index, mark, audit_visit, (void *)(uintptr_t)visitor);
 }

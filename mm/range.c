@@ -312,13 +312,20 @@ struct sweep {
 	uint64_t filled; /* how many */
 };
 
+void range_drop_mapping(struct range *range, struct mapping *mapping)
+{
+	if (UNLIKELY(mapping_drop(mapping, 1))) {
+		mapping->next_gone = range->gone;
+		range->gone = mapping;
+	}
+}
+
 static int sweep_run(struct range *range, const struct run *run, void *ctx)
 {
 	struct sweep *sweep = ctx;
 	struct frame *frame = frame_of(run->table);
 	unsigned cleared = 0;
 
-	(void)range;
 	for (unsigned i = run->first; i < run->last; i++) {
 		_Atomic uint64_t *slot = pt_slot(run->table, i);
 		pte_t pte = pte_load(slot);
@@ -329,10 +336,10 @@ static int sweep_run(struct range *range, const struct run *run, void *ctx)
 		} else {
 			cleared++;
 			if (pte_is_page(pte)) {
-				mapping_put(table_mapping(frame, i), 1);
+				range_drop_mapping(range, table_mapping(frame, i));
 				frame_put(pte_pfn(pte));
 			} else {
-				mapping_put(pte_mapping(pte), 1);
+				range_drop_mapping(range, pte_mapping(pte));
 			}
 		}
 		pte_store(slot, sweep->fill);
@@ -398,6 +405,12 @@ void range_unlock(struct range *range)
 {
 	unlock_tree(range->top, range->level, range->start, range->end);
 
+	while (UNLIKELY(range->gone != NULL)) {
+		struct mapping *mapping = range->gone;
+
+		range->gone = mapping->next_gone;
+		mapping_free(mapping);
+	}
 	if (range->dead.v == 0)
 		return;
 	ASSERT(!range->unlinked);

@@ -12,12 +12,13 @@
 
 struct range {
 	struct space *space;
-	uint64_t start, end; /* bytes, page-aligned */
-	pfn_t top;	     /* covers it */
-	unsigned level;	     /* top's */
-	bool revoked;	     /* some page lost a permission or its entry: shoot it down */
-	bool unlinked;	     /* some table was: shoot all levels down */
-	pfn_t dead;	     /* unlinked tables, by frame.table.next_dead, with their pages still in them */
+	uint64_t start, end;  /* bytes, page-aligned */
+	pfn_t top;	      /* covers it */
+	unsigned level;	      /* top's */
+	bool revoked;	      /* some page lost a permission or its entry: shoot it down */
+	bool unlinked;	      /* some table was: shoot all levels down */
+	pfn_t dead;	      /* unlinked tables, by frame.table.next_dead, with their pages still in them */
+	struct mapping *gone; /* descriptors that nothing names any more, by next_gone */
 };
 
 /* Non-table entries first .. last - 1 of one table; va is the address of the first. Level > 0: none or reservations. */
@@ -76,7 +77,10 @@ int range_is_free(struct range *range) MUST_CHECK;
  */
 void range_replace(struct range *range, pte_t fill);
 
-/* Lets go of the locks, then frees unlinked tables and what was in them. */
+/* One entry less names it; what goes with the last one goes when the locks are let go of. */
+void range_drop_mapping(struct range *range, struct mapping *mapping);
+
+/* Lets go of the locks, then frees unlinked tables and what was in them, and descriptors. */
 void range_unlock(struct range *range);
 
 #endif

@@ -85,22 +85,22 @@ static int find_hole(struct range *range, const struct run *run, void *ctx)
 }
 
 /* The open descriptor is counted too while we have it: another one at the same address would be taken for it. */
-static void forget(struct seal *seal)
+static void forget(struct range *range, struct seal *seal)
 {
 	if (seal->open == NULL)
 		return;
-	mapping_put(seal->sealed, 1);
-	mapping_put(seal->open, 1);
+	range_drop_mapping(range, seal->sealed);
+	range_drop_mapping(range, seal->open);
 	seal->open = NULL;
 }
 
-static int sealed_of(struct seal *seal, struct mapping *mapping)
+static int sealed_of(struct range *range, struct seal *seal, struct mapping *mapping)
 {
 	int err;
 
 	if (seal->open == mapping)
 		return 0;
-	forget(seal);
+	forget(range, seal);
 	err = mapping_seal(mapping, &seal->sealed);
 	if (err != 0)
 		return err;
@@ -113,7 +113,6 @@ static int seal_run(struct range *range, const struct run *run, void *ctx)
 {
 	struct seal *seal = ctx;
 
-	(void)range;
 	for (unsigned i = run->first; i < run->last; i++) {
 		_Atomic uint64_t *slot = pt_slot(run->table, i);
 		pte_t pte = pte_load(slot);
@@ -122,7 +121,7 @@ static int seal_run(struct range *range, const struct run *run, void *ctx)
 
 		if (mapping->sealed)
 			continue;
-		err = sealed_of(seal, mapping);
+		err = sealed_of(range, seal, mapping);
 		if (err == 0 && pte_is_page(pte))
 			err = table_set_mapping(run->table, i, seal->sealed);
 		else if (err == 0)
@@ -130,7 +129,7 @@ static int seal_run(struct range *range, const struct run *run, void *ctx)
 		if (err != 0)
 			return err;
 		mapping_get(seal->sealed, 1);
-		mapping_put(mapping, 1);
+		range_drop_mapping(range, mapping);
 	}
 	return 0;
 }
@@ -151,7 +150,7 @@ int space_seal(struct space *space, vaddr_t start, uint64_t bytes)
 		err = range_split(&range, false);
 	if (err == 0)
 		err = range_each(&range, seal_run, &seal);
+	forget(&range, &seal);
 	range_unlock(&range);
-	forget(&seal);
 	return err;
 }

@@ -14,6 +14,7 @@
 #include "mm/hart.h"
 #include "mm/locked.h"
 #include "mm/object_list.h"
+#include "mm/reverse.h"
 #include "mm/slab.h"
 #include "mm/space_list.h"
 #include "mm/tlb.h"
@@ -63,6 +64,8 @@ int space_create(struct space **out)
 	space->asid = asid_alloc();
 	space->mmap_top = VADDR(USER_END - STACK_ROOM);
 	locked_init(space);
+	spin_init(&space->attached_lock);
+	list_init(&space->attached);
 	atomic_init(&space->users, 1);
 	atomic_init(&space->grow_limit, GROW_LIMIT);
 	/* Every hart may have old instructions of the frames that will be mapped here. */
@@ -122,6 +125,7 @@ void space_put(struct space *space)
 	spin_lock(&spaces.lock, RANK_SPACES);
 	list_del(&space->link);
 	spin_unlock(&spaces.lock, RANK_SPACES);
+	reverse_leave(space); /* first: a walk finds nothing any more */
 	take_down(space->root, PT_ROOT);
 	locked_end(space);
 	asid_free(space->asid);

@@ -50,6 +50,12 @@ struct space {
 	_Atomic uint64_t cached;
 	_Atomic uint64_t icache_stale;
 
+	/* Descriptors of objects that may have entries here: reverse.c */
+	struct spinlock attached_lock;
+	unsigned attachments;		/* [attached_lock] */
+	struct list attached;		/* [attached_lock] in the order they were made */
+	_Atomic uint32_t attach_serial; /* one more whenever mmap attaches one */
+
 	/* mlock: locked.c */
 	struct spinlock locked_lock;
 	struct list locked;    /* [locked_lock] */

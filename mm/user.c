@@ -11,6 +11,7 @@
 #include "lib/errno.h"
 #include "mm/mapping.h"
 #include "mm/object.h"
+#include "mm/user.h"
 #include "mm/walk.h"
 
 static int (*help)(struct space *space, vaddr_t va, enum access access,
@@ -54,8 +55,7 @@ static void *lock_page(struct space *space, vaddr_t va, enum access access, pfn_
 	return NULL;
 }
 
-/* The same, faulting in what is not there. 0 or an error. */
-static int get_page(struct space *space, vaddr_t va, enum access access, pfn_t *table, void **out)
+int user_page_lock(struct space *space, vaddr_t va, enum access access, pfn_t *table, void **out)
 {
 	if (va.v >= USER_END)
 		return -EFAULT;
@@ -74,7 +74,7 @@ int user_read(struct space *space, void *dst, vaddr_t src, uint64_t n)
 		vaddr_t va = VADDR(src.v + done);
 		pfn_t table;
 		void *page;
-		int err = get_page(space, va, ACCESS_READ, &table, &page);
+		int err = user_page_lock(space, va, ACCESS_READ, &table, &page);
 
 		if (err != 0)
 			return err;
@@ -92,7 +92,7 @@ static int write_or_clear(struct space *space, vaddr_t dst, const char *src, uin
 		vaddr_t va = VADDR(dst.v + done);
 		pfn_t table;
 		void *page;
-		int err = get_page(space, va, ACCESS_WRITE, &table, &page);
+		int err = user_page_lock(space, va, ACCESS_WRITE, &table, &page);
 
 		if (err != 0)
 			return err;
@@ -123,7 +123,7 @@ int64_t user_read_string(struct space *space, char *dst, vaddr_t src, uint64_t m
 		const char *end;
 		pfn_t table;
 		void *page;
-		int err = get_page(space, va, ACCESS_READ, &table, &page);
+		int err = user_page_lock(space, va, ACCESS_READ, &table, &page);
 
 		if (err != 0)
 			return err;

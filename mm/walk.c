@@ -141,3 +141,20 @@ int table_set_mapping_slow(pfn_t table, unsigned index, struct mapping *mapping)
 	frame->table.side[index] = mapping;
 	return 0;
 }
+
+struct mapping *walk_mapping(struct space *space, vaddr_t va, uint64_t *perm)
+{
+	struct mapping *mapping = NULL;
+	unsigned level;
+	pfn_t table = walk_lock(space, va, &level);
+	unsigned index = pt_index(va, level);
+	pte_t pte = pte_load(pt_slot(table, index));
+
+	*perm = pte_is_page(pte) ? page_perm(pte) : pte.v & PERM_RWX;
+	if (!pte_is_none(pte)) {
+		mapping = pte_is_page(pte) ? table_mapping(frame_of(table), index) : pte_mapping(pte);
+		mapping_get(mapping, 1);
+	}
+	table_unlock(table);
+	return mapping;
+}

@@ -162,4 +162,7 @@ static inline pte_t page_reservation(pte_t pte, const struct mapping *mapping)
 	return pte_reservation(mapping, page_perm(pte));
 }
 
+/* Descriptor, counted, and permissions of what is mapped at va < USER_END; NULL where nothing is. */
+struct mapping *walk_mapping(struct space *space, vaddr_t va, uint64_t *perm);
+
 #endif

@@ -1,0 +1,269 @@
+/*
+ * Copy-on-write of objects: clones share frames, and whole ones their index, until one is written.
+ *
+ * Making: (1) what is shared is marked so in the index: nodes by their references, slots by SLOT_SHARED; (2) the right to
+ * write of all shared mappings goes, through the reverse map; (3) walk_wait: whoever wrote to a frame because it was not
+ * shared when he looked has done so. Until then the source's reverse map stays locked, so nobody makes a page his own before.
+ * From there on nobody writes to a shared frame, through whatever object, so it can be copied at leisure.
+ * Owning: the copy takes the frame's place while still marked shared, so it is mapped read-only at most; then the old frame
+ * goes from all mappings of this object, private ones too; then the mark. As with copy-on-write of a page (fault.c), at no
+ * moment can one hart write to the new frame while another reads the old one.
+ * Locks: the lists of the object's mappings from begin to end (RANK_REVERSE), one object at a time; within it the object's.
+ */
+#include "lib/check.h"
+#include "lib/errno.h"
+#include "mm/object_core.h"
+#include "mm/reverse.h"
+#include "mm/walk.h"
+
+#define BATCH INDEX_SLOTS
+
+/* Puts `to` in place of `from` in the slot of page `index`, which is this object's alone. False: something else is there. */
+static bool exchange(struct object *object, uint64_t index, uintptr_t from, uintptr_t to)
+{
+	struct index_dead none = { .n = 0 };
+	_Atomic(uintptr_t) *slot;
+	bool done;
+
+	spin_lock(&object->lock, RANK_OBJECT);
+	done = index_own(&object->index, index, false, &none, &slot) == 0 && slot != NULL;
+	/* acq_rel: as index.c */
+	done = done &&
+	       atomic_compare_exchange_strong_explicit(slot, &from, to, memory_order_acq_rel, memory_order_relaxed);
+	spin_unlock(&object->lock, RANK_OBJECT);
+	ASSERT(none.n == 0);
+	return done;
+}
+
+/* `old` is marked shared; we have a count of it. Reverse map locked. */
+static int replace(struct object *object, uint64_t index, pfn_t old)
+{
+	pfn_t new;
+	int err = frame_alloc(FRAME_OBJECT, &new);
+
+	if (err != 0)
+		return err;
+	frame_of(new)->object.written = 0;
+	hw_page_copy(frame_data(new), frame_data(old));
+	if (!exchange(object, index, pfn_slot(old) | SLOT_SHARED, pfn_slot(new) | SLOT_SHARED)) {
+		frame_put(new); /* it was cut off */
+		return 0;
+	}
+	reverse_unmap(object, index, index + 1, false);
+	(void)exchange(object, index, pfn_slot(new) | SLOT_SHARED, pfn_slot(new)); /* or it was cut off */
+	walk_wait();
+	frame_put(old);
+	return 0;
+}
+
+static int own_entered(struct object *object, uint64_t index)
+{
+	struct index_dead dead = { .n = 0 };
+	_Atomic(uintptr_t) *slot;
+	bool shared = false;
+	pfn_t pfn = PFN(0);
+	int err;
+
+	spin_lock(&object->lock, RANK_OBJECT);
+	err = index_own(&object->index, index, false, &dead, &slot);
+	if (err == 0 && slot != NULL) {
+		uintptr_t value = atomic_load_explicit(slot, memory_order_relaxed);
+
+		shared = slot_has_frame(value) && (value & SLOT_SHARED) != 0;
+		pfn = slot_pfn(value);
+		if (shared && frame_is_sole(pfn)) {
+			/* The others have let go of it, and only through us could they get it again. */
+			atomic_store_explicit(slot, pfn_slot(pfn), memory_order_release);
+			shared = false;
+		} else if (shared && !frame_get(pfn)) {
+			err = -ENOMEM;
+		}
+	}
+	spin_unlock(&object->lock, RANK_OBJECT);
+	if (err == 0 && shared) {
+		err = replace(object, index, pfn);
+		frame_put(pfn);
+	}
+	object_bury(&dead);
+	return err;
+}
+
+int object_own(struct object *object, uint64_t index)
+{
+	int err;
+
+	if (object->store != NULL || !object_asks(object))
+		return 0; /* never cloned */
+	reverse_enter(object);
+	err = own_entered(object, index);
+	reverse_exit(object);
+	return err;
+}
+
+/* ---- Making clones. */
+
+/* Pages that the source of src has and its index does not. */
+static int fill(struct object *src, uint64_t first, uint64_t last)
+{
+	uint64_t end = MIN(last, bytes_pages(object_source_bytes(src)));
+	int err = 0;
+
+	for (uint64_t i = first; err == 0 && i < end; i++) {
+		pfn_t pfn;
+
+		if (object_has(src, i))
+			continue;
+		err = object_frame(src, i, &pfn);
+		if (err == 0)
+			frame_put(pfn);
+		if (err == -EFAULT)
+			break; /* the size is what kernel/ says it is */
+	}
+	return err == -EFAULT ? 0 : err;
+}
+
+/* Whatever is written to pages [first, last) of src from now on is written to copies. Reverse map locked. */
+static void freeze(struct object *src, uint64_t first, uint64_t last)
+{
+	reverse_protect(src, first, last);
+	walk_wait();
+}
+
+/* relaxed: see object_asks */
+static void ask_from_now_on(struct object *object)
+{
+	atomic_store_explicit(&object->asks, true, memory_order_relaxed);
+}
+
+static uintptr_t share_root(struct object *src, uint64_t *pages)
+{
+	struct index_node *root;
+
+	reverse_enter(src);
+	spin_lock(&src->lock, RANK_OBJECT);
+	ask_from_now_on(src);
+	root = (struct index_node *)atomic_load_explicit(&src->index.root, memory_order_relaxed);
+	if (root != NULL) /* relaxed: our index has one */
+		atomic_fetch_add_explicit(&root->references, 1, memory_order_relaxed);
+	*pages = object_pages(src);
+	spin_unlock(&src->lock, RANK_OBJECT);
+	freeze(src, 0, bytes_pages(object_bytes(src)));
+	reverse_exit(src);
+	return (uintptr_t)root;
+}
+
+static void replace_root(struct object *dst, uintptr_t root, uint64_t pages)
+{
+	struct index_node *old;
+
+	reverse_enter(dst);
+	spin_lock(&dst->lock, RANK_OBJECT);
+	ask_from_now_on(dst);
+	atomic_store_explicit(&dst->source_bytes, 0, memory_order_relaxed);
+	object_removed_locked(dst);
+	/* acq_rel: as index.c */
+	old = (struct index_node *)atomic_exchange_explicit(&dst->index.root, root, memory_order_acq_rel);
+	atomic_store_explicit(&dst->pages, pages, memory_order_relaxed);
+	spin_unlock(&dst->lock, RANK_OBJECT);
+	reverse_unmap(dst, 0, bytes_pages(object_bytes(dst)), false);
+	reverse_exit(dst);
+	walk_wait();
+	if (old != NULL)
+		index_node_put(old);
+}
+
+static int clone_whole(struct object *src, struct object *dst)
+{
+	uint64_t pages;
+	uintptr_t root;
+	int err = fill(src, 0, UINT64_MAX);
+
+	if (err != 0)
+		return err;
+	root = share_root(src, &pages);
+	replace_root(dst, root, pages);
+	return 0;
+}
+
+/* What is in pages first, ...: n slots, each frame with a count. 0 or -ENOMEM with none. */
+static int share_pages(struct object *src, uint64_t first, unsigned n, uintptr_t *slots)
+{
+	unsigned done = 0;
+
+	reverse_enter(src);
+	spin_lock(&src->lock, RANK_OBJECT);
+	ask_from_now_on(src);
+	while (done < n && index_share(&src->index, first + done, &slots[done]))
+		done++;
+	spin_unlock(&src->lock, RANK_OBJECT);
+	freeze(src, first, first + n);
+	reverse_exit(src);
+	for (unsigned i = 0; done < n && i < done; i++)
+		if (slot_has_frame(slots[i]))
+			frame_put(slot_pfn(slots[i]));
+	return done < n ? -ENOMEM : 0;
+}
+
+/* Puts a slot's worth in place of page i; *slot becomes what was there. Lock held. */
+static int put_slot_locked(struct object *dst, uint64_t i, uintptr_t *slot, struct index_dead *dead)
+{
+	bool source = i < bytes_pages(object_source_bytes(dst));
+	uintptr_t new = slot_has_frame(*slot) ? pfn_slot(slot_pfn(*slot)) | SLOT_SHARED : source ? SLOT_HOLE : 0;
+	_Atomic(uintptr_t) *at;
+	int err = index_own(&dst->index, i, new != 0, dead, &at);
+
+	if (err != 0)
+		return err;
+	/* acq_rel: as index.c */
+	*slot = at == NULL ? 0 : atomic_exchange_explicit(at, new, memory_order_acq_rel);
+	/* relaxed: counts to look at */
+	atomic_fetch_add_explicit(&dst->pages, slot_has_frame(new), memory_order_relaxed);
+	atomic_fetch_sub_explicit(&dst->pages, slot_has_frame(*slot), memory_order_relaxed);
+	return 0;
+}
+
+/* Puts them in place of dst's pages first, ...; and lets go of what was there, or could not be put. */
+static int put_pages(struct object *dst, uint64_t first, unsigned n, uintptr_t *slots)
+{
+	struct index_dead dead = { .n = 0 };
+	int err = 0;
+
+	reverse_enter(dst);
+	spin_lock(&dst->lock, RANK_OBJECT);
+	ask_from_now_on(dst);
+	object_removed_locked(dst);
+	for (unsigned i = 0; err == 0 && i < n; i++)
+		err = put_slot_locked(dst, first + i, &slots[i], &dead);
+	spin_unlock(&dst->lock, RANK_OBJECT);
+	reverse_unmap(dst, first, first + n, false);
+	reverse_exit(dst);
+	walk_wait();
+	index_bury(&dead);
+	for (unsigned i = 0; i < n; i++)
+		if (slot_has_frame(slots[i]))
+			frame_put(slot_pfn(slots[i]));
+	return err;
+}
+
+int object_clone_range(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, uint64_t pages)
+{
+	uintptr_t slots[BATCH];
+	int err = 0;
+
+	if (src->store != NULL || dst->store != NULL)
+		return -EOPNOTSUPP;
+	if (src == dst && src_first < dst_first + pages && dst_first < src_first + pages)
+		return -EINVAL;
+	if (src != dst && src_first == 0 && dst_first == 0 && pages >= bytes_pages(object_bytes(src)) &&
+	    pages >= bytes_pages(object_bytes(dst)))
+		return clone_whole(src, dst);
+	err = fill(src, src_first, src_first + pages);
+	for (uint64_t done = 0; err == 0 && done < pages; done += BATCH) {
+		unsigned n = (unsigned)MIN(pages - done, BATCH);
+
+		err = share_pages(src, src_first + done, n, slots);
+		if (err == 0)
+			err = put_pages(dst, dst_first + done, n, slots);
+	}
+	return err;
+}

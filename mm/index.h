@@ -1,0 +1,111 @@
+/*
+ * The index of a memory object: a radix tree from page number to frame, whose nodes several objects may share (clones).
+ * Private to mm/.
+ *
+ * Look-ups (index_find, index_find_own) take no lock and are made within a walk epoch (walk.h), alone or under table locks;
+ * what they find stays until the epoch ends. Everything else is called with the lock of the object whose index it is.
+ * What changes leave over is dropped by the caller after walk_wait(), with no table lock held.
+ */
+#ifndef MM_INDEX_H
+#define MM_INDEX_H
+
+#include <stdatomic.h>
+
+#include "lib/types.h"
+
+#define INDEX_BITS  6
+#define INDEX_SLOTS (1U << INDEX_BITS)
+#define INDEX_DEPTH 9 /* levels that page numbers of 52 bits may need */
+
+/* What stands in a slot of the lowest level: 0, or a frame number, shifted, with: */
+#define SLOT_SHARED ((uintptr_t)1) /* other indexes may name the frame: nobody writes to it */
+#define SLOT_HOLE   ((uintptr_t)2) /* no frame; zeros, whatever the object's source has there */
+#define SLOT_SHIFT  2
+
+struct index_node {
+	_Atomic uint32_t
+		references; /* slots and roots that name it; more than one: it changes no more, but for SLOT_SHARED */
+	uint8_t shift;	    /* index >> shift selects the slot */
+	bool audited;	    /* the audit's mark; otherwise false */
+	uint64_t dirty;	    /* lowest level: pages with changes that the store has not; above: nodes with such */
+	_Atomic(uintptr_t) slot[INDEX_SLOTS]; /* lowest level: see above; else nodes; 0: none */
+};
+
+struct index {
+	_Atomic(uintptr_t) root; /* a node, or 0 */
+};
+
+/* Nodes that copies have taken the place of. */
+struct index_dead {
+	unsigned n;
+	struct index_node *node[2 * INDEX_DEPTH];
+};
+
+/* Slots of one node that were taken out: [first, last) is all that was in them. */
+struct index_taken {
+	unsigned n;
+	bool nodes;	/* they name nodes, not frames */
+	uint64_t dirty; /* which of the frames are */
+	uint64_t first, last;
+	uintptr_t slot[INDEX_SLOTS];
+};
+
+static inline pfn_t slot_pfn(uintptr_t slot)
+{
+	return PFN(slot >> SLOT_SHIFT);
+}
+
+static inline uintptr_t pfn_slot(pfn_t pfn)
+{
+	return (uintptr_t)pfn.v << SLOT_SHIFT;
+}
+
+static inline bool slot_has_frame(uintptr_t slot)
+{
+	return slot >> SLOT_SHIFT != 0;
+}
+
+/* The slot of page i, or 0. With SLOT_SHARED where another index may reach it by whatever way. */
+uintptr_t index_find(const struct index *index, uint64_t i);
+uintptr_t index_find_own(const struct index *index, uint64_t i);
+
+/* Whether a node on the way to page i is shared. */
+bool index_is_shared(const struct index *index, uint64_t i);
+
+/*
+ * The slot of page i, in nodes that are this index's alone: copies of those that are shared, which go on *dead. Without
+ * `create`, *out is NULL where there is none. 0 or -ENOMEM; then as before, to whoever looks.
+ */
+int index_own(struct index *index, uint64_t i, bool create, struct index_dead *dead, _Atomic(uintptr_t) **out)
+	MUST_CHECK;
+void index_bury(struct index_dead *dead); /* after walk_wait */
+
+/* The slot of page i, as it is, for another index: a count more of its frame, and the mark. False: it has as many as can be. */
+bool index_share(struct index *index, uint64_t i, uintptr_t *out);
+
+/* One reference of a node less: the last one frees it and puts the frames below. */
+void index_node_put(struct index_node *node);
+
+/*
+ * Takes something of [first, last) out, as much as one node has, if anything is left. The nodes with a part in the range
+ * must be this index's alone: after index_own(first) and index_own(last - 1).
+ */
+bool index_take(struct index *index, uint64_t first, uint64_t last, struct index_taken *taken);
+/* How many pages that was, and how many of them dirty. */
+void index_taken_count(const struct index_taken *taken, uint64_t *pages, uint64_t *dirty);
+void index_taken_put(const struct index_taken *taken); /* after walk_wait */
+
+/* The lowest-level node that has page i or the first behind it; *base: its first page. NULL: none. */
+struct index_node *index_leaf(const struct index *index, uint64_t i, uint64_t *base);
+
+/* Dirty marks of pages that are there. Whether this changed anything. */
+bool index_mark(struct index *index, uint64_t i);
+bool index_unmark(struct index *index, uint64_t i);
+/* The first dirty page at or behind i, or UINT64_MAX. */
+uint64_t index_next_dirty(const struct index *index, uint64_t i);
+
+/* For the audit. The first visit of a node when `mark` differs from its mark sets that and goes into it; others do not. */
+void index_visit(struct index *index, bool mark, void (*visit)(void *ctx, uint64_t i, uintptr_t slot, bool dirty),
+		 void *ctx);
+
+#endif

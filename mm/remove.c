@@ -1,0 +1,313 @@
+/*
+ * Taking pages out of objects: truncation, holes, eviction.
+ *
+ * Truncation: (1) the size, (2) all mappings, private copies included, (3) the index. A fault reads the size with its leaf
+ * table's lock held, until its entry is there: either that is before (2) gets the lock, which then takes the entry, or it sees
+ * the size. So nothing behind the end is mapped after (2), and (3) finds frames that only the index names.
+ * Holes: (1) the index, (2) the object's own frames in all mappings, likewise. What a fault filled anew between the two is
+ * new, and at worst unmapped for nothing.
+ * Eviction: a clean frame that only the index names has its count taken from 1 to 0, so that no look-up gets it any more,
+ * and is taken out under the same lock. A page that is being written to has a count (transfer.c, dirty.c).
+ * In each, what was taken out is freed after walk_wait: a reader may be copying from it.
+ * Locks: the object's, while the index changes; then the lists of its mappings and, one range at a time, their tables.
+ */
+#include <string.h>
+
+#include "lib/check.h"
+#include "lib/errno.h"
+#include "mm/object_core.h"
+#include "mm/reverse.h"
+#include "mm/walk.h"
+
+void object_removed_locked(struct object *object)
+{
+	/* release: pairs with the acquire in add_page and object_removals: what the page is made of has changed by then */
+	atomic_fetch_add_explicit(&object->removals, 1, memory_order_release);
+}
+
+static void unmap(struct object *object, uint64_t first, uint64_t last, bool copies)
+{
+	reverse_enter(object);
+	reverse_unmap(object, first, last, copies);
+	reverse_exit(object);
+}
+
+static void uncount(struct object *object, uint64_t pages, uint64_t dirty)
+{
+	/* relaxed: counts to look at */
+	atomic_fetch_sub_explicit(&object->pages, pages, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&object->dirty, dirty, memory_order_relaxed);
+	mm_dirty_add(0 - dirty);
+}
+
+void object_remove(struct object *object, uint64_t first, uint64_t last, bool unmapping)
+{
+	struct index_taken taken;
+	bool more;
+
+	do {
+		uint64_t pages, dirty;
+
+		spin_lock(&object->lock, RANK_OBJECT);
+		more = index_take(&object->index, first, last, &taken);
+		spin_unlock(&object->lock, RANK_OBJECT);
+		if (!more)
+			break;
+		index_taken_count(&taken, &pages, &dirty);
+		uncount(object, pages, dirty);
+		if (unmapping)
+			unmap(object, taken.first, taken.last, false);
+		walk_wait();
+		index_taken_put(&taken);
+	} while (more);
+}
+
+int object_own_ends(struct object *object, uint64_t first, uint64_t last)
+{
+	struct index_dead dead = { .n = 0 };
+	_Atomic(uintptr_t) *slot;
+	int err = 0;
+
+	if (!object_asks(object))
+		return 0; /* never cloned */
+	spin_lock(&object->lock, RANK_OBJECT);
+	if (first != 0)
+		err = index_own(&object->index, first, false, &dead, &slot);
+	if (err == 0)
+		err = index_own(&object->index, last - 1, false, &dead, &slot);
+	spin_unlock(&object->lock, RANK_OBJECT);
+	object_bury(&dead);
+	return err;
+}
+
+/* ---- Size. */
+
+/* Part of a page that is there and this object's alone: zeros. */
+static void clear_part(struct object *object, uint64_t offset, uint64_t bytes)
+{
+	uint64_t index = offset >> PAGE_SHIFT;
+	pfn_t pfn;
+
+	if (bytes == 0 || !object_has(object, index) || object_frame(object, index, &pfn) != 0)
+		return;
+	memset((char *)frame_data(pfn) + (offset & PAGE_MASK), 0, bytes);
+	if (object->store != NULL) {
+		int err = object_mark_dirty(object, index, pfn);
+
+		CHECK(err ==
+		      0); /* whoever takes pages out is this call's caller; and it is not evicted under our count */
+	}
+	frame_put(pfn);
+}
+
+/* Bytes from `offset` to the end of its page; 0 where it is at the begin of one. */
+static uint64_t tail(uint64_t offset)
+{
+	return (PAGE_SIZE - (offset & PAGE_MASK)) & PAGE_MASK;
+}
+
+static int shrink(struct object *object, uint64_t bytes)
+{
+	uint64_t first = bytes_pages(bytes), last = bytes_pages(object_bytes(object));
+	int err = (bytes & PAGE_MASK) != 0 ? object_own(object, bytes >> PAGE_SHIFT) : 0;
+
+	if (err == 0 && first < last)
+		err = object_own_ends(object, first, UINT64_MAX);
+	if (err != 0)
+		return err;
+	spin_lock(&object->lock, RANK_OBJECT);
+	last = MAX(last, bytes_pages(object_bytes(object))); /* a write may have made it longer meanwhile */
+	/* relaxed: read under the lock, but for object_bytes, see there */
+	atomic_store_explicit(&object->shrinking, true, memory_order_relaxed);
+	atomic_store_explicit(&object->bytes, bytes, memory_order_relaxed);
+	if (bytes < object_source_bytes(object))
+		atomic_store_explicit(&object->source_bytes, bytes, memory_order_relaxed);
+	object_removed_locked(object);
+	spin_unlock(&object->lock, RANK_OBJECT);
+	if (first < last) {
+		unmap(object, first, last, true);
+		object_remove(object, first, UINT64_MAX, false);
+	}
+	clear_part(object, bytes, tail(bytes));
+	spin_lock(&object->lock, RANK_OBJECT);
+	atomic_store_explicit(&object->shrinking, false, memory_order_relaxed);
+	spin_unlock(&object->lock, RANK_OBJECT);
+	return 0;
+}
+
+int object_resize(struct object *object, uint64_t bytes)
+{
+	return bytes < object_bytes(object) ? shrink(object, bytes) : object_extend(object, bytes);
+}
+
+/* ---- Holes. */
+
+/* Page i, which the source has, becomes a hole. What was there is *old. Lock held. */
+static int note_hole_locked(struct object *object, uint64_t i, struct index_dead *dead, uintptr_t *old)
+{
+	_Atomic(uintptr_t) *slot;
+	int err = index_own(&object->index, i, true, dead, &slot);
+
+	if (err == 0)
+		*old = atomic_exchange_explicit(slot, SLOT_HOLE, memory_order_acq_rel);
+	return err;
+}
+
+/* Pages of the source: their place in the index says that they are not as the source has them. One at a time: files of
+ * the initramfs are small, and few have holes punched into them. */
+static int punch_source(struct object *object, uint64_t first, uint64_t last)
+{
+	int err = 0;
+
+	for (uint64_t i = first; err == 0 && i < last; i++) {
+		struct index_dead dead = { .n = 0 };
+		uintptr_t old = 0;
+
+		spin_lock(&object->lock, RANK_OBJECT);
+		object_removed_locked(object);
+		err = note_hole_locked(object, i, &dead, &old);
+		spin_unlock(&object->lock, RANK_OBJECT);
+		object_bury(&dead);
+		if (!slot_has_frame(old))
+			continue;
+		uncount(object, 1, 0);
+		unmap(object, i, i + 1, false);
+		walk_wait();
+		frame_put(slot_pfn(old));
+	}
+	return err;
+}
+
+static int punch_pages(struct object *object, uint64_t first, uint64_t last)
+{
+	uint64_t source = MIN(bytes_pages(object_source_bytes(object)), last);
+	int err = 0;
+
+	if (first < source)
+		err = punch_source(object, first, source);
+	if (err == 0)
+		err = object_own_ends(object, first, last);
+	if (err != 0)
+		return err;
+	spin_lock(&object->lock, RANK_OBJECT);
+	object_removed_locked(object);
+	spin_unlock(&object->lock, RANK_OBJECT);
+	object_remove(object, MAX(first, source), last, true);
+	return 0;
+}
+
+/* The edges of [offset, end): parts of pages. Those that the source has are filled first. */
+static int punch_part(struct object *object, uint64_t offset, uint64_t bytes)
+{
+	uint64_t index = offset >> PAGE_SHIFT;
+	pfn_t pfn;
+	int err;
+
+	if (bytes == 0)
+		return 0;
+	if (ALIGN_DOWN(offset, PAGE_SIZE) < object_source_bytes(object)) {
+		err = object_frame(object, index, &pfn);
+		if (err != 0)
+			return err;
+		frame_put(pfn);
+	}
+	err = object_own(object, index);
+	if (err == 0)
+		clear_part(object, offset, bytes);
+	return err;
+}
+
+int object_punch(struct object *object, uint64_t offset, uint64_t bytes)
+{
+	uint64_t end = MIN(offset + bytes, object_bytes(object));
+	uint64_t first = bytes_pages(offset), last = end >> PAGE_SHIFT;
+	int err;
+
+	if (offset >= end)
+		return 0;
+	if (end == object_bytes(object))
+		last = bytes_pages(end); /* behind the end there is nothing to keep */
+	if (first > last)		 /* within one page */
+		return punch_part(object, offset, end - offset);
+	err = punch_part(object, offset, tail(offset));
+	if (err == 0 && last << PAGE_SHIFT < end)
+		err = punch_part(object, last << PAGE_SHIFT, end - (last << PAGE_SHIFT));
+	return err == 0 && first < last ? punch_pages(object, first, last) : err;
+}
+
+/* ---- Eviction. */
+
+/* Clean frames of one node that only the index names are taken out of it. How many. */
+static unsigned freeze_locked(struct index_node *leaf, uint64_t base, uint64_t first, uint64_t last, pfn_t *out)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < INDEX_SLOTS; i++) {
+		uintptr_t slot = atomic_load_explicit(&leaf->slot[i], memory_order_relaxed);
+
+		if (!slot_has_frame(slot) || (leaf->dirty >> i & 1) != 0 || base + i < first || base + i >= last)
+			continue;
+		if (!frame_freeze(slot_pfn(slot)))
+			continue;
+		/* release: as all stores of slots */
+		atomic_store_explicit(&leaf->slot[i], 0, memory_order_release);
+		out[n++] = slot_pfn(slot);
+	}
+	return n;
+}
+
+/* One node from page *at on, which moves behind it. False: there is none below `last`. */
+static bool evict_node(struct object *object, uint64_t *at, uint64_t first, uint64_t last, bool mapped, uint64_t *done)
+{
+	pfn_t frames[INDEX_SLOTS];
+	struct index_node *leaf;
+	uint64_t base = 0;
+	unsigned n = 0;
+
+	if (mapped && *at < last) {
+		spin_lock(&object->lock, RANK_OBJECT);
+		leaf = index_leaf(&object->index, *at, &base);
+		spin_unlock(&object->lock, RANK_OBJECT);
+		if (leaf != NULL && base < last)
+			unmap(object, MAX(base, first), MIN(base + INDEX_SLOTS, last), false);
+	}
+	spin_lock(&object->lock, RANK_OBJECT);
+	leaf = index_leaf(&object->index, *at, &base);
+	if (leaf != NULL && base < last)
+		n = freeze_locked(leaf, base, first, last, frames);
+	spin_unlock(&object->lock, RANK_OBJECT);
+	if (leaf == NULL || base >= last)
+		return false;
+	*at = base + INDEX_SLOTS;
+	if (n != 0) {
+		uncount(object, n, 0);
+		walk_wait();
+	}
+	for (unsigned i = 0; i < n; i++)
+		frame_free_frozen(frames[i]);
+	*done += n;
+	return true;
+}
+
+uint64_t object_evict(struct object *object, uint64_t first, uint64_t last, uint64_t want, bool mapped)
+{
+	uint64_t done = 0, at, began;
+	bool wrapped = false;
+
+	ASSERT(object->store != NULL);
+	spin_lock(&object->lock, RANK_OBJECT);
+	at = began = object->evict_next > first && object->evict_next < last ? object->evict_next : first;
+	spin_unlock(&object->lock, RANK_OBJECT);
+	while (done < want && !(wrapped && at >= began)) {
+		if (evict_node(object, &at, first, last, mapped, &done))
+			continue;
+		if (wrapped || began == first)
+			break;
+		at = first;
+		wrapped = true;
+	}
+	spin_lock(&object->lock, RANK_OBJECT);
+	object->evict_next = at;
+	spin_unlock(&object->lock, RANK_OBJECT);
+	return done;
+}

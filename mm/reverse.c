@@ -1,0 +1,351 @@
+/*
+ * The reverse map: object, its descriptors, the spaces that each may have entries in. Contract: reverse.h.
+ *
+ * Invariants: a space that has an entry of a descriptor is attached to it, from before the entry until after it. Descriptors
+ * of an object are in the order they were made, and so are the attachments of one.
+ * Why a walk misses no entry that moves meanwhile: it holds the lock of the lists from end to end, so nothing is
+ * attached during it. Entries come to be elsewhere in two ways. Fork copies them from a space to one that was attached to the same
+ * descriptor later; mremap moves them to a descriptor that was made later. Both go forward in the order of the walk, and happen
+ * under the locks of all tables concerned. So the walk meets an entry where it was, or where it has come to, or both.
+ * Locks: the object's, for its lists (RANK_REVERSE); the space's, for its own list and the blocks in it (RANK_ATTACHED). Tables are
+ * locked one range at a time, within the first. A space whose list is empty is reached by no walk, so it can be taken down.
+ * Does not: find anonymous frames (docs/decisions/0008-page-cache.md).
+ */
+#include "mm/reverse.h"
+
+#include "lib/check.h"
+#include "lib/errno.h"
+#include "mm/mapping.h"
+#include "mm/object_core.h"
+#include "mm/range.h"
+#include "mm/slab.h"
+#include "mm/walk.h"
+
+struct attachment {
+	struct list of_mapping; /* [the object's mappings_lock] */
+	struct list of_space;	/* [the space's attached_lock] */
+	struct mapping *mapping;
+	struct space *space;
+	struct block *block;
+};
+
+/* Fork makes a space's attachments at once. */
+struct block {
+	uint64_t live; /* [the space's attached_lock] */
+	struct attachment attachment[];
+};
+
+static struct block *block_new(unsigned n, struct space *space)
+{
+	struct block *block = kalloc(sizeof(*block) + n * sizeof(struct attachment));
+
+	for (unsigned i = 0; block != NULL && i < n; i++) {
+		block->attachment[i].space = space;
+		block->attachment[i].block = block;
+	}
+	return block;
+}
+
+void reverse_enter(struct object *object)
+{
+	spin_lock(&object->mappings_lock, RANK_REVERSE);
+}
+
+void reverse_exit(struct object *object)
+{
+	spin_unlock(&object->mappings_lock, RANK_REVERSE);
+}
+
+void reverse_add(struct mapping *mapping)
+{
+	if (mapping->object->fixed)
+		return;
+	reverse_enter(mapping->object);
+	list_add_tail(&mapping->object->mappings, &mapping->link);
+	reverse_exit(mapping->object);
+}
+
+/* Lists of the object's held. */
+static void link_locked(struct attachment *attachment)
+{
+	struct space *space = attachment->space;
+
+	list_add_tail(&attachment->mapping->attachments, &attachment->of_mapping);
+	spin_lock(&space->attached_lock, RANK_ATTACHED);
+	list_add_tail(&space->attached, &attachment->of_space);
+	space->attachments++;
+	attachment->block->live++;
+	spin_unlock(&space->attached_lock, RANK_ATTACHED);
+}
+
+/* Both locks held. What is to be freed, or NULL. */
+static struct block *unlink_locked(struct attachment *attachment)
+{
+	struct block *block = attachment->block;
+
+	list_del(&attachment->of_mapping);
+	list_del(&attachment->of_space);
+	attachment->space->attachments--;
+	return --block->live == 0 ? block : NULL;
+}
+
+void reverse_remove(struct mapping *mapping)
+{
+	if (mapping->object->fixed || mapping->origin != NULL)
+		return;
+	reverse_enter(mapping->object);
+	list_del(&mapping->link);
+	while (!list_empty(&mapping->attachments)) {
+		struct attachment *attachment = list_first(&mapping->attachments, struct attachment, of_mapping);
+		struct space *space = attachment->space;
+		struct block *gone;
+
+		spin_lock(&space->attached_lock, RANK_ATTACHED);
+		gone = unlink_locked(attachment);
+		spin_unlock(&space->attached_lock, RANK_ATTACHED);
+		kfree(gone);
+	}
+	reverse_exit(mapping->object);
+}
+
+int reverse_attach(struct mapping *mapping, struct space *space)
+{
+	struct block *block;
+
+	if (mapping->object == NULL || mapping->object->fixed)
+		return 0;
+	block = block_new(1, space);
+	if (block == NULL)
+		return -ENOMEM;
+	block->attachment[0].mapping = mapping;
+	reverse_enter(mapping->object);
+	link_locked(&block->attachment[0]);
+	/* release: pairs with reverse_fork. The entries come later, under table locks, which whoever compares has too. */
+	atomic_fetch_add_explicit(&space->attach_serial, 1, memory_order_release);
+	reverse_exit(mapping->object);
+	return 0;
+}
+
+/* What the parent has, with a count of each descriptor, so that it stays: n of them, in *out. 0 or -ENOMEM. */
+static int gather(struct space *parent, struct space *child, struct block **out, unsigned *n)
+{
+	struct block *block;
+
+	*n = 0;
+	spin_lock(&parent->attached_lock, RANK_ATTACHED);
+	block = block_new(parent->attachments, child);
+	for (struct list *pos = parent->attached.next; block != NULL && pos != &parent->attached; pos = pos->next) {
+		struct mapping *mapping = list_entry(pos, struct attachment, of_space)->mapping;
+
+		/* One that nobody maps any more is on its way out. */
+		if (mapping_hold(mapping))
+			block->attachment[(*n)++].mapping = mapping;
+	}
+	spin_unlock(&parent->attached_lock, RANK_ATTACHED);
+	*out = block;
+	return block == NULL ? -ENOMEM : 0;
+}
+
+int reverse_fork(struct space *parent, struct space *child, uint32_t *seen)
+{
+	struct block *block;
+	unsigned n;
+
+	/* acquire: pairs with the release in reverse_attach: what was attached by then is in the list. What comes later is found out. */
+	*seen = atomic_load_explicit(&parent->attach_serial, memory_order_acquire);
+	if (list_empty(&parent->attached))
+		return 0;
+	if (gather(parent, child, &block, &n) != 0)
+		return -ENOMEM;
+	block->live = 1; /* so that it stays until all are linked */
+	for (unsigned i = 0; i < n; i++) {
+		struct mapping *mapping = block->attachment[i].mapping;
+
+		reverse_enter(mapping->object);
+		link_locked(&block->attachment[i]);
+		reverse_exit(mapping->object);
+		mapping_release(mapping);
+	}
+	spin_lock(&child->attached_lock, RANK_ATTACHED);
+	if (--block->live != 0)
+		block = NULL;
+	spin_unlock(&child->attached_lock, RANK_ATTACHED);
+	kfree(block);
+	return 0;
+}
+
+bool reverse_changed(const struct space *space, uint32_t seen)
+{
+	/* relaxed: see reverse_attach */
+	return atomic_load_explicit(&space->attach_serial, memory_order_relaxed) != seen;
+}
+
+/* Some object that the space is attached to, with a reference; NULL: none. */
+static struct object *first_object(struct space *space)
+{
+	struct object *object = NULL;
+
+	spin_lock(&space->attached_lock, RANK_ATTACHED);
+	if (!list_empty(&space->attached)) {
+		/* The descriptor has its reference until it is out of this list. */
+		object = list_first(&space->attached, struct attachment, of_space)->mapping->object;
+		object_get(object);
+	}
+	spin_unlock(&space->attached_lock, RANK_ATTACHED);
+	return object;
+}
+
+void reverse_leave(struct space *space)
+{
+	struct object *object;
+
+	while (!list_empty(&space->attached) && (object = first_object(space)) != NULL) {
+		reverse_enter(object);
+		spin_lock(&space->attached_lock, RANK_ATTACHED);
+		list_for_each_safe (pos, next, &space->attached) {
+			struct attachment *attachment = list_entry(pos, struct attachment, of_space);
+
+			if (attachment->mapping->object == object)
+				kfree(unlink_locked(attachment));
+		}
+		spin_unlock(&space->attached_lock, RANK_ATTACHED);
+		reverse_exit(object);
+		object_put(object);
+	}
+}
+
+bool reverse_knows(const struct mapping *mapping, const struct space *space)
+{
+	if (mapping->object == NULL || mapping->object->fixed)
+		return true;
+	if (mapping->origin != NULL)
+		mapping = mapping->origin;
+	list_for_each (pos, (struct list *)(uintptr_t)&mapping->attachments)
+		if (list_entry(pos, struct attachment, of_mapping)->space == space)
+			return true;
+	return false;
+}
+
+/* ---- Walks. */
+
+/* Where the pages [first, last) of its object are, as far as that is user space. */
+static bool mapping_range(const struct mapping *mapping, uint64_t first, uint64_t last, uint64_t *start, uint64_t *end)
+{
+	/* The base is an address modulo 2^64: "below 0" where the mapping begins behind the object's begin. */
+	__int128 base = (int64_t)mapping->base;
+	__int128 from = base + ((__int128)first << PAGE_SHIFT), to = base + ((__int128)last << PAGE_SHIFT);
+
+	if (from < 0)
+		from = 0;
+	if (to > (__int128)USER_END)
+		to = (__int128)USER_END;
+	*start = (uint64_t)from;
+	*end = (uint64_t)to;
+	return from < to;
+}
+
+struct walk_ctx {
+	const struct mapping *mapping;
+	bool copies;
+};
+
+/* Whether the entry is a page of the descriptor that is meant. */
+static bool is_meant(const struct walk_ctx *walk, pfn_t table, unsigned index, pte_t pte)
+{
+	const struct mapping *mapping;
+
+	if (!pte_is_page(pte))
+		return false;
+	mapping = table_mapping(frame_of(table), index);
+	return (mapping == walk->mapping || mapping->origin == walk->mapping) &&
+	       (walk->copies || frame_of(pte_pfn(pte))->kind == FRAME_OBJECT);
+}
+
+static int park_run(struct range *range, const struct run *run, void *ctx)
+{
+	for (unsigned i = run->first; run->level == 0 && i < run->last; i++) {
+		_Atomic uint64_t *slot = pt_slot(run->table, i);
+		pte_t pte = pte_load(slot);
+
+		if (is_meant(ctx, run->table, i, pte) && pte_is_valid(pte)) {
+			pte_clear(slot, PTE_V);
+			range->revoked = true;
+		}
+	}
+	return 0;
+}
+
+static int drop_run(struct range *range, const struct run *run, void *ctx)
+{
+	const struct walk_ctx *walk = ctx;
+
+	(void)range;
+	for (unsigned i = run->first; run->level == 0 && i < run->last; i++) {
+		_Atomic uint64_t *slot = pt_slot(run->table, i);
+		pte_t pte = pte_load(slot);
+
+		if (!is_meant(walk, run->table, i, pte))
+			continue;
+		/* It named the descriptor as a page and names it as a reservation: its count stays. */
+		pte_store(slot, page_reservation(pte, table_mapping(frame_of(run->table), i)));
+		frame_put(pte_pfn(pte));
+	}
+	return 0;
+}
+
+static int protect_run(struct range *range, const struct run *run, void *ctx)
+{
+	for (unsigned i = run->first; run->level == 0 && i < run->last; i++) {
+		_Atomic uint64_t *slot = pt_slot(run->table, i);
+		pte_t pte = pte_load(slot);
+
+		if (is_meant(ctx, run->table, i, pte) && (pte.v & PTE_W) != 0) {
+			pte_clear(slot, PTE_W);
+			range->revoked = true;
+		}
+	}
+	return 0;
+}
+
+static void walk_space(struct space *space, uint64_t start, uint64_t end, struct walk_ctx *walk, bool unmap)
+{
+	struct range range;
+	int err;
+
+	range_lock(&range, space, start, end);
+	err = range_each(&range, unmap ? park_run : protect_run, walk);
+	range_shootdown(&range);
+	if (unmap)
+		err |= range_each(&range, drop_run, walk);
+	range_unlock(&range);
+	CHECK(err == 0);
+}
+
+void reverse_unmap(struct object *object, uint64_t first, uint64_t last, bool copies)
+{
+	list_for_each (at, &object->mappings) {
+		struct mapping *mapping = list_entry(at, struct mapping, link);
+		struct walk_ctx walk = { .mapping = mapping, .copies = copies };
+		uint64_t start, end;
+
+		if (!mapping_range(mapping, first, last, &start, &end))
+			continue;
+		list_for_each (pos, &mapping->attachments)
+			walk_space(list_entry(pos, struct attachment, of_mapping)->space, start, end, &walk, true);
+	}
+}
+
+void reverse_protect(struct object *object, uint64_t first, uint64_t last)
+{
+	list_for_each (at, &object->mappings) {
+		struct mapping *mapping = list_entry(at, struct mapping, link);
+		struct walk_ctx walk = { .mapping = mapping };
+		uint64_t start, end;
+
+		if (!mapping->shared || (mapping->max_perm & PERM_W) == 0 ||
+		    !mapping_range(mapping, first, last, &start, &end))
+			continue;
+		list_for_each (pos, &mapping->attachments)
+			walk_space(list_entry(pos, struct attachment, of_mapping)->space, start, end, &walk, false);
+	}
+}
