@@ -159,6 +159,7 @@ int fat_chain_grow(struct fat_node *node, uint32_t clusters)
 		node->start = head;
 		fat_node_changed(node);
 	}
+	node->grown = true;
 	/* What cannot be walked now is walked when somebody asks. */
 	if (append_all(node, head) != 0)
 		fat_chain_forget(node);

@@ -117,7 +117,7 @@ void fat_node_trim(struct fat_node *node)
 {
 	uint32_t bytes = node->volume->cluster_bytes, need = (uint32_t)(((uint64_t)node->size + bytes - 1) / bytes);
 
-	if (!node->loaded || fat_is_directory(node) || node->clusters <= need)
+	if (fat_chain_load(node) != 0 || node->clusters <= need)
 		return;
 	if (fat_reserve(node->volume) == 0 && fat_chain_cut(node, need) == 0)
 		fat_node_changed(node);
@@ -133,7 +133,7 @@ void fat_put(struct fat_node *node)
 	}
 	if (node->unlinked)
 		fat_free_later(volume, node->start);
-	else if (!list_empty(&node->changed))
+	else if (node->grown)
 		fat_node_trim(node);
 	node->refs = 0;
 	if (list_empty(&node->changed))

@@ -71,6 +71,7 @@ struct fat_node {
 	uint16_t created_time, created_date, accessed_date, time, date;
 	uint8_t attributes;
 	bool unlinked;
+	bool grown; /* by us: what its size does not need is given back at the end */
 	/* The chain, once somebody has walked it. points == NULL: it is one run. points[i]: cluster i << shift of the file. */
 	bool loaded;
 	uint8_t shift;

@@ -201,6 +201,14 @@ static bool harmless(const char *line)
 {
 	static const char *const known[] = {
 		"fsck.fat 4",
+		"There are differences between boot sector",
+		"This is mostly harmless",
+		"  65:01/00",
+		"  Not automatically fixing",
+		"Dirty bit is set.",
+		"Warning: Filesystem is FAT32",
+		"  but has only",
+		"  This may lead",
 		"0x41: Dirty bit is set",
 		" Automatically removing dirty bit",
 		"Reclaimed ",

@@ -13,7 +13,7 @@ UNIT_tsan     := -fsanitize=thread -include tests/fakes/tsan_fence.h
 UNIT_WRAP     := -Wl,--wrap=frame_alloc,--wrap=frame_alloc_zeroed,--wrap=frame_alloc_block,--wrap=kalloc
 
 UNIT_TESTS      := runtime coremap slab lock pte mapping object space fault cow move tlb oom user model concurrent siblings args cpio line \
-	gpt fat
+	gpt fat fat_random fat_crash
 UNIT_TSAN_TESTS := concurrent siblings
 UNIT_COMMON     := lib/lock.o $(addprefix mm/,$(mm-y)) tests/fakes/hw.o tests/fakes/tlb.o tests/fakes/alloc.o \
 	tests/unit/unit.o tests/unit/unit_mm.o tests/unit/threads.o tests/unit/model.o tests/unit/model_ops.o
@@ -28,6 +28,8 @@ UNIT_EXTRA_line := kernel/line.o
 UNIT_FS := $(addprefix fs/,$(fs-y)) tests/unit/fs.o tests/unit/fs_check.o
 UNIT_EXTRA_gpt := $(UNIT_FS)
 UNIT_EXTRA_fat := $(UNIT_FS)
+UNIT_EXTRA_fat_random := $(UNIT_FS) tests/unit/fs_model.o
+UNIT_EXTRA_fat_crash := $(UNIT_FS) tests/unit/fs_model.o
 
 UNIT_BIN := $(UNIT_TESTS:%=$(O)/unit/asan/test_%) $(UNIT_TSAN_TESTS:%=$(O)/unit/tsan/test_%)
 UNIT_RESULT := $(UNIT_BIN:$(O)/unit/%=$(O)/results/unit/%.txt)
