@@ -76,6 +76,7 @@ struct block_device {
 	uint32_t max_sectors;	 /* of a request; at least block_bytes' worth */
 	bool read_only;		 /* WRITE is -EIO */
 	bool has_flush;
+	bool blank;		     /* all zeros at boot: there is nothing to look for */
 	struct block_device *parent; /* a partition's disk; NULL: a device of its own */
 	uint64_t start;		     /* a partition's first sector */
 	/* block.c's. */

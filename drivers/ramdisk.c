@@ -118,13 +118,21 @@ static int make_tables(struct ramdisk *ramdisk, uint64_t pages, ramdisk_memory *
 	return ramdisk->tables == NULL ? -ENOMEM : 0;
 }
 
-int ramdisk_create(uint64_t bytes, ramdisk_memory *memory)
+static void fill(struct ramdisk *ramdisk, const uint8_t *content, uint64_t bytes)
+{
+	for (uint64_t at = 0; at < bytes; at += PAGE_SIZE)
+		memcpy(byte_at(ramdisk, at), content + at, MIN(bytes - at, PAGE_SIZE));
+}
+
+int ramdisk_create(uint64_t bytes, const void *content, ramdisk_memory *memory)
 {
 	struct ramdisk *ramdisk = memory(sizeof(*ramdisk));
 	struct block_device *block;
 
-	if (ramdisk == NULL || make_tables(ramdisk, bytes >> PAGE_SHIFT, memory) != 0)
+	if (ramdisk == NULL || make_tables(ramdisk, (bytes + PAGE_MASK) >> PAGE_SHIFT, memory) != 0)
 		return -ENOMEM;
+	if (content != NULL)
+		fill(ramdisk, content, bytes);
 	spin_init(&ramdisk->lock);
 	list_init(&ramdisk->waiting);
 	block = &ramdisk->block;
@@ -132,7 +140,8 @@ int ramdisk_create(uint64_t bytes, ramdisk_memory *memory)
 	block->major = RAM_MAJOR;
 	block->minor = made++ * MINORS;
 	block->ops = &ramdisk_ops;
-	block->sectors = bytes / SECTOR_BYTES;
+	block->sectors = (bytes + SECTOR_BYTES - 1) / SECTOR_BYTES;
+	block->blank = content == NULL;
 	block->block_bytes = SECTOR_BYTES;
 	block->physical_bytes = PAGE_SIZE;
 	block->max_segments = SEGMENTS_MAX;

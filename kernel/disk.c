@@ -15,6 +15,7 @@
 #include "firmware/boot.h"
 #include "firmware/log.h"
 #include "firmware/trap.h"
+#include "kernel/cpio.h"
 #include "kernel/timer.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
@@ -329,20 +330,50 @@ static uint64_t size(const char *text, const char **end)
 	return value >> (60 - shift) != 0 ? 0 : value << shift;
 }
 
-/* ramdisk=SIZE[,SIZE...] */
-static void make_ramdisks(const char *sizes)
+/* A file in the initramfs, whose name is the n bytes at path, behind a slash; the last one of that name. */
+static bool find_image(struct cpio cpio, const char *path, size_t n, struct cpio_entry *out)
 {
-	const char *at = sizes;
+	struct cpio_entry entry;
+	bool found = false;
+
+	while (cpio_next(&cpio, &entry) > 0) {
+		const char *name = entry.name + (strncmp(entry.name, "./", 2) == 0 ? 2 : entry.name[0] == '/');
+
+		if (strlen(name) == n && memcmp(name, path, n) == 0 && entry.bytes != 0) {
+			*out = entry;
+			found = true;
+		}
+	}
+	return found;
+}
+
+static int make_ramdisk(const char *words, const char *word, const struct cpio *archive, const char **end)
+{
+	struct cpio_entry image = { 0 };
+	uint64_t bytes;
+
+	if (*word != '/') {
+		bytes = size(word, end);
+		if ((**end != '\0' && **end != ',') || bytes == 0 || bytes % PAGE_SIZE != 0)
+			boot_fail("boot argument ramdisk=%s: must be sizes in pages of 4K, like 64M or 16M,1G, or files", words);
+		return ramdisk_create(bytes, NULL, memory);
+	}
+	*end = word + strcspn(word, ",");
+	if (!find_image(*archive, word + 1, (size_t)(*end - word - 1), &image))
+		boot_fail("boot argument ramdisk=%s: no such file in the initramfs, or an empty one", words);
+	return ramdisk_create(image.bytes, image.data, memory);
+}
+
+/* ramdisk=WORD[,WORD...]: a size, or the path of an image in the initramfs. */
+static void make_ramdisks(const char *words, const struct cpio *archive)
+{
+	const char *word = words;
 	const char *end;
 
-	while (at != NULL) {
-		uint64_t bytes = size(at, &end);
-
-		if ((*end != '\0' && *end != ',') || bytes == 0 || bytes % PAGE_SIZE != 0)
-			boot_fail("boot argument ramdisk=%s: must be sizes in pages of 4K, like 64M or 16M,1G", sizes);
-		if (ramdisk_create(bytes, memory) != 0)
-			boot_fail("boot argument ramdisk=%s: not enough memory", sizes);
-		at = *end == ',' ? end + 1 : NULL;
+	while (word != NULL) {
+		if (make_ramdisk(words, word, archive, &end) != 0)
+			boot_fail("boot argument ramdisk=%s: not enough memory", words);
+		word = *end == ',' ? end + 1 : NULL;
 	}
 }
 
@@ -359,15 +390,18 @@ static void set_timeout(const char *text)
 	virtio_blk_set_patience((uint32_t)seconds);
 }
 
-void disk_init(const void *fdt)
+void disk_init(const void *fdt, const void *initrd, uint64_t initrd_bytes)
 {
 	static const struct block_hooks hooks = { .watch = watch_start, .keep = keep };
 
+	struct cpio archive;
+
+	cpio_init(&archive, initrd, initrd_bytes);
 	for (unsigned i = 0; i < QUEUES; i++)
 		wait_queue_init(&disks.queue[i]);
 	set_timeout(boot_arg("disk-timeout"));
 	block_set_hooks(&hooks);
 	virtio_probe(fdt, memory);
-	make_ramdisks(boot_arg("ramdisk"));
+	make_ramdisks(boot_arg("ramdisk"), &archive);
 	make_watches();
 }

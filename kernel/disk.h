@@ -11,8 +11,9 @@
 #include "drivers/block.h"
 #include "kernel/wait.h"
 
-/* Boot arguments ramdisk= and disk-timeout=; finds the disks and lists them. Once, before there are files. */
-void disk_init(const void *fdt);
+/* Boot arguments ramdisk= and disk-timeout=; finds the disks and lists them. initrd: where ramdisk='s images are; NULL: none. Once,
+ * before there are files. */
+void disk_init(const void *fdt, const void *initrd, uint64_t initrd_bytes);
 
 /* A kernel buffer in the direct map (kalloc's, a frame's). */
 int disk_read(struct block_device *device, uint64_t sector, void *buffer, uint64_t bytes) MUST_CHECK;

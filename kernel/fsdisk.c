@@ -95,7 +95,7 @@ static void find_partitions(struct block_device *disk, struct gpt_table *table)
 	const char *why = "";
 	int error;
 
-	if (disk->ops->tick == NULL) /* a RAM disk: so far it has zeros */
+	if (disk->blank)
 		return;
 	fsdisk_init(&fsdisk, disk);
 	error = gpt_read(&fsdisk.disk, table, &why);

@@ -290,7 +290,7 @@ void kernel_main(const struct boot_info *info)
 	plic_probe(info->fdt);
 	plic_init_hart();
 	console_probe(info->fdt, options.framed);
-	disk_init(info->fdt);
+	disk_init(info->fdt, info->initrd, info->initrd_bytes);
 	if (sigframe_init() != 0)
 		boot_fail("not enough memory to start");
 	environment.apart = options.framed;

@@ -6,6 +6,7 @@
  *   fill DEVICE PROCESSES BLOCKS    process p writes block i (of 4096) for every i % PROCESSES == p, in pieces of odd sizes
  *                                   and places; then fsync; then reads all and compares
  *   both DEVICE,DEVICE PROCESSES BLOCKS   fills both at once
+ *   compare DEVICE 1 BLOCKS         the part of fill that reads
  *   errors DEVICE READ WRITE        reads and writes every sector: which fail, and with what; those are to be READ, WRITE
  *   hang DEVICE                     reads: EIO is expected, and from then on again and for writes
  *   ends DEVICE                     what happens at the end, and with O_DIRECT
@@ -120,6 +121,14 @@ static int fill(const char *path, unsigned processes, unsigned blocks)
 		bad |= status;
 	if (bad != 0)
 		return 1;
+	return compare(fd, (uint64_t)blocks * BLOCK);
+}
+
+static int only_compare(const char *path, unsigned blocks)
+{
+	int fd = open_disk(path, O_RDONLY);
+
+	printf("end %ld\n", lseek(fd, 0, SEEK_END));
 	return compare(fd, (uint64_t)blocks * BLOCK);
 }
 
@@ -238,6 +247,8 @@ int main(int argc, char **argv)
 		return info(argv[2]);
 	if (strcmp(argv[1], "fill") == 0)
 		return fill(argv[2], (unsigned)a, (unsigned)b);
+	if (strcmp(argv[1], "compare") == 0)
+		return only_compare(argv[2], (unsigned)b);
 	if (strcmp(argv[1], "both") == 0)
 		return both(argv[2], (unsigned)a, (unsigned)b);
 	if (strcmp(argv[1], "errors") == 0)

@@ -73,6 +73,18 @@ def test_ram_disks(corral, programs):
     assert done.status == 0, done
 
 
+def test_ram_disk_image(corral, programs, image):
+    """One that is no whole number of pages."""
+    path = image()
+    with open(path, "r+b") as file:
+        file.write(pattern(200))
+        file.truncate(200 * 4096 + 512)
+    done = corral(programs / "disk", "compare", "/dev/ram1", "1", "200", append="audit=on ramdisk=64K,/a/b.img",
+                  files=[f"{path}:/a/b.img"])
+    assert done.status == 0 and done.out == f"end {200 * 4096 + 512}\n", done
+    assert corral(programs / "disk", "info", "/dev/ram0", append="ramdisk=/a/c.img", files=[f"{path}:/a/b.img"]).status == 125
+
+
 @pytest.mark.parametrize("where", ("/dev/vda", "/dev/ram0"))
 def test_ends(corral, programs, image, where):
     done = corral(programs / "disk", "ends", where, append="audit=on ramdisk=64K", options=["--disk", f"{image()}:"])
