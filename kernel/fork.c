@@ -59,6 +59,9 @@ static int check_flags(const struct request *request)
 		return -EINVAL;
 	if ((flags & CLONE_SIGHAND) != 0 && (flags & (CLONE_VM | CLONE_CLEAR_SIGHAND)) != CLONE_VM)
 		return -EINVAL;
+	/* The first process has nobody above it. */
+	if ((flags & CLONE_PARENT) != 0 && current_process()->pid == 1)
+		return -EINVAL;
 	if ((flags & CLONE_PIDFD) != 0 &&
 	    ((flags & (CLONE_DETACHED | CLONE_THREAD)) != 0 ||
 	     ((flags & CLONE_PARENT_SETTID) != 0 && request->pidfd == request->parent_tid)))
@@ -176,12 +179,10 @@ static int make_process(const struct request *request, struct process **out)
 /* As on Linux a bad address is no error: the child exists by then. */
 static void store_tids(const struct request *request, struct space *child_space, uint32_t tid)
 {
-	if ((request->flags & CLONE_PARENT_SETTID) != 0 &&
-	    user_write(current_space(), VADDR(request->parent_tid), &tid, sizeof(tid)) != 0)
-		return;
-	if ((request->flags & CLONE_CHILD_SETTID) != 0 &&
-	    user_write(child_space, VADDR(request->child_tid), &tid, sizeof(tid)) != 0)
-		return;
+	if ((request->flags & CLONE_PARENT_SETTID) != 0)
+		(void)!user_write(current_space(), VADDR(request->parent_tid), &tid, sizeof(tid));
+	if ((request->flags & CLONE_CHILD_SETTID) != 0)
+		(void)!user_write(child_space, VADDR(request->child_tid), &tid, sizeof(tid));
 }
 
 static void wait_vfork(struct process *child)
@@ -201,23 +202,21 @@ static void wait_vfork(struct process *child)
 	wait_finish(&child->vfork_done, &waiter);
 }
 
-/* CLONE_PIDFD: the descriptor, told the program before the child exists; or the child does not. */
-static int make_pidfd(const struct request *request, struct process *child)
+/* CLONE_PIDFD: the descriptor (*fd; -1: none), told the program before the child exists; or the child does not. */
+static int make_pidfd(const struct request *request, struct process *child, int *fd)
 {
-	int error, fd;
-
+	*fd = -1;
 	if ((request->flags & CLONE_PIDFD) == 0)
 		return 0;
-	fd = pidfd_install(child, 0);
-	error = fd < 0 ? fd : user_write(current_space(), VADDR(request->pidfd), &fd, sizeof(fd));
-	if (error != 0 && fd >= 0)
-		(void)!fdtable_close(current_process()->files, fd);
-	return error;
+	*fd = pidfd_install(child, 0);
+	return *fd < 0 ? *fd : user_write(current_space(), VADDR(request->pidfd), fd, sizeof(*fd));
 }
 
-/* One that make_process made and nobody has found. */
-static void discard_process(struct process *child)
+/* One that make_process made and nobody has found but by the pidfd. */
+static void discard_process(struct process *child, int fd)
 {
+	if (fd >= 0)
+		(void)!fdtable_close(current_process()->files, fd);
 	tree_lock();
 	share_end_locked(child);
 	tree_unlock();
@@ -229,17 +228,19 @@ static int64_t clone_process(const struct request *request, struct thread *threa
 {
 	struct process *child;
 	uint32_t pid;
-	int error = make_process(request, &child);
+	int fd, error = make_process(request, &child);
 
 	if (error != 0)
 		return error;
-	error = make_pidfd(request, child);
+	error = make_pidfd(request, child, &fd);
+	process_get(child);
+	if (error == 0)
+		error = process_publish(child, thread, current_process(), (request->flags & CLONE_PARENT) != 0);
 	if (error != 0) {
-		discard_process(child);
+		discard_process(child, fd);
+		process_put(child);
 		return error;
 	}
-	process_get(child);
-	process_publish(child, thread, current_process(), (request->flags & CLONE_PARENT) != 0);
 	pid = child->pid;
 	store_tids(request, child->space, pid);
 	sched_start(thread);
@@ -322,9 +323,10 @@ int64_t sys_clone3(const uint64_t *a)
 		if (byte != 0)
 			return -E2BIG;
 	}
-	if (args.set_tid != 0 || args.set_tid_size != 0 || args.cgroup != 0 || (args.flags & 0xff) != 0)
+	if (args.set_tid != 0 || args.set_tid_size != 0 || (args.flags & (0xff | CLONE_DETACHED)) != 0)
 		return -EINVAL;
-	if ((args.stack == 0) != (args.stack_size == 0) || args.stack + args.stack_size < args.stack)
+	if ((args.stack == 0) != (args.stack_size == 0) || args.stack > USER_END ||
+	    args.stack_size > USER_END - args.stack)
 		return -EINVAL;
 	if ((args.flags & (CLONE_THREAD | CLONE_PARENT)) != 0 && args.exit_signal != 0)
 		return -EINVAL;

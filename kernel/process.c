@@ -123,9 +123,14 @@ static void set_parent_locked(struct process *process, struct process *parent)
 	atomic_store_explicit(&process->parent_pid, parent == NULL ? 0 : parent->pid, memory_order_relaxed);
 }
 
-void process_publish(struct process *process, struct thread *thread, struct process *parent, bool sibling)
+int process_publish(struct process *process, struct thread *thread, struct process *parent, bool sibling)
 {
 	tree_lock();
+	/* Who sends to a group sends to this child, too, or makes its parent look again before there is one. */
+	if (parent != NULL && wait_interrupted()) {
+		tree_unlock();
+		return -EINTR;
+	}
 	if (sibling && parent->parent != NULL)
 		parent = parent->parent;
 	process->pid = ids_new_locked();
@@ -147,6 +152,7 @@ void process_publish(struct process *process, struct thread *thread, struct proc
 		process_end_locked(process, SIGKILL);
 	spin_unlock(&process->lock, RANK_PROCESS);
 	tree_unlock();
+	return 0;
 }
 
 int process_add_thread(struct process *process, struct thread *thread)

@@ -154,8 +154,11 @@ void process_vfork_done(struct process *process);
 
 /* A process like parent (NULL: the first), without space, files or threads, not in the tree. 0 or -ENOMEM. */
 int process_create(struct process *parent, struct process **out) MUST_CHECK;
-/* Puts a process and its first thread into the tree and the tables of ids; sibling: as a child of parent's parent. */
-void process_publish(struct process *process, struct thread *thread, struct process *parent, bool sibling);
+/*
+ * Puts a process and its first thread into the tree and the tables of ids; sibling: as a child of parent's parent. -EINTR: the
+ * caller, which is parent's, has a signal to take first (not where parent is NULL).
+ */
+int process_publish(struct process *process, struct thread *thread, struct process *parent, bool sibling);
 /* Memory, files, directory: gives them back. No thread is in it, or ever was. */
 void process_release(struct process *process);
 /* Adds a further thread: 0, or -EAGAIN when the process is ending. */

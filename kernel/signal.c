@@ -426,7 +426,7 @@ static void run_handler(struct thread *thread, struct trap_frame *frame, const s
 	thread->restart_deadline = 0;
 	if ((action->flags & SA_NODEFER) == 0)
 		mask |= SIG_BIT(info->signo);
-	if (call && (int64_t)frame->a0 == -EINTR && (action->flags & SA_RESTART) != 0 && syscall_restarts(frame->a7))
+	if (call && (int64_t)frame->a0 == -EINTR && syscall_restarts(frame->a7, (action->flags & SA_RESTART) != 0))
 		restart_call(frame);
 	/* What comes next is no longer about this call. */
 	frame->scause = UINT64_MAX;

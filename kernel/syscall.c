@@ -237,9 +237,12 @@ uint64_t syscalls_unknown(void)
 }
 
 /* read, write and their kind, wait and futex: signal(7), "Interruption of system calls". */
-bool syscall_restarts(uint64_t number)
+bool syscall_restarts(uint64_t number, bool wanted)
 {
 	switch (number) {
+	case 220: /* clone: has only looked for signals */
+	case 435: /* clone3 */
+		return true;
 	case 25:  /* fcntl */
 	case 29:  /* ioctl */
 	case 32:  /* flock */
@@ -263,9 +266,9 @@ bool syscall_restarts(uint64_t number)
 	case 269: /* sendmmsg */
 	case 278: /* getrandom */
 	case 449: /* futex_waitv: its time-out is a deadline */
-		return true;
+		return wanted;
 	case 98: /* futex: without a time-out */
-		return thread_frame(current_thread())->a3 == 0;
+		return wanted && thread_frame(current_thread())->a3 == 0;
 	default:
 		return false;
 	}

@@ -5,7 +5,7 @@
  *
  * Restarts: a handler that wait_block has left with -EINTR returns -EINTR. signal.c then looks at what happened: no
  * handler ran (another thread took the signal): the call is restarted; a handler with SA_RESTART ran: restarted if the
- * call is one that Linux restarts (syscall_restarts); otherwise the program sees EINTR. A handler with a relative
+ * call is one that Linux restarts (syscall_restarts; clone whatever the handler says); otherwise the program sees EINTR. A handler with a relative
  * time-out turns it into a deadline with deadline_after, which is the same deadline when the call was restarted.
  */
 #ifndef KERNEL_SYSCALL_H
@@ -22,8 +22,8 @@ extern syscall_fn *const syscall_table[SYSCALLS];
 /* For every number that has no handler: -ENOSYS, and counts. */
 syscall_fn sys_unknown;
 
-/* Whether a call that a handler with SA_RESTART interrupted starts again. */
-bool syscall_restarts(uint64_t number);
+/* Whether a call that a handler interrupted starts again, which the handler's SA_RESTART may want. */
+bool syscall_restarts(uint64_t number, bool wanted);
 
 /* Calls of numbers that no handler has, all harts together. */
 uint64_t syscalls_unknown(void);

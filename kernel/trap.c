@@ -95,10 +95,12 @@ static inline enum access access_of(uint64_t cause)
 		(ACCESS_EXEC | ACCESS_READ << 4 | ACCESS_WRITE << 12) >> (cause - CAUSE_FETCH_PAGE_FAULT) * 4 & 3);
 }
 
-static __attribute__((noinline, cold)) void bad_access(struct thread *thread, uint64_t cause, uint64_t address,
+static __attribute__((noinline, cold)) void bad_access(struct thread *thread, const struct trap_frame *frame,
 						       enum fault fault)
 {
-	switch (touch_settle(thread->process->space, VADDR(address), access_of(cause), fault)) {
+	uint64_t address = frame->stval;
+
+	switch (touch_settle(thread->process->space, VADDR(address), access_of(frame->scause), fault)) {
 	case FAULT_MAPERR:
 		signal_fault(SIGSEGV, SEGV_MAPERR, address);
 		break;
@@ -168,7 +170,7 @@ void trap_from_user(struct trap_frame *frame)
 
 		thread->faults++;
 		if (UNLIKELY(fault != FAULT_OK))
-			bad_access(thread, cause, frame->stval, fault);
+			bad_access(thread, frame, fault);
 	} else {
 		trap_other(frame);
 	}

@@ -61,21 +61,30 @@ void wait_finish(struct wait_queue *queue, struct waiter *waiter)
 	spin_unlock(&queue->lock, RANK_WAIT);
 }
 
+static bool interrupted(bool killed_only)
+{
+	struct thread *thread = current_thread();
+	/* acquire: pairs with the release of whoever set the bit, so what it stands for is seen */
+	uint32_t work = atomic_load_explicit(&thread->work, memory_order_acquire);
+
+	return (work & (WORK_KILL | WORK_STARVED)) != 0 ||
+	       (!killed_only && ((work & WORK_STOP) != 0 || ((work & WORK_SIGNAL) != 0 && signal_waiting(thread))));
+}
+
+bool wait_interrupted(void)
+{
+	return interrupted(false);
+}
+
 /*
  * The token first: a thread that was woken must look at its condition before it gives up for another reason. The checks
  * come before blocking only; who sets one of these reasons later leaves a token too.
  */
 static int block(uint64_t deadline_ns, bool killable_only)
 {
-	struct thread *thread = current_thread();
-	uint32_t work;
-
-	if (sched_take_token(thread))
+	if (sched_take_token(current_thread()))
 		return 0;
-	/* acquire: pairs with the release of whoever set the bit, so what it stands for is seen */
-	work = atomic_load_explicit(&thread->work, memory_order_acquire);
-	if ((work & (WORK_KILL | WORK_STARVED)) != 0 ||
-	    (!killable_only && ((work & WORK_STOP) != 0 || ((work & WORK_SIGNAL) != 0 && signal_waiting(thread)))))
+	if (interrupted(killable_only))
 		return -EINTR;
 	if (deadline_ns != WAIT_FOREVER && time_ns() >= deadline_ns)
 		return -ETIMEDOUT;

@@ -69,6 +69,9 @@ void wait_prepare(struct wait_queue *queue, struct waiter *waiter);
  */
 int wait_block(uint64_t deadline_ns) MUST_CHECK;
 
+/* Whether wait_block would be interrupted now. */
+bool wait_interrupted(void);
+
 /* The same, but only being killed interrupts it. */
 int wait_block_killable(uint64_t deadline_ns) MUST_CHECK;
 

@@ -130,6 +130,7 @@ CASES = {
     "files": {"emulation": "QEMU runs, not the program, so /proc/self/exe can be written to"},
     "file_race": {"harts": SMP},
     "exec": {"files": True, "emulation": NO_EXEC},
+    "fork_signals": {"harts": SMP, "emulation": "QEMU refuses this prctl"},
     "clone": {"harts": SMP, "emulation": "QEMU refuses most of clone's flags"},
     "self": {"emulation": "QEMU refuses much of prctl"},
     "scripts": {"emulation": NO_EXEC},
