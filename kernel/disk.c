@@ -355,7 +355,9 @@ static int make_ramdisk(const char *words, const char *word, const struct cpio *
 	if (*word != '/') {
 		bytes = size(word, end);
 		if ((**end != '\0' && **end != ',') || bytes == 0 || bytes % PAGE_SIZE != 0)
-			boot_fail("boot argument ramdisk=%s: must be sizes in pages of 4K, like 64M or 16M,1G, or files", words);
+			boot_fail(
+				"boot argument ramdisk=%s: must be sizes in pages of 4K, like 64M or 16M,1G, or files",
+				words);
 		return ramdisk_create(bytes, NULL, memory);
 	}
 	*end = word + strcspn(word, ",");

@@ -80,12 +80,12 @@ int64_t io_result(const struct io *io, uint64_t done);
 #define O_PATH	    010000000U
 #define O_TMPFILE   020200000U
 
-#define POLLIN	 0x001U
-#define POLLPRI	 0x002U
-#define POLLOUT	 0x004U
-#define POLLERR	 0x008U
-#define POLLHUP	 0x010U
-#define POLLNVAL 0x020U
+#define POLLIN	  0x001U
+#define POLLPRI	  0x002U
+#define POLLOUT	  0x004U
+#define POLLERR	  0x008U
+#define POLLHUP	  0x010U
+#define POLLNVAL  0x020U
 #define POLLRDHUP 0x2000U
 
 /* What stat, fstat and statx tell, before it takes one of their shapes. */
@@ -118,7 +118,8 @@ struct file_ops {
 	int (*truncate)(struct file *file, uint64_t bytes);    /* absent: EINVAL */
 	int (*sync)(struct file *file);			       /* fsync; may block. Absent: EINVAL */
 	void (*release)(struct file *file);		       /* the last count is gone; no lock held; may not block */
-	void (*lost)(void); /* a file of these ops, perhaps gone by now, has lost a count that was not the last; no lock held */
+	void (*lost)(
+		void); /* a file of these ops, perhaps gone by now, has lost a count that was not the last; no lock held */
 };
 
 struct file {

@@ -9,11 +9,13 @@
  *   compare DEVICE 1 BLOCKS         the part of fill that reads
  *   errors DEVICE READ WRITE        reads and writes every sector: which fail, and with what; those are to be READ, WRITE
  *   hang DEVICE                     reads: EIO is expected, and from then on again and for writes
+ *   kill DEVICE                     a process that reads all of a slow disk is killed, and soon gone
  *   ends DEVICE                     what happens at the end, and with O_DIRECT
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,6 +198,23 @@ static int hang(const char *path)
 	return 0;
 }
 
+static int kill_reader(const char *path)
+{
+	static uint8_t buffer[1 << 20];
+	int fd = open_disk(path, O_RDWR), status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		for (;;)
+			(void)!pread(fd, buffer, sizeof(buffer), 0);
+	}
+	usleep(100000);
+	kill(child, SIGKILL);
+	if (waitpid(child, &status, 0) != child || !WIFSIGNALED(status))
+		fail("waitpid");
+	return pread(fd, buffer, BLOCK, 0) != BLOCK;
+}
+
 static void expect(const char *what, long result, int error, long wanted, int wanted_error)
 {
 	if (result == wanted && (result >= 0 || error == wanted_error))
@@ -255,5 +274,7 @@ int main(int argc, char **argv)
 		return errors(argv[2], a, b);
 	if (strcmp(argv[1], "hang") == 0)
 		return hang(argv[2]);
+	if (strcmp(argv[1], "kill") == 0)
+		return kill_reader(argv[2]);
 	return strcmp(argv[1], "ends") == 0 ? ends(argv[2]) : 2;
 }

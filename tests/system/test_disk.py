@@ -2,6 +2,7 @@
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -143,6 +144,15 @@ def test_slow(corral, programs, image, kind):
     assert done.status == 0, done
     assert path.read_bytes()[:10 * 4096] == pattern(10)
     assert "out of use" not in done.log
+
+
+@pytest.mark.parametrize("harts", (1, 4))
+def test_kill(corral, programs, image, harts):
+    """A MiB is 256 requests, or 13 s; who is killed waits for those that are under way."""
+    began = time.monotonic()
+    done = corral(programs / "disk", "kill", "/dev/vda", harts=harts, append="audit=on",
+                  options=by_hand(image(), "modern", ",throttling.iops-total=20"))
+    assert done.status == 0 and time.monotonic() - began < 10, done
 
 
 @pytest.mark.parametrize("kind", KINDS)
