@@ -168,6 +168,33 @@ static int take_header(struct loading *load, const struct elf_header *header)
 	}
 }
 
+/* A PIE lies where all that its segments ask for holds: at a lower address than others, when they ask for much. */
+static int align_bias(struct loading *load, const struct elf_header *header)
+{
+	if (header->type == PT_LOAD && header->align > PAGE_SIZE && (header->align & (header->align - 1)) == 0)
+		load->bias &= ~(header->align - 1);
+	return 0;
+}
+
+static int each_header(struct loading *load, int (*take)(struct loading *load, const struct elf_header *header))
+{
+	int error = 0;
+
+	for (unsigned i = 0; error == 0 && i < load->file.phnum; i++) {
+		struct elf_header header;
+		uint64_t at;
+
+		if (__builtin_add_overflow(load->file.phoff, (uint64_t)i * ELF_HEADER_BYTES, &at))
+			return refuse(load->image, "a truncated ELF executable");
+		error = read_exactly(load->object, at, &header, sizeof(header));
+		if (error == -ENOEXEC)
+			return refuse(load->image, "a truncated ELF executable");
+		if (error == 0)
+			error = take(load, &header);
+	}
+	return error;
+}
+
 int elf_load(struct space *space, struct object *object, struct elf_image *image)
 {
 	struct loading load = { .space = space, .object = object, .image = image };
@@ -177,18 +204,10 @@ int elf_load(struct space *space, struct object *object, struct elf_image *image
 	if (read_exactly(object, 0, &load.file, sizeof(load.file)) != 0)
 		return refuse(image, "not an ELF executable");
 	error = check_file(&load);
-	for (unsigned i = 0; error == 0 && i < load.file.phnum; i++) {
-		struct elf_header header;
-		uint64_t at;
-
-		if (__builtin_add_overflow(load.file.phoff, (uint64_t)i * ELF_HEADER_BYTES, &at))
-			return refuse(image, "a truncated ELF executable");
-		error = read_exactly(object, at, &header, sizeof(header));
-		if (error == -ENOEXEC)
-			return refuse(image, "a truncated ELF executable");
-		if (error == 0)
-			error = take_header(&load, &header);
-	}
+	if (error == 0 && load.bias != 0)
+		error = each_header(&load, align_bias);
+	if (error == 0)
+		error = each_header(&load, take_header);
 	if (error != 0) {
 		if (image->why == NULL)
 			image->why = "too big for memory";

@@ -75,6 +75,7 @@ struct arguments {
 	const char *path; /* in the kernel */
 	uint64_t argc, envc;
 	struct script_lead lead; /* stands for argv[0], if there is any */
+	bool nameless;		 /* argv is empty: the program finds "" in it, as on Linux */
 };
 
 /* The stack while it is being filled, downward. */
@@ -133,6 +134,14 @@ static int push_lead(struct stack *stack, const struct script_lead *lead)
 		stack->strings[i] = stack->sp + (uint64_t)(string - (lead->bytes + lead->start));
 		string += strlen(string) + 1;
 	}
+	return error;
+}
+
+static int push_empty(struct stack *stack, uint64_t *out)
+{
+	int error = push_bytes(stack, "", 1);
+
+	*out = stack->sp;
 	return error;
 }
 
@@ -224,7 +233,9 @@ static int fill_stack(struct stack *stack, const struct arguments *from, const s
 	path = stack->sp;
 	if (error == 0)
 		error = push_strings(stack, from, from->envp, from->envc, stack->strings + from->argc);
-	if (error == 0)
+	if (error == 0 && from->nameless)
+		error = push_empty(stack, stack->strings);
+	else if (error == 0)
 		error = push_strings(stack, from, from->argv, from->argc - from->lead.count,
 				     stack->strings + from->lead.count);
 	if (error == 0 && from->lead.count != 0)
@@ -254,6 +265,8 @@ static int make_stack(struct space *space, struct arguments *from, const struct 
 		from->argc--;
 	}
 	from->argc += from->lead.count;
+	from->nameless = from->argc == 0;
+	from->argc += from->nameless;
 	stack.strings = kalloc((from->argc + from->envc + 1) * sizeof(uint64_t));
 	stack.buffer = from->space == NULL ? NULL : kalloc(STRING_MAX);
 	if (stack.strings == NULL || (from->space != NULL && stack.buffer == NULL))

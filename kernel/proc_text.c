@@ -138,7 +138,7 @@ int proc_status(struct text *text, struct process *process, uint32_t tid)
 		return -ESRCH;
 	text_put(text, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n",
 		 who.name, who.umask, state_name(who.state), process->pid, who.id, who.ppid);
-	text_put(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t64\nGroups:\t \n");
+	text_put(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t64\nGroups:\t \nKthread:\t0\n");
 	put_memory(text, process);
 	text_put(text, "Threads:\t%u\nSigQ:\t0/0\nSigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\n", who.threads,
 		 (unsigned long long)who.pending, (unsigned long long)who.shared_pending,

@@ -97,7 +97,8 @@ int64_t sys_umask(const uint64_t *a)
 /* ---- Making names */
 
 /* Gives a new node the name that the path asks for. The caller's count of it goes on. */
-static int name_node(int dirfd, uint64_t address, struct node *node)
+/* refused: why it may have no other name, 0 if it may; said only where the name would do. */
+static int name_node(int dirfd, uint64_t address, struct node *node, int refused)
 {
 	struct walk walk;
 	int error = user_walk(dirfd, address, WALK_CREATE, &walk);
@@ -108,6 +109,8 @@ static int name_node(int dirfd, uint64_t address, struct node *node)
 		error = -EEXIST;
 	} else if (walk.slash && !node_is(node, S_IFDIR)) {
 		error = -ENOENT;
+	} else if (refused != 0) {
+		error = refused;
 	} else {
 		tree_enter();
 		error = tree_add_locked(walk.parent, walk.name, walk.name_bytes, node);
@@ -127,7 +130,7 @@ static int64_t make_node(int dirfd, uint64_t address, unsigned mode, uint64_t rd
 	if (node_is(node, S_IFREG))
 		node->regular.changed = true;
 	node->rdev = rdev;
-	error = name_node(dirfd, address, node);
+	error = name_node(dirfd, address, node, 0);
 	node_put(node);
 	return error;
 }
@@ -163,7 +166,7 @@ int64_t sys_symlinkat(const uint64_t *a)
 	kfree(target);
 	if (error != 0)
 		return error;
-	error = name_node((int)a[1], a[2], node);
+	error = name_node((int)a[1], a[2], node, 0);
 	node_put(node);
 	return error;
 }
@@ -181,7 +184,7 @@ int64_t sys_linkat(const uint64_t *a)
 			       &node);
 	if (error != 0)
 		return error;
-	error = node_is(node, S_IFDIR) ? -EPERM : node->fixed ? -EXDEV : name_node((int)a[2], a[3], node);
+	error = name_node((int)a[2], a[3], node, node_is(node, S_IFDIR) ? -EPERM : node->fixed ? -EXDEV : 0);
 	node_put(node);
 	return error;
 }

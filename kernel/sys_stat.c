@@ -8,6 +8,7 @@
 #include "mm/space.h"
 
 #define TMPFS_MAGIC    0x01021994
+#define PROC_MAGIC     0x9fa0
 #define STATX_BASIC    0x7ffU
 #define STATX_RESERVED 0x80000000U
 #define NS_PER_SEC     UINT64_C(1000000000)
@@ -235,10 +236,12 @@ int64_t sys_statx(const uint64_t *a)
 	return user_write(current_space(), VADDR(a[4]), &out, sizeof(out));
 }
 
-static int64_t statfs_put(uint64_t address)
+/* node: NULL for what is not in the tree. */
+static int64_t statfs_put(const struct node *node, uint64_t address)
 {
+	bool of_proc = node != NULL && (node->magic != NULL || node->ops == &proc_ops);
 	struct user_statfs out = {
-		.type = TMPFS_MAGIC,
+		.type = of_proc ? PROC_MAGIC : TMPFS_MAGIC,
 		.bsize = (int64_t)PAGE_SIZE,
 		.blocks = frames_total(),
 		.bfree = frames_free(),
@@ -253,23 +256,25 @@ static int64_t statfs_put(uint64_t address)
 int64_t sys_statfs(const uint64_t *a)
 {
 	struct node *node;
-	int error = user_lookup(AT_FDCWD, a[0], WALK_FOLLOW, &node);
+	int64_t result = user_lookup(AT_FDCWD, a[0], WALK_FOLLOW, &node);
 
-	if (error != 0)
-		return error;
+	if (result != 0)
+		return result;
+	result = statfs_put(node, a[1]);
 	node_put(node);
-	return statfs_put(a[1]);
+	return result;
 }
 
 int64_t sys_fstatfs(const uint64_t *a)
 {
 	struct file *file;
-	int error = file_get((int)a[0], &file);
+	int64_t result = file_get((int)a[0], &file);
 
-	if (error != 0)
-		return error;
+	if (result != 0)
+		return result;
+	result = statfs_put(file->node, a[1]);
 	file_put(file);
-	return statfs_put(a[1]);
+	return result;
 }
 
 static int64_t access_at(const uint64_t *a, unsigned flags)
@@ -305,6 +310,8 @@ static int node_set_mode(struct node *node, uint64_t mode)
 	uint32_t wanted;
 	int error;
 
+	if (node->pid != 0)
+		return -EPERM;
 	tree_enter();
 	wanted = (node->mode & S_IFMT) | ((uint32_t)mode & 07777U);
 	error = seal_mode_locked(node, wanted);
@@ -315,14 +322,17 @@ static int node_set_mode(struct node *node, uint64_t mode)
 }
 
 /* -1 leaves it as it is. */
-static void node_set_owner(struct node *node, uint32_t uid, uint32_t gid)
+static int node_set_owner(struct node *node, uint32_t uid, uint32_t gid)
 {
+	if (node->pid != 0)
+		return -EPERM;
 	tree_enter();
 	if (uid != UINT32_MAX)
 		node->uid = uid;
 	if (gid != UINT32_MAX)
 		node->gid = gid;
 	tree_leave();
+	return 0;
 }
 
 /* The node of a descriptor that is not O_PATH. NULL with 0: a pipe and its like, which keeps no such thing. */
@@ -375,9 +385,9 @@ int64_t sys_fchown(const uint64_t *a)
 	if (error != 0)
 		return error;
 	if (node != NULL)
-		node_set_owner(node, (uint32_t)a[1], (uint32_t)a[2]);
+		error = node_set_owner(node, (uint32_t)a[1], (uint32_t)a[2]);
 	node_put(node);
-	return 0;
+	return error;
 }
 
 int64_t sys_fchownat(const uint64_t *a)
@@ -391,9 +401,9 @@ int64_t sys_fchownat(const uint64_t *a)
 	error = user_lookup_at((int)a[0], a[1], flags, &node);
 	if (error != 0)
 		return error;
-	node_set_owner(node, (uint32_t)a[2], (uint32_t)a[3]);
+	error = node_set_owner(node, (uint32_t)a[2], (uint32_t)a[3]);
 	node_put(node);
-	return 0;
+	return error;
 }
 
 /* One time is kept for all: the modification's. 1: leave it as it is. */

@@ -121,6 +121,19 @@ static void refused(int argc, char **argv)
 	CHECK_EQ(data_once, 3);
 }
 
+/* An empty argv arrives as one empty string. */
+static void nameless(void)
+{
+	char *none[] = { NULL };
+	pid_t pid = child_fork();
+
+	if (pid == 0) {
+		execve(self_path(), none, none);
+		_exit(1);
+	}
+	CHECK_EQ(child_status(pid), 44 << 8);
+}
+
 static void spawned(void)
 {
 	char number[20] = "0";
@@ -159,6 +172,8 @@ static void vforked(void)
 
 int main(int argc, char **argv)
 {
+	if (argc == 1 && strcmp(argv[0], "") == 0)
+		return 44;
 	if (argc > 1 && strcmp(argv[1], "again") == 0)
 		return again(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "spawned") == 0)
@@ -169,6 +184,7 @@ int main(int argc, char **argv)
 	expect_42(alone);
 	expect_42(exec_beside_threads);
 	expect_42(exec_from_thread);
+	nameless();
 	spawned();
 	vforked();
 	return pass();

@@ -136,6 +136,7 @@ static void names(void)
 	CHECK(link("a", "b") == 0 && stat("a", &st) == 0);
 	CHECK_EQ(st.st_nlink, 2);
 	CHECK_ERR(link(".", "c"), EPERM);
+	CHECK_ERR(link("/", "/"), EEXIST);
 	CHECK(rename("b", "c") == 0 && access("b", F_OK) == -1 && access("c", W_OK) == 0);
 	CHECK_ERR(access("c", X_OK), EACCES);
 	CHECK(chmod("c", 0755) == 0 && access("a", X_OK) == 0);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,6 +154,18 @@ static void test_protected(void)
 	CHECK(slurp("/proc/sys/kernel/osrelease") > 1 && slurp("/proc/loadavg") > 1 && slurp("/proc/mounts") > 1);
 }
 
+/* It is a file system of its own, and what is of a process stays as it is. */
+static void test_kind(void)
+{
+	struct statfs of;
+
+	CHECK(statfs("/proc", &of) == 0 && of.f_type == 0x9fa0);
+	CHECK(statfs("/proc/self/maps", &of) == 0 && of.f_type == 0x9fa0);
+	CHECK(statfs("/tmp", &of) == 0 && of.f_type != 0x9fa0);
+	CHECK_ERR(chmod("/proc/self", 0555), EPERM);
+	CHECK_ERR(chown("/proc/self", 0, 0), EPERM);
+}
+
 int main(int argc, char **argv)
 {
 	(void)argc;
@@ -162,6 +175,7 @@ int main(int argc, char **argv)
 	test_fds();
 	test_child();
 	test_protected();
+	test_kind();
 	puts("ok");
 	return 0;
 }
