@@ -6,7 +6,8 @@
  * Invariants: a page that was writable is so in neither space when the parent's locks are let go, and no hart holds a
  * writable translation of it: the parent was shot down under them. So no write can reach a page after somebody else took
  * its copy of it.
- * Locks: all the parent's tables. The child's need none: nobody can find them yet.
+ * Locks: all the parent's tables, and the child's root: walks of the reverse map come by as soon as it is attached to an object. What
+ * is below they find only when it is done.
  */
 #include "lib/errno.h"
 #include "mm/mapping.h"
@@ -141,12 +142,11 @@ static int fork_below(struct fork *fork, pfn_t parent, pfn_t child, unsigned lev
 	err = table_new(level - 1, PTE(0), &copy);
 	if (err != 0)
 		return err;
-	/* Linked first: whatever happens then, taking the child down finds it. */
-	pte_store_unseen(pt_slot(child, index), pte_table(copy));
+	err = level == 1 ? fork_leaf(fork, below, copy) : fork_table(fork, below, copy, level - 1);
+	/* Done first, since walks of the reverse map may find it; and linked also when it failed, since taking the child down does. */
+	pte_store(pt_slot(child, index), pte_table(copy));
 	frame_of(child)->table.used++;
-	if (level == 1)
-		return fork_leaf(fork, below, copy);
-	return fork_table(fork, below, copy, level - 1);
+	return err;
 }
 
 static int fork_table(struct fork *fork, pfn_t parent, pfn_t child, unsigned level)
@@ -198,8 +198,7 @@ int space_fork(struct space *parent, struct space **out)
 	child->mmap_top = parent->mmap_top;
 	/* relaxed: limits */
 	atomic_init(&child->grow_limit, atomic_load_explicit(&parent->grow_limit, memory_order_relaxed));
-	for (unsigned h = 0; h < hw_harts(); h++)
-		child->hint[h] = parent->hint[h];
+	child->hint[hw_hart()] = parent->hint[hw_hart()]; /* the others' are theirs to write */
 
 	err = lock_attached(&fork.range, parent, child);
 	if (err != 0) {
@@ -208,7 +207,9 @@ int space_fork(struct space *parent, struct space **out)
 	}
 	/* relaxed: under the locks, so that what is sealed in the child is known to be */
 	atomic_init(&child->seals, atomic_load_explicit(&parent->seals, memory_order_relaxed));
+	spin_lock(&frame_of(child->root)->table.lock, RANK_TABLE);
 	err = fork_table(&fork, parent->root, child->root, PT_ROOT);
+	table_unlock(child->root);
 	range_shootdown(&fork.range);
 	if (fork.watched != NULL)
 		range_drop_mapping(&fork.range, fork.copy);

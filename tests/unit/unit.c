@@ -25,10 +25,10 @@ const char *__tsan_default_options(void)
 	return "halt_on_error=1:second_deadlock_stack=1";
 }
 
-/* The kernel reads and writes a program's memory while the program does: that race is the program's. */
+/* The kernel reads, writes and writes back memory while the program writes to it: that race is the program's. */
 const char *__tsan_default_suppressions(void)
 {
-	return "race:user_read\nrace:user_write\nrace:user_clear\n";
+	return "race:user_read\nrace:user_write\nrace:user_clear\nrace:object_to_user\nrace:user_to_object\nrace:read_piece\nrace:write_piece\nrace:store_write_back\n";
 }
 
 const char *__ubsan_default_options(void)
