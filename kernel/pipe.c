@@ -306,12 +306,22 @@ bool file_is_pipe(const struct file *file)
 	return file->ops == &pipe_ops;
 }
 
+/* What an open found when it came. */
+struct arrival {
+	bool partner;  /* the other end was there; it may have gone since */
+	uint64_t seen; /* else how often it had been there */
+	bool no_writer;
+};
+
 /* -ENXIO: a writer that does not wait, and no reader. */
-static int pipe_join(struct pipe *pipe, bool reads, bool writes, bool needs_reader)
+static int pipe_join(struct pipe *pipe, bool reads, bool writes, bool needs_reader, struct arrival *arrival)
 {
 	int error = 0;
 
 	pipe_lock(pipe);
+	arrival->partner = (reads ? pipe->writers : pipe->readers) != 0;
+	arrival->seen = reads ? pipe->writers_ever : pipe->readers_ever;
+	arrival->no_writer = pipe->writers == 0;
 	if (needs_reader && pipe->readers == 0) {
 		error = -ENXIO;
 	} else {
@@ -360,28 +370,23 @@ int fifo_open(struct node *node, unsigned flags, struct file **out)
 	struct pipe *pipe = node->fifo.pipe;
 	bool reads = (flags & O_ACCMODE) != O_WRONLY, writes = (flags & O_ACCMODE) != O_RDONLY;
 	bool waits = !node->fifo.nameless && reads != writes;
-	bool alone;
-	uint64_t seen;
+	struct arrival arrival;
 	int error;
 
 	if ((flags & O_ACCMODE) == O_ACCMODE)
 		return -EINVAL;
-	pipe_lock(pipe);
-	seen = reads ? pipe->writers_ever : pipe->readers_ever;
-	alone = pipe->writers == 0;
-	pipe_unlock(pipe);
-	error = pipe_join(pipe, reads, writes, waits && writes && (flags & O_NONBLOCK) != 0);
+	error = pipe_join(pipe, reads, writes, waits && writes && (flags & O_NONBLOCK) != 0, &arrival);
 	if (error != 0)
 		return error;
-	if (waits && (flags & O_NONBLOCK) == 0)
-		error = wait_for_partner(pipe, reads, seen);
+	if (waits && (flags & O_NONBLOCK) == 0 && !arrival.partner)
+		error = wait_for_partner(pipe, reads, arrival.seen);
 	if (error == 0)
 		error = file_create(&pipe_ops, flags, node, pipe, out);
 	if (error != 0) {
 		pipe_leave(pipe, reads, writes);
 		return error;
 	}
-	(*out)->position = waits && reads && alone && (flags & O_NONBLOCK) != 0 ? seen : 0;
+	(*out)->position = waits && reads && arrival.no_writer && (flags & O_NONBLOCK) != 0 ? arrival.seen : 0;
 	return 0;
 }
 

@@ -131,6 +131,30 @@ static void test_unlinked(void)
 	close(out);
 }
 
+/* A writer that has come and gone before the reader looks for it: the reader's open returns all the same. */
+static void test_brief_writer(void)
+{
+	char text[2];
+	pid_t pid;
+	int fd;
+
+	CHECK(mkfifo(name, 0600) == 0);
+	for (int round = 0; round < 300; round++) {
+		pid = child_fork();
+		if (pid == 0) {
+			fd = open(name, O_WRONLY);
+			_exit(fd < 0 || write(fd, "x", 1) != 1);
+		}
+		fd = open(name, O_RDONLY);
+		CHECK(fd >= 0);
+		CHECK_EQ(read(fd, text, 2), 1);
+		CHECK_EQ(read(fd, text, 2), 0);
+		CHECK(close(fd) == 0);
+		CHECK_EQ(child_status(pid), 0);
+	}
+	CHECK(unlink(name) == 0);
+}
+
 static void test_again(void)
 {
 	char path[40], text[40];
@@ -164,6 +188,7 @@ int main(void)
 	test_no_waiting();
 	test_interrupted();
 	test_unlinked();
+	test_brief_writer();
 	test_again();
 	return pass();
 }
