@@ -105,9 +105,15 @@ static int free_chains(struct fat_volume *volume)
 
 int fat_commit(struct fat_volume *volume)
 {
-	int error = write_flush(volume);
+	bool waiting = volume->links_count != 0 || volume->frees_count != 0 || !list_empty(&volume->changed);
 	uint32_t before = volume->links_count;
+	int error = 0;
 
+	/* The last reference of a file may go after fat_clean. */
+	if (waiting)
+		error = fat_begin(volume);
+	if (error == 0)
+		error = write_flush(volume);
 	if (error == 0)
 		error = apply_links(volume, false);
 	if (error == 0 && volume->links_count != before)

@@ -159,11 +159,11 @@ static int remove_name(struct fat_node *dir, const char *name, size_t n, bool di
 		return error;
 	if (fat_is_directory(node) != directory)
 		error = directory ? -ENOTDIR : -EISDIR;
-	else if (directory)
-		error = fat_is_empty(node) - 1;
-	if (directory && error == -1)
-		error = -ENOTEMPTY;
+	else
+		error = directory ? fat_is_empty(node) : 1;
 	if (error == 0)
+		error = -ENOTEMPTY;
+	if (error == 1)
 		error = fat_remove(dir, &entry);
 	if (error == 0) {
 		fat_forget_directory(node);

@@ -55,6 +55,12 @@ static void synced(struct fsm *m, struct fsm_file *only)
 
 static void renaming(struct fsm *m, struct fsm_file *file, unsigned dir, const char *name)
 {
+	bool again = file != NULL && file->promise != 0 &&
+		     strcmp(promises[file->promise].path, promises[file->promise].other) != 0;
+
+	/* Renamed twice since a sync: it may have a third name. */
+	if (again)
+		release(m, file);
 	if (file != NULL && file->promise != 0) {
 		struct promise *p = promise(m, file);
 
