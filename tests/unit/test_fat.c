@@ -338,6 +338,74 @@ static void sizes_and_holes(void **state)
 	free(want);
 }
 
+/* Two files that grow in turns have no two clusters together: more than a page of points can name one by one. */
+static void fragmented(void **state)
+{
+	struct fs_disk *disk = fs_mkfs(16000, 512, "-F 32 -s 1");
+	struct fat_volume *volume = fs_mount(disk);
+	struct fat_node *node[2] = { create(ROOT(volume), "one"), create(ROOT(volume), "two") };
+	uint8_t sector[512], got[512];
+	size_t done;
+
+	(void)state;
+	for (unsigned i = 0; i < 10000; i++) {
+		memset(sector, (int)(i * 11 + i / 256), sizeof(sector));
+		assert_int_equal(fat_write(node[i % 2], (uint64_t)(i / 2) * 512, sector, 512), 0);
+	}
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned k = 0; k < 10000; k++) {
+			unsigned i = k * 7919 % 10000;
+
+			memset(sector, (int)(i * 11 + i / 256), sizeof(sector));
+			assert_int_equal(fat_read(node[i % 2], (uint64_t)(i / 2) * 512, got, 512, &done), 0);
+			assert_memory_equal(got, sector, 512);
+		}
+		fat_put(node[0]);
+		fat_put(node[1]);
+		fs_unmount(volume);
+		fs_fsck(disk, false);
+		volume = fs_mount(disk);
+		assert_int_equal(fat_lookup(ROOT(volume), "one", 3, &node[0]), 0);
+		assert_int_equal(fat_lookup(ROOT(volume), "two", 3, &node[1]), 0);
+	}
+	assert_int_equal(fat_truncate(node[0], 1000 * 512), 0);
+	assert_int_equal(fat_unlink(ROOT(volume), "two", 3), 0);
+	fat_put(node[0]);
+	fat_put(node[1]);
+	fs_unmount(volume);
+	fs_fsck(disk, false);
+	fs_disk_free(disk);
+}
+
+static void many_names(void **state)
+{
+	struct fs_disk *disk = fs_mkfs(16000, 512, "-F 32 -s 2");
+	struct fat_volume *volume = fs_mount(disk);
+	struct fat_node *dir = mkdir_at(ROOT(volume), "dir");
+	struct fat_dirent *ent = malloc(sizeof(*ent));
+	uint32_t cursor = 0, count = 0;
+	char name[60];
+
+	(void)state;
+	for (unsigned i = 0; i < 2500; i++) {
+		snprintf(name, sizeof(name), "the same beginning, another end %u", i);
+		assert_int_equal(fat_create(dir, name, strlen(name), NULL), 0);
+	}
+	for (; fat_readdir(dir, &cursor, ent) == 1; count++)
+		if (count % 3 == 0)
+			assert_int_equal(fat_unlink(dir, ent->name, ent->name_bytes), 0);
+	assert_int_equal(count, 2500);
+	assert_int_equal(fat_create(dir, "one more, which goes where others were", 38, NULL), 0);
+	for (cursor = 0, count = 0; fat_readdir(dir, &cursor, ent) == 1; count++)
+		continue;
+	assert_int_equal(count, 2500 - 834 + 1);
+	free(ent);
+	fat_put(dir);
+	fs_unmount(volume);
+	fs_fsck(disk, false);
+	fs_disk_free(disk);
+}
+
 static void attributes(void **state)
 {
 	struct fs_disk *disk = fs_mkfs(68000, 512, "-F 32 -s 1");
@@ -408,6 +476,8 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(full_disk),
 	UNIT_TEST(renames),
 	UNIT_TEST(sizes_and_holes),
+	UNIT_TEST(fragmented),
+	UNIT_TEST(many_names),
 	UNIT_TEST(attributes),
 	UNIT_TEST(refused),
 };
