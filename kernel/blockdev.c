@@ -1,9 +1,9 @@
 /*
- * Disks as files: /dev/vda and its like. Each read and write goes to the disk, through pages of our own, several of them
- * at once; nothing is kept, so O_DIRECT only asks for whole blocks. What is under a mounted file system is that one's, too:
- * whoever writes here meanwhile spoils it, as elsewhere.
+ * Disks as files: /dev/vda and its like, through the page cache (blockstore.c), or, with O_DIRECT, past it: through pages of our
+ * own, several of them at once. What is under a mounted file system is that one's, too, and in a cache of its own: whoever
+ * writes here meanwhile spoils it, as elsewhere.
  *
- * Locks: a mutex for each device (shared by some) is held over a write, as a part of a block is read, changed and written.
+ * Locks: the store's `writers` (a mutex) over a write: direct ones of parts of a block read, change and write it.
  */
 #include "kernel/blockdev.h"
 
@@ -18,8 +18,7 @@
 #include "mm/coremap.h"
 #include "mm/space.h"
 
-#define PAGES	16U /* that one thread has under way */
-#define MUTEXES 8U
+#define PAGES 16U /* that one thread has under way */
 
 #define BLKROGET     0x125eU
 #define BLKGETSIZE   0x1260U
@@ -27,8 +26,6 @@
 #define BLKSSZGET    0x1268U
 #define BLKPBSZGET   0x127bU
 #define BLKGETSIZE64 0x80081272U
-
-static struct mutex mutexes[MUTEXES];
 
 /* A part of a transfer: from skip, within the first page, bytes; the pages stand for the disk from start on. */
 struct chunk {
@@ -39,9 +36,11 @@ struct chunk {
 	struct disk_batch batch[PAGES]; /* one a page, so that the pages before a bad one count */
 };
 
-static struct mutex *mutex_of(const struct block_device *device)
+static struct block_device *blockdev_of(const struct file *file)
 {
-	return &mutexes[(device->major * 31 + device->minor) % MUTEXES];
+	const struct blockdev *dev = file->data;
+
+	return dev->device;
 }
 
 static uint64_t device_bytes(const struct block_device *device)
@@ -205,16 +204,13 @@ static int keep_edges(struct chunk *chunk)
 /* What the program gave: the chunk is as long as that. */
 static uint64_t chunk_write(struct chunk *chunk, int *error)
 {
-	struct mutex *mutex = mutex_of(chunk->device);
 	uint64_t good = 0;
 
 	while (chunk->pages > 1 && (chunk->pages - 1) * PAGE_SIZE >= chunk->skip + chunk->bytes)
 		frame_put(chunk->page[--chunk->pages]);
-	mutex_lock(mutex);
 	*error = keep_edges(chunk);
 	if (*error == 0)
 		good = transfer(chunk, BLOCK_WRITE, error);
-	mutex_unlock(mutex);
 	return good;
 }
 
@@ -244,30 +240,43 @@ static uint64_t write_bytes(struct block_device *device, struct io *io, uint64_t
 
 /* ---- The file operations. */
 
-static bool is_misaligned(const struct file *file, const struct block_device *device, uint64_t at, uint64_t n)
+static bool is_direct(const struct file *file)
 {
-	return (file_flags(file) & O_DIRECT) != 0 && (at | n) % device->block_bytes != 0;
+	return (file_flags(file) & O_DIRECT) != 0;
+}
+
+/* Past the cache, in whole blocks: what it has of them goes to the disk before, and out of it. */
+static uint64_t direct(struct blockdev *dev, struct io *io, bool write, uint64_t at, uint64_t n)
+{
+	uint64_t first = at >> PAGE_SHIFT, last = (at + n + PAGE_MASK) >> PAGE_SHIFT;
+	uint64_t done;
+
+	io->error = (at | n) % dev->device->block_bytes != 0 ? -EINVAL : cache_write_back(&dev->store, first, last);
+	if (io->error != 0)
+		return 0;
+	if (!write)
+		return read_bytes(dev->device, io, at, n);
+	done = write_bytes(dev->device, io, at, n);
+	(void)object_evict(dev->store.object, first, last, last - first, true);
+	return done;
 }
 
 static int64_t blockdev_read(struct file *file, struct io *io, const uint64_t *at)
 {
-	struct block_device *device = file->data;
-	uint64_t end = device_bytes(device);
-	uint64_t all = io->left;
+	struct blockdev *dev = file->data;
+	uint64_t end = device_bytes(dev->device);
 	uint64_t start, n, done;
 
 	if (at != NULL) {
 		start = *at;
-		n = start < end ? MIN(all, end - start) : 0;
+		n = start < end ? MIN(io->left, end - start) : 0;
 	} else {
-		n = file_position_take(file, all, end, &start);
+		n = file_position_take(file, io->left, end, &start);
 	}
-	if (is_misaligned(file, device, start, all)) {
-		io->error = -EINVAL;
-		done = 0;
-	} else {
-		done = read_bytes(device, io, start, n);
-	}
+	if (is_direct(file))
+		done = direct(dev, io, false, start, n);
+	else
+		done = io_put_object(io, dev->store.object, start, n);
 	if (at == NULL)
 		file_position_return(file, start + n, n - done);
 	return io_result(io, done);
@@ -275,37 +284,33 @@ static int64_t blockdev_read(struct file *file, struct io *io, const uint64_t *a
 
 static int64_t blockdev_write(struct file *file, struct io *io, const uint64_t *at)
 {
-	struct block_device *device = file->data;
-	uint64_t end = device_bytes(device);
-	uint64_t all = io->left;
-	uint64_t start, n, done = 0;
-	int error = 0;
+	struct blockdev *dev = file->data;
+	uint64_t end = device_bytes(dev->device);
+	uint64_t start, n, done;
 
-	if (device->read_only)
+	if (dev->device->read_only)
 		return -EPERM;
-	if (all == 0)
+	if (io->left == 0)
 		return 0;
 	if (at != NULL) {
 		start = *at;
-		n = start < end ? MIN(all, end - start) : 0;
+		n = start < end ? MIN(io->left, end - start) : 0;
 	} else {
-		n = file_position_take(file, all, end, &start);
+		n = file_position_take(file, io->left, end, &start);
 	}
 	if (n == 0)
 		return -ENOSPC;
-	io->error = is_misaligned(file, device, start, all) ? -EINVAL : 0;
-	if (io->error == 0)
-		done = write_bytes(device, io, start, n);
+	mutex_lock(&dev->store.writers);
+	done = is_direct(file) ? direct(dev, io, true, start, n) : io_take_object(io, dev->store.object, start, n, end);
+	mutex_unlock(&dev->store.writers);
 	if (at == NULL)
 		file_position_return(file, start + n, n - done);
-	if (done != 0 && (file_flags(file) & O_DSYNC) != 0)
-		error = disk_flush(device);
-	return error != 0 ? error : io_result(io, done);
+	return cache_written(file, &dev->store, io, start, done);
 }
 
 static int64_t seek_base(const struct file *file, int64_t offset, unsigned whence)
 {
-	uint64_t end = device_bytes(file->data);
+	uint64_t end = device_bytes(blockdev_of(file));
 
 	switch (whence) {
 	case 0: /* SEEK_SET */
@@ -323,12 +328,12 @@ static int64_t seek_base(const struct file *file, int64_t offset, unsigned whenc
 
 static int64_t blockdev_seek(struct file *file, int64_t offset, unsigned whence)
 {
+	uint64_t end = device_bytes(blockdev_of(file));
 	int64_t result;
 
 	spin_lock(&file->lock, RANK_FILE);
 	result = seek_base(file, offset, whence);
-	if (result >= 0 && (__builtin_add_overflow(result, offset, &result) || result < 0 ||
-			    (uint64_t)result > device_bytes(file->data)))
+	if (result >= 0 && (__builtin_add_overflow(result, offset, &result) || result < 0 || (uint64_t)result > end))
 		result = -EINVAL;
 	if (result >= 0)
 		file->position = (uint64_t)result;
@@ -341,9 +346,18 @@ static int64_t put_number(uint64_t address, uint64_t value, uint64_t bytes)
 	return user_write(current_space(), VADDR(address), &value, bytes);
 }
 
+/* BLKFLSBUF: what is dirty goes to the disk, and all that nobody maps out of the cache. */
+static int64_t flush(struct blockdev *dev)
+{
+	int error = cache_sync(&dev->store, 0, UINT64_MAX, NULL);
+
+	(void)object_evict(dev->store.object, 0, UINT64_MAX, UINT64_MAX, false);
+	return error;
+}
+
 static int64_t blockdev_ioctl(struct file *file, uint64_t request, uint64_t argument)
 {
-	struct block_device *device = file->data;
+	struct block_device *device = blockdev_of(file);
 
 	switch (request) {
 	case BLKROGET:
@@ -357,15 +371,26 @@ static int64_t blockdev_ioctl(struct file *file, uint64_t request, uint64_t argu
 	case BLKPBSZGET:
 		return put_number(argument, device->physical_bytes, sizeof(int32_t));
 	case BLKFLSBUF:
-		return disk_flush(device);
+		return flush(file->data);
 	default:
 		return -ENOTTY;
 	}
 }
 
-static int blockdev_sync(struct file *file)
+static int blockdev_object(struct file *file, struct object **out)
 {
-	return disk_flush(file->data);
+	struct blockdev *dev = file->data;
+
+	*out = dev->store.object;
+	object_get(*out);
+	return 0;
+}
+
+static struct store *blockdev_store(struct file *file)
+{
+	struct blockdev *dev = file->data;
+
+	return &dev->store;
 }
 
 static const struct file_ops blockdev_ops = {
@@ -373,43 +398,16 @@ static const struct file_ops blockdev_ops = {
 	.write = blockdev_write,
 	.seek = blockdev_seek,
 	.ioctl = blockdev_ioctl,
-	.sync = blockdev_sync,
+	.object = blockdev_object,
+	.store = blockdev_store,
 };
 
 int blockdev_open(struct node *node, unsigned flags, struct file **out)
 {
-	struct block_device *device = block_next(NULL);
+	struct blockdev *dev = blockdev_find(node->rdev);
+	int error = dev == NULL ? -ENXIO : file_create(&blockdev_ops, flags, node, dev, out);
 
-	while (device != NULL && DEVICE(device->major, device->minor) != node->rdev)
-		device = block_next(device);
-	return device == NULL ? -ENXIO : file_create(&blockdev_ops, flags, node, device, out);
-}
-
-/* ---- Their nodes. */
-
-int blockdev_add(const struct block_device *device)
-{
-	char path[sizeof("/dev/") + BLOCK_NAME_BYTES];
-	struct node *node;
-	int error = node_create(S_IFBLK | 0660U, &node);
-
-	if (error != 0)
-		return error;
-	node->rdev = DEVICE(device->major, device->minor);
-	node->fixed = true;
-	snprintf(path, sizeof(path), "/dev/%s", device->name);
-	error = tree_place(path, node);
-	node_put(node);
-	return error == -EEXIST ? 0 : error; /* the initramfs has one */
-}
-
-int blockdev_init(void)
-{
-	int error = 0;
-
-	for (unsigned i = 0; i < MUTEXES; i++)
-		mutex_init(&mutexes[i]);
-	for (struct block_device *device = block_next(NULL); device != NULL && error == 0; device = block_next(device))
-		error = blockdev_add(device);
+	if (error == 0)
+		atomic_init(&(*out)->error_seen, cache_error_sample(&dev->store));
 	return error;
 }

@@ -144,7 +144,14 @@ static int64_t directory_read(struct file *file, struct io *io, const uint64_t *
 	return -EISDIR;
 }
 
+static struct store *directory_store(struct file *file)
+{
+	(void)file;
+	return NULL;
+}
+
 const struct file_ops directory_ops = {
+	.store = directory_store,
 	.read = directory_read,
 	.seek = directory_seek,
 	.getdents = directory_getdents,

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "kernel/cache.h"
 #include "kernel/layout.h"
 #include "lib/errno.h"
 #include "mm/object.h"
@@ -64,7 +65,7 @@ static int read_exactly(struct object *object, uint64_t offset, void *to, uint64
 
 	if (offset > object_bytes(object) || bytes > object_bytes(object) - offset)
 		return -ENOEXEC;
-	got = object_read(object, offset, to, bytes);
+	got = cache_read(object, offset, to, bytes);
 	if (got < 0)
 		return (int)got;
 	return (uint64_t)got == bytes ? 0 : -ENOEXEC;

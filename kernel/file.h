@@ -17,6 +17,7 @@
 
 struct object;
 struct space;
+struct store;	   /* cache.h */
 struct node;	   /* a file, directory, link or device in the tree: tree.h */
 struct wait_queue; /* wait.h */
 
@@ -35,8 +36,16 @@ struct io {
 	int error;	 /* why the last io_put or io_take came short; -EWANTED (touch.h): io_touch, and go on */
 	bool takes;	 /* what is wanted then is to be read, not written */
 	vaddr_t wanted;	 /* where */
+	unsigned flags;	 /* RWF_* of pwritev2 */
 	uint32_t pieces; /* since this hart last served the others */
 };
+
+/* pwritev2 */
+#define RWF_HIPRI  1U
+#define RWF_DSYNC  2U
+#define RWF_SYNC   4U
+#define RWF_NOWAIT 8U
+#define RWF_APPEND 16U
 
 void io_init(struct io *io, struct space *space, const struct io_range *range, uint64_t bytes);
 /* Copies up to n bytes and moves on. How many: fewer than n only at the end, or at a fault, then io->error says which. The
@@ -44,6 +53,16 @@ void io_init(struct io *io, struct space *space, const struct io_range *range, u
 uint64_t io_put(struct io *io, const void *src, uint64_t n);
 uint64_t io_clear(struct io *io, uint64_t n);
 uint64_t io_take(struct io *io, void *dst, uint64_t n);
+/*
+ * The same to and from an object, with no lock held; may block. Up to limit the object becomes longer; the caller sees to it that nobody
+ * changes its size meanwhile where the ranges are the kernel's.
+ */
+uint64_t io_put_object(struct io *io, struct object *object, uint64_t offset, uint64_t n);
+uint64_t io_take_object(struct io *io, struct object *object, uint64_t offset, uint64_t n, uint64_t limit);
+/* What these are made of. The next piece, at most n bytes in one page, and where (left > 0); then, that it was moved. False: the
+ * thread is being killed. */
+uint64_t io_next(struct io *io, uint64_t n, vaddr_t *at);
+bool io_advance(struct io *io, uint64_t n);
 /* Back to where it was when `then` was a copy of it: what was moved since counts as not moved. The error stays. */
 void io_rewind(struct io *io, const struct io *then);
 /* After -EWANTED, with no lock held; may block: gets the page that was not there. 0, or what io->error becomes: -EFAULT... */
@@ -116,8 +135,9 @@ struct file_ops {
 	int64_t (*getdents)(struct file *file, struct io *io);			  /* absent: ENOTDIR */
 	int (*object)(struct file *file, struct object **out); /* absent: ENODEV; a reference for the caller */
 	int (*truncate)(struct file *file, uint64_t bytes);    /* absent: EINVAL */
-	int (*sync)(struct file *file);			       /* fsync; may block. Absent: EINVAL */
-	void (*release)(struct file *file);		       /* the last count is gone; no lock held; may not block */
+	/* What fsync writes back to; NULL: there is nothing behind it. Absent: EINVAL. */
+	struct store *(*store)(struct file *file);
+	void (*release)(struct file *file); /* the last count is gone; no lock held; may not block */
 	void (*lost)(
 		void); /* a file of these ops, perhaps gone by now, has lost a count that was not the last; no lock held */
 };
@@ -129,7 +149,8 @@ struct file {
 	struct node *node;    /* what was opened in the tree, counted; NULL: a pipe and its like */
 	struct spinlock lock; /* RANK_FILE: guards position */
 	uint64_t position;
-	void *data; /* of the ops */
+	_Atomic uint32_t error_seen; /* of write-back: cache.h */
+	void *data;		     /* of the ops */
 };
 
 /* A new open file with one count. Takes over the caller's count of node (NULL: none) only when it succeeds. */

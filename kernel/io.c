@@ -24,8 +24,7 @@ void io_init(struct io *io, struct space *space, const struct io_range *range, u
 	*io = (struct io){ .space = space, .range = range, .left = bytes };
 }
 
-/* How much can be done at once at *at, at most n; skips ranges that are done. left > 0. */
-static uint64_t io_piece(struct io *io, uint64_t n, vaddr_t *at)
+uint64_t io_next(struct io *io, uint64_t n, vaddr_t *at)
 {
 	uint64_t page;
 
@@ -73,6 +72,13 @@ static bool io_breathe(struct io *io)
 	return false;
 }
 
+bool io_advance(struct io *io, uint64_t n)
+{
+	io->skip += n;
+	io->left -= n;
+	return io->space == NULL || io_breathe(io);
+}
+
 void io_yield(struct io *io)
 {
 	if (io->pieces < PIECES_YIELD)
@@ -89,7 +95,7 @@ static uint64_t io_move(struct io *io, enum io_way way, uint8_t *mine, uint64_t 
 	io->error = 0;
 	while (done < n) {
 		vaddr_t at;
-		uint64_t piece = io_piece(io, n - done, &at);
+		uint64_t piece = io_next(io, n - done, &at);
 		uint8_t *from = way == IO_CLEAR ? NULL : mine + done;
 
 		if (io->space == NULL)
@@ -101,10 +107,8 @@ static uint64_t io_move(struct io *io, enum io_way way, uint8_t *mine, uint64_t 
 			io->takes = way == IO_TAKE;
 			break;
 		}
-		io->skip += piece;
-		io->left -= piece;
 		done += piece;
-		if (io->space != NULL && !io_breathe(io))
+		if (!io_advance(io, piece))
 			break;
 	}
 	return done;

@@ -14,6 +14,8 @@
 #include "firmware/hart.h"
 #include "firmware/log.h"
 #include "kernel/disk.h"
+#include "kernel/blockdev.h"
+#include "kernel/cache.h"
 #include "kernel/exec.h"
 #include "kernel/file.h"
 #include "kernel/fsdisk.h"
@@ -264,6 +266,7 @@ static unsigned run(const struct boot_info *info, const struct options *options,
 	start_first(info, options->init);
 	status = exit_status(process_wait_first());
 	process_end_all();
+	blockdev_end();
 	if (options->audit && !audit(free_before))
 		status = STATUS_MACHINE_FAILED;
 	return status;
@@ -291,6 +294,7 @@ void kernel_main(const struct boot_info *info)
 	plic_init_hart();
 	console_probe(info->fdt, options.framed);
 	disk_init(info->fdt, info->initrd, info->initrd_bytes);
+	cache_init();
 	if (sigframe_init() != 0)
 		boot_fail("not enough memory to start");
 	environment.apart = options.framed;

@@ -21,6 +21,8 @@ void memory_inherit(const struct space *from, struct space *to);
 /* prctl's PR_SET_MDWE, PR_GET_MDWE, once the other arguments are known to be 0. */
 int64_t prctl_set_mdwe(uint64_t rules) MUST_CHECK;
 int64_t prctl_get_mdwe(void);
+/* What is mapped there of files on devices is read in, as far as memory is free: a hint. sys_sync.c */
+void memory_will_need(uint64_t start, uint64_t bytes);
 /* Rounds bytes up to pages; false: too many for user space. */
 bool memory_round_up(uint64_t *bytes);
 /*

@@ -14,14 +14,6 @@ void mutex_init(struct mutex *mutex)
 	wait_queue_init(&mutex->queue);
 }
 
-static void assert_no_locks(void)
-{
-#ifdef CORRAL_DEBUG
-	for (unsigned rank = 0; rank < RANK_COUNT; rank++)
-		ASSERT(lock_rank_held((enum lock_rank)rank) == 0);
-#endif
-}
-
 bool mutex_trylock(struct mutex *mutex)
 {
 	struct thread *none = NULL;
@@ -35,7 +27,7 @@ void mutex_lock(struct mutex *mutex)
 {
 	struct waiter waiter = { 0 };
 
-	assert_no_locks();
+	lock_assert_none();
 	ASSERT(!mutex_is_mine(mutex));
 	if (mutex_trylock(mutex))
 		return;

@@ -12,6 +12,7 @@
 #include "firmware/boot.h"
 #include "firmware/hart.h"
 #include "firmware/trap.h"
+#include "kernel/cache.h"
 #include "kernel/proc_text.h"
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
@@ -296,11 +297,13 @@ static void corral_audit(struct text *text)
 		return;
 	}
 	report->fixed = true;
+	cache_hold();
 	quiesce_begin();
 	audit_text = report;
 	violations = mm_audit(audit_line);
 	audit_text = NULL;
 	quiesce_end();
+	cache_release();
 	text_put(text, "violations %u\n", violations);
 	for (size_t at = 0; at < report->used;) {
 		const char *line = report->bytes + at;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "firmware/trap.h"
+#include "kernel/cache.h"
 #include "kernel/process.h"
 #include "kernel/tree.h"
 #include "lib/errno.h"
@@ -108,29 +109,6 @@ int node_truncate(struct node *node)
 	return error;
 }
 
-/* Straight from the frames that mappings see. An -EFAULT of the object's is its end: someone truncated it meanwhile. */
-static uint64_t regular_copy_out(struct object *object, struct io *io, uint64_t start, uint64_t n)
-{
-	uint64_t done = 0;
-
-	io->error = 0;
-	while (done < n && io->error == 0) {
-		uint64_t at = start + done;
-		uint64_t piece = MIN(n - done, PAGE_SIZE - (at & PAGE_MASK));
-		pfn_t pfn;
-		int error = object_frame(object, at >> PAGE_SHIFT, &pfn);
-
-		if (error != 0) {
-			io->error = error == -EFAULT ? 0 : error;
-			break;
-		}
-		done += io_put(io, (const char *)frame_data(pfn) + (at & PAGE_MASK), piece);
-		frame_put(pfn);
-		io_yield(io);
-	}
-	return done;
-}
-
 static int64_t regular_read(struct file *file, struct io *io, const uint64_t *at)
 {
 	struct object *object = file->data;
@@ -143,7 +121,7 @@ static int64_t regular_read(struct file *file, struct io *io, const uint64_t *at
 	} else {
 		n = file_position_take(file, io->left, bytes, &start);
 	}
-	done = regular_copy_out(object, io, start, n);
+	done = io_put_object(io, object, start, n);
 	if (at == NULL)
 		file_position_return(file, start + n, n - done);
 	return io_result(io, done);
@@ -223,12 +201,29 @@ static int too_long(uint64_t start, uint64_t limit)
 	return -EFBIG;
 }
 
+/* Straight into the frames, where no seal has to be looked at, and the place does not depend on the size. */
+static uint64_t regular_take(struct file *file, struct io *io, bool append, uint64_t *at, uint64_t n)
+{
+	uint64_t done;
+
+	if (append || file->node->regular.sealable || io->space == NULL)
+		return regular_copy_in(file, io, append, at, n);
+	done = io_take_object(io, file->data, *at, n, FILE_BYTES_MAX);
+	*at += done;
+	tree_enter();
+	file->node->time_ns = time_ns();
+	tree_leave();
+	return done;
+}
+
 static int64_t regular_write(struct file *file, struct io *io, const uint64_t *at)
 {
-	bool append = (file_flags(file) & O_APPEND) != 0;
+	bool append = (file_flags(file) & O_APPEND) != 0 || (io->flags & RWF_APPEND) != 0;
 	uint64_t limit = size_limit(), most = MIN(limit, FILE_BYTES_MAX);
 	uint64_t start, n, done, place;
 
+	if (object_store(file->data) != NULL)
+		return cache_file_write(file, object_store(file->data), io, at);
 	if (io->left == 0)
 		return 0;
 	if (at != NULL || append) {
@@ -240,7 +235,7 @@ static int64_t regular_write(struct file *file, struct io *io, const uint64_t *a
 	if (n == 0)
 		return too_long(start, limit);
 	place = start;
-	done = regular_copy_in(file, io, append, &place, n);
+	done = regular_take(file, io, append, &place, n);
 	if (at == NULL && append) {
 		spin_lock(&file->lock, RANK_FILE);
 		file->position = place;
@@ -296,6 +291,8 @@ static int regular_truncate(struct file *file, uint64_t bytes)
 {
 	int error;
 
+	if (object_store(file->data) != NULL)
+		return cache_file_truncate(object_store(file->data), bytes);
 	if (bytes > FILE_BYTES_MAX)
 		return -EFBIG;
 	if (bytes > object_bytes(file->data) && bytes > size_limit())
@@ -316,7 +313,13 @@ static void regular_release(struct file *file)
 	object_put(file->data);
 }
 
+static struct store *regular_store(struct file *file)
+{
+	return object_store(file->data);
+}
+
 const struct file_ops regular_ops = {
+	.store = regular_store,
 	.read = regular_read,
 	.write = regular_write,
 	.seek = regular_seek,

@@ -184,6 +184,7 @@ void sched_block(uint64_t deadline_ns)
 	struct thread *thread = current_thread();
 	uint32_t expected = PARK_RUNS;
 
+	lock_assert_none();
 	if (deadline_ns != WAIT_FOREVER)
 		timer_arm(&thread->timer, deadline_ns, timer_wakes);
 	/* acq_rel: pairs with the exchange in sched_wake, both ways */

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "kernel/cache.h"
 #include "kernel/file.h"
 #include "lib/errno.h"
 #include "mm/object.h"
@@ -94,7 +95,7 @@ static int begin(struct script_lead *lead, const char *path)
 static int look(struct script_lead *lead, const char *path, struct object *object, const char **name)
 {
 	struct line line = { .interpreter = NULL };
-	int64_t got = object_read(object, 0, line.bytes, MIN(object_bytes(object), (uint64_t)SCRIPT_LINE_BYTES));
+	int64_t got = cache_read(object, 0, line.bytes, MIN(object_bytes(object), (uint64_t)SCRIPT_LINE_BYTES));
 	int result = got < 0 ? (int)got : parse(&line, (size_t)got);
 
 	if (result > 0 && lead->bytes == NULL && begin(lead, path) != 0)

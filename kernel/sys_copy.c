@@ -1,13 +1,11 @@
-/* copy_file_range, through a page of the kernel's, and fadvise64, which there is nothing to do for. */
-#include "kernel/pipe.h"
+/* copy_file_range, through a page of the kernel's. */
 #include "kernel/process.h"
 #include "kernel/sys_file.h"
 #include "mm/object.h"
 #include "mm/slab.h"
 #include "mm/space.h"
 
-#define COPY_MAX   UINT64_C(0x7ffff000)
-#define ADVICE_MAX 5U
+#define COPY_MAX UINT64_C(0x7ffff000)
 
 /* One side of a copy: where it is. */
 struct side {
@@ -113,21 +111,4 @@ int64_t sys_copy_file_range(const uint64_t *a)
 	if (side_close(&in, result > 0 ? (uint64_t)result : 0) != 0 || error != 0)
 		return -EFAULT;
 	return result;
-}
-
-int64_t sys_fadvise64(const uint64_t *a)
-{
-	struct file *file;
-	int error = file_get((int)a[0], &file);
-
-	if (error != 0)
-		return error;
-	if (file_is_pipe(file))
-		error = -ESPIPE;
-	else if ((file_flags(file) & O_PATH) != 0)
-		error = -EBADF;
-	else if ((uint32_t)a[3] > ADVICE_MAX || (int64_t)a[2] < 0)
-		error = -EINVAL;
-	file_put(file);
-	return error;
 }

@@ -42,7 +42,7 @@ unsigned mode_masked(uint64_t mode);
 
 /* sys_io.c */
 syscall_fn sys_read, sys_write, sys_readv, sys_writev, sys_pread64, sys_pwrite64, sys_preadv, sys_pwritev, sys_lseek,
-	sys_sendfile, sys_getdents64, sys_fsync, sys_fdatasync, sys_sync, sys_ftruncate, sys_truncate, sys_fallocate;
+	sys_sendfile, sys_preadv2, sys_pwritev2, sys_getdents64, sys_ftruncate, sys_truncate, sys_fallocate;
 /* sys_fd.c */
 syscall_fn sys_close, sys_close_range, sys_dup, sys_dup3, sys_pipe2, sys_fcntl, sys_ioctl, sys_memfd_create, sys_openat;
 /* socket.c, socket_options.c, socket_message.c */
@@ -51,7 +51,9 @@ syscall_fn sys_socket, sys_socketpair, sys_shutdown, sys_getsockname, sys_getpee
 /* file_lock.c */
 syscall_fn sys_flock;
 /* eventfd.c, sys_copy.c */
-syscall_fn sys_eventfd2, sys_fadvise64, sys_copy_file_range;
+syscall_fn sys_eventfd2, sys_copy_file_range;
+/* sys_sync.c; and sys_msync */
+syscall_fn sys_fsync, sys_fdatasync, sys_sync, sys_syncfs, sys_sync_file_range, sys_readahead, sys_fadvise64;
 /* sys_path.c */
 syscall_fn sys_mkdirat, sys_unlinkat, sys_renameat2, sys_linkat, sys_symlinkat, sys_mknodat, sys_readlinkat, sys_getcwd,
 	sys_chdir, sys_fchdir, sys_umask;

@@ -68,7 +68,7 @@ int user_ranges(struct io_range *range, uint64_t address, uint64_t count, uint64
 	return error;
 }
 
-static int64_t io_ranges(struct file *file, enum io_way way, const uint64_t *a, const uint64_t *at)
+static int64_t io_ranges_as(struct file *file, enum io_way way, const uint64_t *a, const uint64_t *at, unsigned flags)
 {
 	struct io_range few[RANGES_FEW];
 	struct io_range *range = few;
@@ -85,11 +85,22 @@ static int64_t io_ranges(struct file *file, enum io_way way, const uint64_t *a, 
 	result = user_ranges(range, a[1], a[2], &bytes);
 	if (result == 0) {
 		io_init(&io, current_space(), range, bytes);
+		io.flags = flags;
 		result = io_run(file, way, &io, at);
 	}
 	if (range != few)
 		kfree(range);
 	return result;
+}
+
+static int64_t io_ranges(struct file *file, enum io_way way, const uint64_t *a, const uint64_t *at)
+{
+	return io_ranges_as(file, way, a, at, 0);
+}
+
+static int64_t io_ranges_flags(struct file *file, enum io_way way, const uint64_t *a, const uint64_t *at)
+{
+	return io_ranges_as(file, way, a, at, (uint32_t)a[5]);
 }
 
 /* What all of these do: `move` is io_single or io_ranges, `at` NULL or where the call says. */
@@ -147,6 +158,24 @@ int64_t sys_preadv(const uint64_t *a)
 int64_t sys_pwritev(const uint64_t *a)
 {
 	return io_call(a, IO_WRITE, &a[3], io_ranges);
+}
+
+/* a[3]: where, -1: at the position, which moves; a[5]: flags. NOWAIT can be asked of nothing here. */
+static int64_t io_call_flags(const uint64_t *a, enum io_way way)
+{
+	if (((uint32_t)a[5] & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND)) != 0)
+		return -EOPNOTSUPP;
+	return io_call(a, way, a[3] == UINT64_MAX ? NULL : &a[3], io_ranges_flags);
+}
+
+int64_t sys_preadv2(const uint64_t *a)
+{
+	return io_call_flags(a, IO_READ);
+}
+
+int64_t sys_pwritev2(const uint64_t *a)
+{
+	return io_call_flags(a, IO_WRITE);
 }
 
 int64_t sys_lseek(const uint64_t *a)
@@ -267,35 +296,6 @@ int64_t sys_getdents64(const uint64_t *a)
 		result = user_range_ok(a[1], range.bytes) ? file->ops->getdents(file, &io) : -EFAULT;
 	file_put(file);
 	return result;
-}
-
-/* Everything is in memory, and nothing is behind it: what is written is where it stays. */
-int64_t sys_fsync(const uint64_t *a)
-{
-	struct file *file;
-	int64_t result = file_get((int)a[0], &file);
-
-	if (result != 0)
-		return result;
-	if ((file_flags(file) & O_PATH) != 0)
-		result = -EBADF;
-	else if (file->ops->sync != NULL)
-		result = file->ops->sync(file);
-	else
-		result = file->ops == &regular_ops || file->ops == &directory_ops ? 0 : -EINVAL;
-	file_put(file);
-	return result;
-}
-
-int64_t sys_fdatasync(const uint64_t *a)
-{
-	return sys_fsync(a);
-}
-
-int64_t sys_sync(const uint64_t *a)
-{
-	(void)a;
-	return 0;
 }
 
 static int file_truncate(struct file *file, uint64_t bytes)

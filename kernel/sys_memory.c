@@ -5,6 +5,7 @@
  * is locked inside mm/.
  */
 #include "firmware/trap.h"
+#include "kernel/cache.h"
 #include "kernel/file.h"
 #include "kernel/memory.h"
 #include "kernel/process.h"
@@ -173,6 +174,13 @@ static int check_mmap(struct mmap_request *request)
 	return memory_may_place(request->address);
 }
 
+static bool may_map_writable(struct file *file)
+{
+	const struct store *store = file->ops->store == NULL ? NULL : file->ops->store(file);
+
+	return file_may_write(file) && (store == NULL || !store->read_only);
+}
+
 static int map_file(struct space *space, const struct mmap_request *request, vaddr_t *at)
 {
 	uint64_t max_perm = PERM_RWX;
@@ -186,7 +194,7 @@ static int map_file(struct space *space, const struct mmap_request *request, vad
 		error = -EINVAL;
 	else if (!file_may_read(file))
 		error = -EACCES;
-	else if (request->shared && !file_may_write(file))
+	else if (request->shared && !may_map_writable(file))
 		max_perm &= ~PERM_W;
 	if (error == 0 && (permissions(request->prot) & ~max_perm) != 0)
 		error = -EACCES;

@@ -1,5 +1,5 @@
 /*
- * Calls about whether memory is there: mincore, the mlock family, msync.
+ * Calls about whether memory is there: mincore, the mlock family.
  *
  * Nothing is ever paged out, so what was touched stays; locking memory is touching it, and noting it for /proc and for
  * RLIMIT_MEMLOCK, which binds who has given CAP_IPC_LOCK up.
@@ -14,9 +14,6 @@
 #define MCL_CURRENT   1U
 #define MCL_FUTURE    2U
 #define MCL_ONFAULT   4U
-#define MS_ASYNC      1U
-#define MS_INVALIDATE 2U
-#define MS_SYNC	      4U
 
 #define MINCORE_PAGES 256U
 
@@ -190,17 +187,4 @@ int64_t sys_munlockall(const uint64_t *a)
 	(void)a;
 	set_future(false, false);
 	return space_set_lock(current_space(), VADDR(0), USER_END, SPACE_UNLOCKED);
-}
-
-int64_t sys_msync(const uint64_t *a)
-{
-	uint64_t bytes = a[1];
-
-	if ((a[2] & ~(uint64_t)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) != 0 || (a[0] & PAGE_MASK) != 0 ||
-	    (a[2] & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
-		return -EINVAL;
-	if (!memory_round_up(&bytes) || a[0] > USER_END || bytes > USER_END - a[0])
-		return -ENOMEM;
-	/* Mappings and reads see the same frames, and there is nothing behind them yet. */
-	return memory_check_mapped(current_space(), a[0], bytes);
 }

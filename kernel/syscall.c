@@ -59,6 +59,7 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[81] = sys_sync,
 	[82] = sys_fsync,
 	[83] = sys_fdatasync,
+	[84] = sys_sync_file_range,
 	[88] = sys_utimensat,
 	[92] = sys_personality,
 	[90] = sys_capget,
@@ -177,7 +178,10 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[259] = sys_riscv_flush_icache,
 	[260] = sys_wait4,
 	[261] = sys_prlimit64,
-	[267] = sys_fsync, /* syncfs */
+	[213] = sys_readahead,
+	[267] = sys_syncfs,
+	[286] = sys_preadv2,
+	[287] = sys_pwritev2,
 	[274] = sys_sched_setattr,
 	[275] = sys_sched_getattr,
 	[276] = sys_renameat2,
@@ -255,6 +259,8 @@ bool syscall_restarts(uint64_t number, bool wanted)
 	case 68:  /* pwrite64 */
 	case 69:  /* preadv */
 	case 70:  /* pwritev */
+	case 286: /* preadv2 */
+	case 287: /* pwritev2 */
 	case 71:  /* sendfile */
 	case 95:  /* waitid */
 	case 206: /* sendto */

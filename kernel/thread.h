@@ -25,6 +25,7 @@ struct process;
 #define WORK_SLICE   8U	  /* others wait for this hart: the slice must be timed */
 #define WORK_QUIESCE 16U  /* quiesce.c wants this hart to stand still */
 #define WORK_ALARM   64U  /* timers of the process count its running time again (ptimer.c) */
+#define WORK_DIRTY   256U /* it made pages dirty faster than they are written: it must wait (cache.h) */
 #define WORK_STOP    128U /* the process stops: the thread must stand (job.c) */
 #define WORK_STARVED 32U  /* the kernel found no memory for a page of the program's: the process must end */
 
@@ -63,8 +64,8 @@ struct thread {
 	uint64_t clear_child_tid; /* user address; 0: none */
 	uint64_t robust_list;	  /* user address; 0: none */
 	char name[THREAD_NAME_BYTES];
-	_Atomic int nice; /* with the next two: what programs said last */
-	_Atomic int policy; /* and its priority: sys_policy.c */
+	_Atomic int nice;    /* with the next two: what programs said last */
+	_Atomic int policy;  /* and its priority: sys_policy.c */
 	uint64_t timerslack; /* 0: the default */
 
 	/* Signals: signal.c [process lock; blocked is written by the thread only]. */

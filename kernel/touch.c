@@ -6,16 +6,38 @@
  */
 #include "kernel/touch.h"
 
+#include "kernel/cache.h"
 #include "kernel/process.h"
 #include "kernel/trap.h"
 #include "lib/errno.h"
 
+static enum fault read_in(struct space *space, vaddr_t va)
+{
+	struct object *object;
+	uint64_t index;
+	int error;
+
+	if (space_object_at(space, va, &object, &index) != 0)
+		return FAULT_OK; /* unmapped meanwhile: the next look says so */
+	error = object_store(object) == NULL ? 0 : cache_read_in(object_store(object), index);
+	object_put(object);
+	switch (error) {
+	case -ENOMEM:
+		return FAULT_OOM;
+	case -EIO:
+		return FAULT_BUS;
+	default: /* there now; behind the end, which the next look finds; or the thread is being killed */
+		return FAULT_OK;
+	}
+}
+
 enum fault touch_settle(struct space *space, vaddr_t va, enum access access, enum fault fault)
 {
-	(void)space;
-	(void)va;
 	(void)access;
-	return fault;
+	lock_assert_none();
+	if (fault == FAULT_READ)
+		return read_in(space, va);
+	return fault == FAULT_OOM && cache_reclaim() ? FAULT_OK : fault;
 }
 
 static bool killed(void)

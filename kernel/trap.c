@@ -10,6 +10,7 @@
 #include "drivers/plic.h"
 #include "firmware/log.h"
 #include "firmware/trap.h"
+#include "kernel/cache.h"
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
 #include "kernel/sched.h"
@@ -65,6 +66,11 @@ static __attribute__((noinline)) void trap_work(struct trap_frame *frame)
 			clear_work(thread, WORK_QUIESCE);
 			quiesce_stand();
 		}
+		if ((work & WORK_DIRTY) != 0) {
+			clear_work(thread, WORK_DIRTY);
+			cache_throttle();
+			continue;
+		}
 		if ((work & WORK_ALARM) != 0) {
 			clear_work(thread, WORK_ALARM);
 			ptimers_resume(thread->process);
@@ -114,7 +120,7 @@ static __attribute__((noinline, cold)) void bad_access(struct thread *thread, co
 		out_of_memory(thread, address);
 		break;
 	case FAULT_OK:
-	case FAULT_READ: /* there are no backed objects yet */
+	case FAULT_READ: /* touch_settle never says so */
 		break;
 	}
 }

@@ -70,4 +70,11 @@ unsigned lock_rank_held(enum lock_rank rank)
 {
 	return held[hw_hart()].count[rank];
 }
+
+void lock_assert_none(void)
+{
+	for (unsigned rank = 0; rank < RANK_COUNT; rank++)
+		if (held[hw_hart()].count[rank] != 0)
+			hw_panic("lock order: %s is held by a thread that may sleep", rank_name[rank]);
+}
 #endif

@@ -7,7 +7,7 @@
  *                                   and places; then fsync; then reads all and compares
  *   both DEVICE,DEVICE PROCESSES BLOCKS   fills both at once
  *   compare DEVICE 1 BLOCKS         the part of fill that reads
- *   errors DEVICE READ WRITE        reads and writes every sector: which fail, and with what; those are to be READ, WRITE
+ *   errors DEVICE READ WRITE        reads and writes every sector past the cache: which fail, and with what; are to be READ, WRITE
  *   hang DEVICE                     reads: EIO is expected, and from then on again and for writes
  *   kill DEVICE                     a process that reads all of a slow disk is killed, and soon gone
  *   ends DEVICE                     what happens at the end, and with O_DIRECT
@@ -153,9 +153,9 @@ static int both(char *paths, unsigned processes, unsigned blocks)
 
 static int errors(const char *path, long bad_read, long bad_write)
 {
-	int fd = open_disk(path, O_RDWR);
+	int fd = open_disk(path, O_RDWR | O_DIRECT);
 	long sectors = lseek(fd, 0, SEEK_END) / SECTOR;
-	uint8_t buffer[SECTOR];
+	uint8_t buffer[SECTOR] __attribute__((aligned(SECTOR)));
 	int wrong = 0;
 
 	for (long sector = 0; sector < sectors; sector++) {
@@ -187,8 +187,8 @@ static int errors(const char *path, long bad_read, long bad_write)
 
 static int hang(const char *path)
 {
-	int fd = open_disk(path, O_RDWR);
-	uint8_t buffer[BLOCK * 4] = { 0 };
+	int fd = open_disk(path, O_RDWR | O_DIRECT);
+	uint8_t buffer[BLOCK * 4] __attribute__((aligned(BLOCK))) = { 0 };
 
 	for (int i = 0; i < 2; i++) {
 		errno = 0;

@@ -1,0 +1,67 @@
+"""The page cache on a disk: many processes against a model, more dirty pages than memory, errors, slow disks."""
+import secrets
+
+import pytest
+
+from test_disk import by_hand
+
+
+@pytest.fixture
+def image(tmp_path):
+    def make(mib):
+        path = tmp_path / "disk.img"
+        with open(path, "wb") as file:
+            file.truncate(mib << 20)
+        return path
+    return make
+
+
+def check(done):
+    assert done.status == 0 and done.out.endswith("ok\n") and "audit: ok" in done.log, done
+
+
+@pytest.mark.parametrize("harts", (1, 4, 8))
+def test_coherent(corral, programs, image, harts):
+    """Processes that map, read, write, sync and forget the same pages; at the end the image is what they wrote."""
+    check(corral(programs / "cache", "coherent", "/dev/vda", "8", "8", str(secrets.randbelow(1 << 30)), harts=harts,
+                 append="audit=on", options=["--disk", f"{image(4)}:"]))
+
+
+@pytest.mark.parametrize("harts", (1, 4))
+def test_flood(corral, programs, image, harts):
+    """Four times the memory is made dirty: slowed down, and nobody is ended for it."""
+    check(corral(programs / "cache", "flood", "/dev/vda", harts=harts, mem="128M", timeout=150, append="audit=on",
+                 options=["--disk", f"{image(512)}:"]))
+
+
+@pytest.mark.parametrize("harts", (1, 4))
+def test_reclaim(corral, programs, image, harts):
+    check(corral(programs / "cache", "reclaim", "/dev/vda", "100", harts=harts, mem="128M", append="audit=on",
+                 options=["--disk", f"{image(256)}:"]))
+
+
+@pytest.mark.parametrize("harts", (1, 4))
+def test_copies(corral, programs, image, harts):
+    check(corral(programs / "cache", "copies", "/dev/vda", harts=harts, append="audit=on",
+                 options=["--disk", f"{image(16)}:"]))
+
+
+@pytest.mark.parametrize("harts", (1, 4))
+@pytest.mark.parametrize("mode", ("sleep", "kill"))
+def test_slow(corral, programs, image, mode, harts):
+    check(corral(programs / "cache", mode, "/dev/vda", harts=harts, append="audit=on",
+                 options=by_hand(image(16), "modern", ",throttling.iops-total=10")))
+
+
+@pytest.mark.parametrize("harts", (1, 4))
+def test_errors(corral, programs, image, tmp_path, harts):
+    """Reads that fail are SIGBUS or EIO, each time; a write that fails once is EIO once for each open file, and then is there."""
+    path = image(4)
+    rules = tmp_path / "rules"
+    rules.write_text('[inject-error]\nevent = "read_aio"\nerrno = "5"\nsector = "800"\n\n' + "".join(
+        f'[inject-error]\nevent = "pwritev"\nerrno = "5"\nsector = "{sector}"\nonce = "on"\n\n' for sector in (2400, 2912)))
+    check(corral(programs / "cache", "errors", "/dev/vda", "100", "300", harts=harts, append="audit=on",
+                 options=by_hand(path, "modern", ",rerror=report,werror=report", front=f"file=blkdebug:{rules}:")))
+    data = path.read_bytes()
+    assert int.from_bytes(data[300 * 4096:300 * 4096 + 8], "little") == 1234
+    assert int.from_bytes(data[364 * 4096:364 * 4096 + 8], "little") == 4321
