@@ -96,8 +96,8 @@ struct process {
 	bool no_new_privs; /* with the next: only remembered; its own threads' */
 	bool undumpable;
 
-	struct sigpending pending;	      /* [lock] */
-	uint32_t queued;		      /* entries of its and its threads' pending signals [lock] */
+	struct sigpending pending; /* [lock] */
+	uint32_t queued;	   /* entries of its and its threads' pending signals, and its timers [lock] */
 	struct sigaction_kernel action[NSIG]; /* [lock] */
 	struct ptimers timers;		      /* [lock] */
 	struct job job;			      /* [lock] */

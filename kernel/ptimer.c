@@ -323,6 +323,12 @@ int ptimer_create(struct process *process, const struct ptimer *like, int32_t *i
 	timer->signo = like->signo;
 	timer->tid = like->tid;
 	spin_lock(&process->lock, RANK_PROCESS);
+	if (process->queued >= process->limits[RLIMIT_SIGPENDING].soft) {
+		spin_unlock(&process->lock, RANK_PROCESS);
+		kfree(timer);
+		return -EAGAIN;
+	}
+	process->queued++;
 	do {
 		timer->key = PTIMER_FIRST + process->timers.next_id;
 		process->timers.next_id = (process->timers.next_id + 1) & (INT32_MAX >> 1);
@@ -343,6 +349,7 @@ int ptimer_delete(struct process *process, uint32_t key)
 	if (timer == NULL)
 		return -EINVAL;
 	list_del(&timer->link);
+	process->queued--;
 	spin_unlock(&process->lock, RANK_PROCESS);
 	kfree(timer);
 	return 0;

@@ -41,14 +41,20 @@ void sigpending_init(struct sigpending *pending)
 	list_init(&pending->queue);
 }
 
+/* A timer's is counted with the timer. */
+static void unlink_entry(struct process *process, struct sigqueue *entry)
+{
+	list_del(&entry->link);
+	process->queued -= entry->timer == 0;
+}
+
 void sigpending_clear(struct process *process, struct sigpending *pending)
 {
 	pending->set = 0;
 	while (!list_empty(&pending->queue)) {
 		struct sigqueue *entry = list_first(&pending->queue, struct sigqueue, link);
 
-		list_del(&entry->link);
-		process->queued--;
+		unlink_entry(process, entry);
 		kfree(entry);
 	}
 }
@@ -88,14 +94,14 @@ static int add_pending(struct process *process, struct sigpending *pending, cons
 
 	if (timer == 0 && info->signo < 32 && (pending->set & SIG_BIT(info->signo)) != 0)
 		return 0;
-	if (process->queued < process->limits[RLIMIT_SIGPENDING].soft)
+	if (timer != 0 || process->queued < process->limits[RLIMIT_SIGPENDING].soft)
 		entry = kalloc(sizeof(*entry));
 	if (entry == NULL && timer == 0 && needs_entry(info))
 		return -EAGAIN;
 	pending->set |= SIG_BIT(info->signo);
 	if (entry == NULL)
 		return 0;
-	process->queued++;
+	process->queued += timer == 0;
 	entry->info = *info;
 	entry->timer = timer;
 	list_add_tail(&pending->queue, &entry->link);
@@ -110,8 +116,7 @@ static void discard(struct process *process, struct sigpending *pending, int sig
 
 		if (entry->info.signo != signo)
 			continue;
-		list_del(pos);
-		process->queued--;
+		unlink_entry(process, entry);
 		if (entry->timer != 0)
 			ptimer_taken_locked(process, entry->timer, &entry->info);
 		kfree(entry);
@@ -335,8 +340,7 @@ static bool take_from(struct process *process, struct sigpending *pending, uint6
 			break;
 		found = true;
 		*info = entry->info;
-		list_del(pos);
-		process->queued--;
+		unlink_entry(process, entry);
 		if (entry->timer != 0)
 			ptimer_taken_locked(process, entry->timer, info);
 		kfree(entry);

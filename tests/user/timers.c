@@ -4,6 +4,7 @@
  */
 #include "check.h"
 
+#include <sys/resource.h>
 #include <sys/time.h>
 
 #define MS 1000000ULL
@@ -324,6 +325,33 @@ static void sleep_until(clockid_t clock)
 	CHECK_EQ(clock_nanosleep(clock, TIMER_ABSTIME, &time, NULL), EINTR);
 }
 
+/* A timer takes the place of a queued signal, for as long as there is one. */
+static void limit(void *unused)
+{
+	struct rlimit ten = { 10, 10 };
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	timer_t timer[11];
+	union sigval value = { 0 };
+	sigset_t set;
+
+	(void)unused;
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+	CHECK(setrlimit(RLIMIT_SIGPENDING, &ten) == 0);
+	for (int i = 0; i < 10; i++)
+		CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer[i]) == 0);
+	CHECK_ERR(timer_create(CLOCK_MONOTONIC, &event, &timer[10]), EAGAIN);
+	CHECK_ERR(sigqueue(getpid(), SIGRTMIN, value), EAGAIN);
+	for (int i = 0; i < 5; i++)
+		CHECK(timer_delete(timer[i]) == 0);
+	for (int i = 0; i < 5; i++)
+		CHECK(sigqueue(getpid(), SIGRTMIN, value) == 0);
+	CHECK_ERR(timer_create(CLOCK_MONOTONIC, &event, &timer[0]), EAGAIN);
+	CHECK(sigwaitinfo(&set, NULL) == SIGRTMIN);
+	CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer[0]) == 0);
+}
+
 int main(void)
 {
 	real_timer();
@@ -337,6 +365,7 @@ int main(void)
 	silent_timer();
 	cpu_timer();
 	errors();
+	child_run(limit, NULL);
 	sleep_until(CLOCK_MONOTONIC);
 	sleep_until(CLOCK_REALTIME);
 	return pass();
