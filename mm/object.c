@@ -399,6 +399,18 @@ static int extend_locked(struct object *object, uint64_t bytes)
 	return err;
 }
 
+int object_try_extend(struct object *object, uint64_t bytes)
+{
+	int err;
+
+	if (bytes <= object_bytes(object))
+		return 0;
+	spin_lock(&object->lock, RANK_OBJECT);
+	err = extend_locked(object, bytes);
+	spin_unlock(&object->lock, RANK_OBJECT);
+	return err;
+}
+
 int object_extend(struct object *object, uint64_t bytes)
 {
 	for (;;) {

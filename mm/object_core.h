@@ -81,6 +81,8 @@ void object_was_dirtied(struct object *object);
 
 /* Makes it at least so long; what a mapping wrote behind the old end is cleared. 0 or -ENOMEM. */
 int object_extend(struct object *object, uint64_t bytes) MUST_CHECK;
+/* The same, for whoever holds a table: -EAGAIN: the page at the end is shared, own it first; -EBUSY: it is getting shorter. */
+int object_try_extend(struct object *object, uint64_t bytes) MUST_CHECK;
 
 /* Takes [first, last) out of the index; unmap: and of every mapping. The nodes at both ends are owned. No lock held. */
 void object_remove(struct object *object, uint64_t first, uint64_t last, bool unmap);

@@ -143,7 +143,7 @@ static int write_backed(struct write *write)
 	return err == -EAGAIN ? 0 : err; /* cut off meanwhile, and what we wrote with it */
 }
 
-enum written { WRITTEN, WRITE_MISSING, WRITE_SHARED };
+enum written { WRITTEN, WRITE_MISSING, WRITE_SHARED, WRITE_LATER };
 
 /* Into the page of an unbacked object, if it is there and not shared. */
 static enum written write_unbacked(struct write *write)
@@ -221,6 +221,16 @@ static int write_new(struct write *write)
 	return err;
 }
 
+/* What object_try_extend was short of, with no lock held. 1: look again; or an error. */
+static int extend_later(struct write *write, int err)
+{
+	if (err == -EAGAIN)
+		err = object_own(write->object, object_bytes(write->object) >> PAGE_SHIFT);
+	else if (err == -EBUSY)
+		hw_relax(); /* the end of object_resize is near */
+	return err == 0 || err == -EBUSY ? 1 : err;
+}
+
 /* 0: it is written; 1: look again; or an error. */
 static int write_once(struct write *write)
 {
@@ -238,11 +248,17 @@ static int write_once(struct write *write)
 	err = side_lock(&write->side, ACCESS_READ);
 	if (err != 0)
 		return err;
-	if (object->store != NULL)
+	/* Before the copy, as what is behind the old end is cleared; and before the mark, as who cleans looks at the size. */
+	err = object_try_extend(object, write->offset + write->n);
+	if (err != 0)
+		done = WRITE_LATER;
+	else if (object->store != NULL)
 		err = write_backed(write);
 	else
 		done = write_unbacked(write);
 	side_unlock(&write->side);
+	if (done == WRITE_LATER)
+		return extend_later(write, err);
 	if (err == -EAGAIN || done == WRITE_MISSING)
 		return 1;
 	if (done == WRITE_SHARED)
