@@ -246,21 +246,36 @@ static int64_t regular_write(struct file *file, struct io *io, const uint64_t *a
 	return io_result(io, done);
 }
 
-static int64_t seek_base(struct file *file, int64_t offset, unsigned whence)
+/* The next data, or hole, at or behind the offset, less the offset. Behind the end is a hole. What comes from the initramfs is data. */
+static int64_t seek_content(struct file *file, int64_t offset, bool data)
 {
 	uint64_t bytes = object_bytes(file->data);
+	uint64_t page = (uint64_t)offset >> PAGE_SHIFT, at;
 
+	if (offset < 0 || (uint64_t)offset >= bytes)
+		return -ENXIO;
+	if (file->node->regular.source != NULL)
+		return data ? 0 : (int64_t)bytes - offset;
+	at = object_next(file->data, page, data);
+	if (at == page)
+		return 0;
+	if (at >= (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT)
+		return data ? -ENXIO : (int64_t)bytes - offset;
+	return (int64_t)(at << PAGE_SHIFT) - offset;
+}
+
+static int64_t seek_base(struct file *file, int64_t offset, unsigned whence)
+{
 	switch (whence) {
 	case SEEK_SET:
 		return 0;
 	case SEEK_CUR:
 		return (int64_t)file->position;
 	case SEEK_END:
-		return (int64_t)bytes;
-	case SEEK_DATA: /* the whole file is data, and behind it is the one hole */
-		return offset >= 0 && (uint64_t)offset < bytes ? 0 : -ENXIO;
+		return (int64_t)object_bytes(file->data);
+	case SEEK_DATA:
 	case SEEK_HOLE:
-		return offset >= 0 && (uint64_t)offset < bytes ? (int64_t)bytes - offset : -ENXIO;
+		return seek_content(file, offset, whence == SEEK_DATA);
 	default:
 		return -EINVAL;
 	}
@@ -301,6 +316,19 @@ static int regular_truncate(struct file *file, uint64_t bytes)
 	error = seal_resize_locked(file->node, object_bytes(file->data), bytes);
 	if (error == 0)
 		error = object_resize(file->data, bytes);
+	file->node->time_ns = time_ns();
+	tree_leave();
+	return error;
+}
+
+int regular_punch(struct file *file, uint64_t offset, uint64_t bytes)
+{
+	int error;
+
+	tree_enter();
+	error = seal_write_locked(file->node, UINT64_MAX, 0);
+	if (error == 0)
+		error = object_punch(file->data, offset, bytes);
 	file->node->time_ns = time_ns();
 	tree_leave();
 	return error;

@@ -250,6 +250,8 @@ static int64_t ioctl_file(struct file *file, const uint64_t *a)
 		return fdtable_set_cloexec(files(), (int)a[0], request == FIOCLEX);
 	if (request == FIONBIO)
 		return ioctl_nonblocking(file, a[2]);
+	if (request == FICLONE || request == FICLONERANGE)
+		return file_clone(file, request, a[2]);
 	if (request == FIONREAD && file->ops == &regular_ops)
 		return ioctl_left(file, a[2]);
 	return file->ops->ioctl == NULL ? -ENOTTY : file->ops->ioctl(file, request, a[2]);

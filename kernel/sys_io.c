@@ -343,10 +343,11 @@ int64_t sys_truncate(const uint64_t *a)
 	return result;
 }
 
-#define FALLOC_FL_KEEP_SIZE 1U
+#define FALLOC_FL_KEEP_SIZE  1U
+#define FALLOC_FL_PUNCH_HOLE 2U
 
 /* Pages come when they are touched; what a program can see of it is the size. */
-static int64_t file_allocate(struct file *file, uint32_t mode, uint64_t end)
+static int64_t file_allocate(struct file *file, uint32_t mode, uint64_t start, uint64_t end)
 {
 	struct object *object;
 	uint64_t bytes;
@@ -354,6 +355,8 @@ static int64_t file_allocate(struct file *file, uint32_t mode, uint64_t end)
 
 	if (file->ops->truncate == NULL)
 		return (file->ops == &directory_ops) ? -EISDIR : file->ops->seek == NULL ? -ESPIPE : -ENODEV;
+	if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) && file->ops == &regular_ops)
+		return regular_punch(file, start, end - start);
 	if ((mode & ~FALLOC_FL_KEEP_SIZE) != 0)
 		return -EOPNOTSUPP;
 	error = file_object(file, &object);
@@ -377,7 +380,7 @@ int64_t sys_fallocate(const uint64_t *a)
 	result = io_file((int)a[0], IO_WRITE, &file);
 	if (result != 0)
 		return result;
-	result = file_allocate(file, (uint32_t)a[1], (uint64_t)end);
+	result = file_allocate(file, (uint32_t)a[1], a[2], (uint64_t)end);
 	file_put(file);
 	return result;
 }

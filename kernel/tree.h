@@ -197,7 +197,13 @@ int path_open(struct node *from, const char *path, unsigned flags, unsigned mode
 /* An open file of this node; its count goes on. */
 int node_open(struct node *node, unsigned flags, struct file **out) MUST_CHECK;
 
-extern const struct file_ops regular_ops;   /* regular.c */
+extern const struct file_ops regular_ops; /* regular.c */
+/* ioctl(FICLONE, FICLONERANGE) on dst: reflink.c. */
+#define FICLONE	     0x40049409U
+#define FICLONERANGE 0x4020940dU
+int64_t file_clone(struct file *dst, uint64_t request, uint64_t argument);
+/* FALLOC_FL_PUNCH_HOLE, for files with regular_ops. 0, -EPERM: a seal; -ENOMEM. */
+int regular_punch(struct file *file, uint64_t offset, uint64_t bytes) MUST_CHECK;
 extern const struct file_ops directory_ops; /* directory.c */
 extern const struct file_ops path_ops;	    /* open.c: O_PATH */
 

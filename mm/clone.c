@@ -2,7 +2,7 @@
  * Copy-on-write of objects: clones share frames, and whole ones their index, until one is written.
  *
  * Making: (1) what is shared is marked so in the index: nodes by their references, slots by SLOT_SHARED; (2) the right to
- * write of all shared mappings goes, through the reverse map; (3) walk_wait: whoever wrote to a frame because it was not
+ * write of all shared mappings goes, through the reverse map; (3) look_wait: whoever wrote to a frame because it was not
  * shared when he looked has done so. Until then the source's reverse map stays locked, so nobody makes a page his own before.
  * From there on nobody writes to a shared frame, through whatever object, so it can be copied at leisure.
  * Owning: the copy takes the frame's place while still marked shared, so it is mapped read-only at most; then the old frame
@@ -51,7 +51,7 @@ static int replace(struct object *object, uint64_t index, pfn_t old)
 	}
 	reverse_unmap(object, index, index + 1, false);
 	(void)exchange(object, index, pfn_slot(new) | SLOT_SHARED, pfn_slot(new)); /* or it was cut off */
-	walk_wait();
+	look_wait();
 	frame_put(old);
 	return 0;
 }
@@ -126,7 +126,7 @@ static int fill(struct object *src, uint64_t first, uint64_t last)
 static void freeze(struct object *src, uint64_t first, uint64_t last)
 {
 	reverse_protect(src, first, last);
-	walk_wait();
+	look_wait();
 }
 
 /* relaxed: see object_asks */
@@ -167,7 +167,7 @@ static void replace_root(struct object *dst, uintptr_t root, uint64_t pages)
 	spin_unlock(&dst->lock, RANK_OBJECT);
 	reverse_unmap(dst, 0, bytes_pages(object_bytes(dst)), false);
 	reverse_exit(dst);
-	walk_wait();
+	look_wait();
 	if (old != NULL)
 		index_node_put(old);
 }
@@ -237,7 +237,7 @@ static int put_pages(struct object *dst, uint64_t first, unsigned n, uintptr_t *
 	spin_unlock(&dst->lock, RANK_OBJECT);
 	reverse_unmap(dst, first, first + n, false);
 	reverse_exit(dst);
-	walk_wait();
+	look_wait();
 	index_bury(&dead);
 	for (unsigned i = 0; i < n; i++)
 		if (slot_has_frame(slots[i]))

@@ -81,9 +81,9 @@ int object_let_write(struct object *object, uint64_t index, pfn_t pfn)
 
 	if (object->store != NULL)
 		return object_mark_dirty(object, index, pfn);
-	walk_enter();
+	look_enter();
 	slot = index_find_own(&object->index, index);
-	walk_exit();
+	look_exit();
 	/* A clone that shares it from now on takes W away again (clone.c), with the lock that the caller has. */
 	return slot_pfn(slot).v == pfn.v && (slot & SLOT_SHARED) == 0 ? 0 : -EAGAIN;
 }

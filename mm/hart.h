@@ -9,6 +9,7 @@
 struct mm_hart {
 	/* Written by its own hart only, read by harts that wait for a walk to end. */
 	_Atomic uint32_t epoch CACHE_ALIGNED; /* odd: in a walk without locks */
+	_Atomic uint32_t look;		      /* odd: looking up an object's page without locks */
 	struct space *space;		      /* in satp; NULL: the kernel's own root */
 	_Atomic uint64_t counter[MM_COUNTERS];
 	_Atomic uint64_t dirty; /* pages that became dirty here, less those that became clean here: modulo 2^64 */

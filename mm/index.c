@@ -314,7 +314,7 @@ bool index_take(struct index *index, uint64_t first, uint64_t last, struct index
 
 	taken->n = 0;
 	taken->dirty = 0;
-	if (root == NULL)
+	if (!node_reaches(root, first))
 		return false;
 	/* All of it, which may be shared: as it is. */
 	if (first == 0 && last >> root->shift >= INDEX_SLOTS) {

@@ -2,9 +2,9 @@
  * The index of a memory object: a radix tree from page number to frame, whose nodes several objects may share (clones).
  * Private to mm/.
  *
- * Look-ups (index_find, index_find_own) take no lock and are made within a walk epoch (walk.h), alone or under table locks;
+ * Look-ups (index_find, index_find_own) take no lock and are made within a look-up epoch (walk.h), alone or under table locks;
  * what they find stays until the epoch ends. Everything else is called with the lock of the object whose index it is.
- * What changes leave over is dropped by the caller after walk_wait(), with no table lock held.
+ * What changes leave over is dropped by the caller after look_wait(), with no lock of an object held.
  */
 #ifndef MM_INDEX_H
 #define MM_INDEX_H
@@ -78,7 +78,7 @@ bool index_is_shared(const struct index *index, uint64_t i);
  */
 int index_own(struct index *index, uint64_t i, bool create, struct index_dead *dead, _Atomic(uintptr_t) **out)
 	MUST_CHECK;
-void index_bury(struct index_dead *dead); /* after walk_wait */
+void index_bury(struct index_dead *dead); /* after look_wait */
 
 /* The slot of page i, as it is, for another index: a count more of its frame, and the mark. False: it has as many as can be. */
 bool index_share(struct index *index, uint64_t i, uintptr_t *out);
@@ -93,7 +93,7 @@ void index_node_put(struct index_node *node);
 bool index_take(struct index *index, uint64_t first, uint64_t last, struct index_taken *taken);
 /* How many pages that was, and how many of them dirty. */
 void index_taken_count(const struct index_taken *taken, uint64_t *pages, uint64_t *dirty);
-void index_taken_put(const struct index_taken *taken); /* after walk_wait */
+void index_taken_put(const struct index_taken *taken); /* after look_wait */
 
 /* The lowest-level node that has page i or the first behind it; *base: its first page. NULL: none. */
 struct index_node *index_leaf(const struct index *index, uint64_t i, uint64_t *base);

@@ -3,8 +3,8 @@
  *
  * Invariants: a page in the index holds one count of its frame. Behind the end there is none, but for moments within the calls
  * that change the size.
- * Locks: the object's, for its index and size. Look-ups take none: they are made within a walk epoch, and nodes and frames
- * that were taken out are freed after walk_wait. A fault holds its leaf table's lock from before the look-up until the entry is
+ * Locks: the object's, for its index and size. Look-ups take none: they are made within a look-up epoch, and nodes and frames
+ * that were taken out are freed after look_wait. A fault holds its leaf table's lock from before the look-up until the entry is
  * there, so whoever takes pages out, and then goes through all mappings, meets the entry, or the fault did not find the page.
  * Memory order: index.c.
  */
@@ -154,9 +154,9 @@ bool object_has(struct object *object, uint64_t index)
 {
 	uintptr_t slot;
 
-	walk_enter();
+	look_enter();
 	slot = index_find(&object->index, index);
-	walk_exit();
+	look_exit();
 	return slot_has_frame(slot);
 }
 
@@ -167,10 +167,10 @@ uint64_t object_next(struct object *object, uint64_t index, bool there)
 		const struct index_node *leaf;
 		uint64_t base;
 
-		walk_enter();
+		look_enter();
 		leaf = index_leaf(&object->index, index, &base);
 		if (leaf == NULL || base > index) {
-			walk_exit();
+			look_exit();
 			if (!there)
 				return index;
 			if (leaf == NULL)
@@ -182,11 +182,11 @@ uint64_t object_next(struct object *object, uint64_t index, bool there)
 			/* acquire: as index.c */
 			if (slot_has_frame(atomic_load_explicit(&leaf->slot[index - base], memory_order_acquire)) ==
 			    there) {
-				walk_exit();
+				look_exit();
 				return index;
 			}
 		}
-		walk_exit();
+		look_exit();
 	}
 }
 
@@ -205,10 +205,10 @@ int object_new_page(struct object *object, uint64_t index, pfn_t *out)
 	uint64_t n = offset < have ? MIN(have - offset, PAGE_SIZE) : 0;
 	int err;
 
-	walk_enter();
+	look_enter();
 	if ((index_find(&object->index, index) & SLOT_HOLE) != 0)
 		n = 0;
-	walk_exit();
+	look_exit();
 	err = frame_alloc(FRAME_OBJECT, out);
 	if (err != 0)
 		return err;
@@ -224,7 +224,7 @@ void object_bury(struct index_dead *dead)
 {
 	if (dead->n == 0)
 		return;
-	walk_wait();
+	look_wait();
 	index_bury(dead);
 }
 
@@ -285,11 +285,11 @@ static int find_page(struct object *object, uint64_t index, pfn_t *out)
 		uintptr_t slot;
 		int err = 0;
 
-		walk_enter();
+		look_enter();
 		slot = index_find(&object->index, index);
 		if (slot_has_frame(slot))
 			err = frame_try_get(slot_pfn(slot));
-		walk_exit();
+		look_exit();
 		*out = slot_pfn(slot);
 		if (err != -EAGAIN)
 			return err != 0 ? err : slot_has_frame(slot);
@@ -333,11 +333,11 @@ bool object_copy_page(struct object *object, uint64_t index, void *page)
 
 	if (index >= bytes_pages(object_bytes(object)))
 		return false;
-	walk_enter();
+	look_enter();
 	slot = index_find(&object->index, index);
 	if (slot_has_frame(slot))
 		hw_page_copy(page, frame_data(slot_pfn(slot)));
-	walk_exit();
+	look_exit();
 	return slot_has_frame(slot);
 }
 

@@ -8,7 +8,7 @@
  * new, and at worst unmapped for nothing.
  * Eviction: a clean frame that only the index names has its count taken from 1 to 0, so that no look-up gets it any more,
  * and is taken out under the same lock. A page that is being written to has a count (transfer.c, dirty.c).
- * In each, what was taken out is freed after walk_wait: a reader may be copying from it.
+ * In each, what was taken out is freed after look_wait: a reader may be copying from it.
  * Locks: the object's, while the index changes; then the lists of its mappings and, one range at a time, their tables.
  */
 #include <string.h>
@@ -57,7 +57,7 @@ void object_remove(struct object *object, uint64_t first, uint64_t last, bool un
 		uncount(object, pages, dirty);
 		if (unmapping)
 			unmap(object, taken.first, taken.last, false);
-		walk_wait();
+		look_wait();
 		index_taken_put(&taken);
 	} while (more);
 }
@@ -172,7 +172,7 @@ static int punch_source(struct object *object, uint64_t first, uint64_t last)
 			continue;
 		uncount(object, 1, 0);
 		unmap(object, i, i + 1, false);
-		walk_wait();
+		look_wait();
 		frame_put(slot_pfn(old));
 	}
 	return err;
@@ -281,7 +281,7 @@ static bool evict_node(struct object *object, uint64_t *at, uint64_t first, uint
 	*at = base + INDEX_SLOTS;
 	if (n != 0) {
 		uncount(object, n, 0);
-		walk_wait();
+		look_wait();
 	}
 	for (unsigned i = 0; i < n; i++)
 		frame_free_frozen(frames[i]);

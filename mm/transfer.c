@@ -2,7 +2,7 @@
  * Between an object's pages and a program's memory, or the kernel's: read() and write().
  *
  * A piece lies within one page on either side. The program's page is found first and its leaf table stays locked, so nothing
- * can fail once bytes move. The object's page is then found in a walk epoch, which keeps the frame from being freed; to read
+ * can fail once bytes move. The object's page is then found in a look-up epoch, which keeps the frame from being freed; to read
  * it takes no count and writes nothing that others read. A page of an unbacked object is also written within the epoch: a clone
  * marks what it shares and then waits for all epochs to end, so whatever is written to a shared frame is written before. One of
  * a backed object is written with a count, so that it is not evicted before it is marked, which is done after the bytes
@@ -95,11 +95,11 @@ static int64_t read_piece(struct object *object, uint64_t offset, struct side *s
 		err = side_lock(side, ACCESS_WRITE);
 		if (err != 0)
 			return err;
-		walk_enter();
+		look_enter();
 		slot = index_find(&object->index, offset >> PAGE_SHIFT);
 		if (slot_has_frame(slot))
 			copy(side->at, (const char *)frame_data(slot_pfn(slot)) + (offset & PAGE_MASK), n);
-		walk_exit();
+		look_exit();
 		side_unlock(side);
 		if (slot_has_frame(slot))
 			return (int64_t)n;
@@ -130,11 +130,11 @@ static int write_backed(struct write *write)
 	uintptr_t slot;
 	int err = -EAGAIN;
 
-	walk_enter();
+	look_enter();
 	slot = index_find(&object->index, index);
 	if (slot_has_frame(slot))
 		err = frame_try_get(slot_pfn(slot));
-	walk_exit();
+	look_exit();
 	if (err != 0)
 		return err;
 	copy(place(write, slot_pfn(slot)), write->side.at, write->n);
@@ -151,7 +151,7 @@ static enum written write_unbacked(struct write *write)
 	enum written done = WRITTEN;
 	uintptr_t slot;
 
-	walk_enter();
+	look_enter();
 	slot = index_find_own(&write->object->index, write->offset >> PAGE_SHIFT);
 	if (!slot_has_frame(slot))
 		done = WRITE_MISSING;
@@ -159,7 +159,7 @@ static enum written write_unbacked(struct write *write)
 		done = WRITE_SHARED;
 	else
 		copy(place(write, slot_pfn(slot)), write->side.at, write->n);
-	walk_exit();
+	look_exit();
 	return done;
 }
 

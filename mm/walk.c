@@ -9,22 +9,32 @@
 
 #include "mm/mapping.h"
 
-void walk_wait(void)
+static void epochs_wait(size_t which)
 {
 	unsigned me = hw_hart();
 
-	/* pairs with the fence in walk_enter */
+	/* pairs with the fence in epoch_enter */
 	atomic_thread_fence(memory_order_seq_cst);
 	for (unsigned h = 0; h < hw_harts(); h++) {
-		_Atomic uint32_t *epoch = &mm_harts[h].epoch;
+		_Atomic uint32_t *epoch = (_Atomic uint32_t *)((char *)&mm_harts[h] + which);
 		uint32_t seen = atomic_load_explicit(epoch, memory_order_acquire);
 
 		if (h == me || seen % 2 == 0)
 			continue;
-		/* acquire: pairs with the release in walk_exit */
+		/* acquire: pairs with the release in epoch_exit */
 		while (atomic_load_explicit(epoch, memory_order_acquire) == seen)
 			hw_relax();
 	}
+}
+
+void walk_wait(void)
+{
+	epochs_wait(offsetof(struct mm_hart, epoch));
+}
+
+void look_wait(void)
+{
+	epochs_wait(offsetof(struct mm_hart, look));
 }
 
 int table_new(unsigned level, pte_t fill, pfn_t *out)

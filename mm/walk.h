@@ -12,29 +12,51 @@
 #include "mm/pte.h"
 #include "mm/space.h"
 
-static inline void walk_enter(void)
+static inline void epoch_enter(_Atomic uint32_t *epoch)
 {
-	_Atomic uint32_t *epoch = &mm_this_hart()->epoch;
-
 	/*
-	 * relaxed store, then a full fence: pairs with the fence in walk_wait. Either that sees us in the walk, or we see
-	 * the table unlinked.
+	 * relaxed store, then a full fence: pairs with the fence in epochs_wait. Either that sees us in the walk, or we see
+	 * the table, node or frame unlinked.
 	 */
 	store_relaxed_u32(epoch, atomic_load_explicit(epoch, memory_order_relaxed) + 1);
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
+static inline void epoch_exit(_Atomic uint32_t *epoch)
+{
+	/* release: our loads are done; pairs with the acquire in epochs_wait */
+	store_release_u32(epoch, atomic_load_explicit(epoch, memory_order_relaxed) + 1);
+}
+
+static inline void walk_enter(void)
+{
+	epoch_enter(&mm_this_hart()->epoch);
+}
+
 static inline void walk_exit(void)
 {
-	_Atomic uint32_t *epoch = &mm_this_hart()->epoch;
-
-	/* release: our loads from tables are done; pairs with the acquire in walk_wait */
-	store_release_u32(epoch, atomic_load_explicit(epoch, memory_order_relaxed) + 1);
+	epoch_exit(&mm_this_hart()->epoch);
 }
 
 /* Returns when every walk that was under way when it was called has ended. With no table lock held: walkers wait for
  * those inside their walk. */
 void walk_wait(void);
+
+/*
+ * The same for look-ups in an object's index: they have an epoch of their own, in which nothing is waited for, so that whoever takes
+ * pages out waits for copies of a page at most, and may hold any lock. Not within each other.
+ */
+static inline void look_enter(void)
+{
+	epoch_enter(&mm_this_hart()->look);
+}
+
+static inline void look_exit(void)
+{
+	epoch_exit(&mm_this_hart()->look);
+}
+
+void look_wait(void);
 
 static inline void table_unlock(pfn_t table)
 {

@@ -129,6 +129,8 @@ CASES = {
     "seals": {"harts": FEW},
     "files": {"emulation": "QEMU runs, not the program, so /proc/self/exe can be written to"},
     "file_race": {"harts": SMP},
+    "file_cut": {"harts": SMP, "seeded": True, "emulation": NO_UNMAP_FAULT},
+    "file_clone": {"harts": FEW},
     "exec": {"files": True, "emulation": NO_EXEC},
     "fork_signals": {"harts": SMP, "emulation": "QEMU refuses this prctl"},
     "clone": {"harts": SMP, "emulation": "QEMU refuses most of clone's flags"},

@@ -1,0 +1,120 @@
+/*
+ * ioctl(FICLONE) and FICLONERANGE: copy-on-write of files, checked in the order that Linux does (fs/remap_range.c). All regular files of the
+ * tree are of one file system here, memfds too.
+ *
+ * Locks: the tree's, so that neither file changes its size meanwhile (mm/object.h asks for that).
+ */
+#include "firmware/trap.h"
+#include "kernel/process.h"
+#include "kernel/tree.h"
+#include "lib/errno.h"
+#include "mm/object.h"
+#include "mm/space.h"
+
+/* Linux's struct file_clone_range. */
+struct clone_range {
+	int64_t src_fd;
+	uint64_t src_offset, src_bytes, dst_offset;
+};
+
+struct reflink {
+	struct file *src, *dst;
+	uint64_t from, to, bytes;
+};
+
+static bool is_content(const struct file *file)
+{
+	return file->node != NULL && (file->ops == &regular_ops || file->ops == &directory_ops);
+}
+
+static int check_files(const struct reflink *link)
+{
+	if (!is_content(link->src) || !is_content(link->dst))
+		return link->src->ops == link->dst->ops && link->src->node != NULL ? -EOPNOTSUPP : -EXDEV;
+	if (link->src->ops == &directory_ops || link->dst->ops == &directory_ops)
+		return -EISDIR;
+	if (!file_may_read(link->src) || !file_may_write(link->dst) || (file_flags(link->dst) & O_APPEND) != 0)
+		return -EBADF;
+	return 0;
+}
+
+/* What is left of it: 0 bytes is to the source's end. The end need not be aligned where it is the source's, and not within dst. */
+static int check_range(struct reflink *link)
+{
+	uint64_t src = object_bytes(link->src->data), dst = object_bytes(link->dst->data);
+	uint64_t whole;
+
+	if ((int64_t)link->from < 0 || (int64_t)link->to < 0 || (int64_t)link->bytes < 0)
+		return -EINVAL;
+	if (link->bytes == 0 && link->from <= src)
+		link->bytes = src - link->from;
+	if (link->bytes == 0 && link->from == src)
+		return 0;
+	if (((link->from | link->to) & PAGE_MASK) != 0 || link->from >= src || link->bytes > src - link->from ||
+	    (int64_t)(link->to + link->bytes) < 0)
+		return -EINVAL;
+	whole = link->bytes;
+	if ((whole & PAGE_MASK) != 0) {
+		if (link->from + whole != src || link->to + whole < dst)
+			return -EINVAL;
+		whole = ALIGN_UP(whole, PAGE_SIZE);
+	}
+	if (link->src->node == link->dst->node && link->from < link->to + whole && link->to < link->from + whole)
+		return -EINVAL;
+	return 0;
+}
+
+static int clone_locked(struct reflink *link)
+{
+	struct object *dst = link->dst->data;
+	uint64_t old = object_bytes(dst), end;
+	int error = check_range(link);
+
+	if (error != 0 || link->bytes == 0)
+		return error;
+	end = link->to + link->bytes;
+	error = seal_write_locked(link->dst->node, old, end);
+	if (error == 0 && end > old)
+		error = object_resize(dst, end);
+	if (error != 0)
+		return error;
+	error = object_clone_range(link->src->data, link->from >> PAGE_SHIFT, dst, link->to >> PAGE_SHIFT,
+				   ALIGN_UP(link->bytes, PAGE_SIZE) >> PAGE_SHIFT);
+	link->dst->node->time_ns = time_ns();
+	/* As long as it was, unless there is no memory for that either. */
+	if (error != 0 && end > old && object_resize(dst, old) != 0)
+		return -ENOMEM;
+	return error;
+}
+
+static int64_t reflink(struct reflink *link)
+{
+	int error = check_files(link);
+
+	if (error != 0)
+		return error;
+	tree_enter();
+	error = clone_locked(link);
+	tree_leave();
+	return error;
+}
+
+int64_t file_clone(struct file *dst, uint64_t request, uint64_t argument)
+{
+	struct clone_range range = { .src_fd = (int64_t)argument };
+	struct reflink link = { .dst = dst };
+	int64_t result = 0;
+
+	if (request == FICLONERANGE)
+		result = user_read(current_space(), &range, VADDR(argument), sizeof(range));
+	if (result == 0)
+		result = file_get((int)range.src_fd, &link.src);
+	if (result != 0)
+		return result;
+	link.from = range.src_offset;
+	link.to = range.dst_offset;
+	link.bytes = range.src_bytes;
+	result = (file_flags(link.src) & O_PATH) != 0 ? -EBADF : reflink(&link);
+	file_put(link.src);
+	return result;
+}
