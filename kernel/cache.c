@@ -45,13 +45,17 @@ void cache_init(void)
 	cache_reclaim_init();
 }
 
-/* The writer is started with the first one, which is a disk's: machines without disks have none. */
+/* The threads are started with the first one, which is a disk's: machines without disks have none. */
 static int first_store(void)
 {
-	int error = cache.has_writer ? 0 : cache_writer_start();
+	int error;
 
+	if (cache.has_writer)
+		return 0;
+	error = cache_writer_start();
 	if (error == 0)
-		cache.has_writer = true;
+		error = cache_reclaim_start();
+	cache.has_writer = error == 0;
 	return error;
 }
 

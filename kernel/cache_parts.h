@@ -12,6 +12,7 @@ int cache_writer_pass(void) MUST_CHECK;
 
 /* cache_reclaim.c */
 void cache_reclaim_init(void);
+int cache_reclaim_start(void) MUST_CHECK;
 /* Whether so few frames are free that nothing should be read that nobody waits for. */
 bool cache_is_short(void);
 

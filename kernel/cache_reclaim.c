@@ -1,28 +1,31 @@
 /*
  * Memory: the cache gives clean pages back before anybody is ended for want of it.
  *
- * Two ways. Who finds no frame (a fault, a read that needs some) gives clean pages back itself, and where all are dirty waits for
- * the writer (cache_reclaim). And while few frames are free (low), whoever is about to fill more of them with a file first makes
- * room, so that what the kernel needs in passing is there.
+ * Three ways. Who finds no frame (a fault, a copy, a read that needs some) gives clean pages back itself, and where all are dirty
+ * waits for the writer (cache_reclaim). A thread gives some back while few frames are free, so that what the kernel itself needs in
+ * passing is there. And who is about to fill more frames with a file makes room first.
  *
  * Which pages: those that no program has mapped first, store by store in turn, from where the last look at that store ended; then
- * mapped ones. No locks of its own; all numbers here are guesses, and relaxed.
+ * mapped ones. No locks of its own; all numbers here are guesses, and relaxed, but for `wanted`, which is set with release before
+ * the thread is woken and looked at with acquire.
  */
+#include "firmware/trap.h"
 #include "kernel/cache_parts.h"
+#include "kernel/kthread.h"
+#include "kernel/sched.h"
 #include "mm/coremap.h"
 
 #define SHARE_LOW 64U /* a 64th of memory is low */
 #define BATCH	  256U
 #define ATTEMPTS  4U
+#define REST_NS	  UINT64_C(100000000) /* after nothing was to be had */
 
 static struct {
 	uint64_t low;
+	struct wait_queue queue; /* the thread's */
+	_Atomic uint32_t wanted;
+	_Atomic uint64_t rests_until;
 } reclaim;
-
-void cache_reclaim_init(void)
-{
-	reclaim.low = frames_total() / SHARE_LOW;
-}
 
 bool cache_is_short(void)
 {
@@ -78,4 +81,67 @@ bool cache_reclaim(void)
 			return false;
 	}
 	return false;
+}
+
+/* ---- The thread. */
+
+/* mm's: few frames are left. Any locks may be held. */
+static void wanted(void)
+{
+	if (atomic_load_explicit(&reclaim.wanted, memory_order_relaxed) != 0 ||
+	    time_ns() < atomic_load_explicit(&reclaim.rests_until, memory_order_relaxed))
+		return;
+	/* release: see the top */
+	if (atomic_exchange_explicit(&reclaim.wanted, 1, memory_order_release) == 0)
+		wake_all(&reclaim.queue);
+}
+
+static void thread_wait(void)
+{
+	struct waiter waiter = { 0 };
+
+	for (;;) {
+		wait_prepare(&reclaim.queue, &waiter);
+		/* acquire: see the top */
+		if (atomic_load_explicit(&reclaim.wanted, memory_order_acquire) != 0 || kthread_should_stop())
+			break;
+		wait_block_always();
+	}
+	wait_finish(&reclaim.queue, &waiter);
+}
+
+static void thread_main(void *unused)
+{
+	(void)unused;
+	for (;;) {
+		uint64_t got = BATCH;
+
+		thread_wait();
+		if (kthread_should_stop())
+			return;
+		while (got != 0 && frames_free() < 2 * reclaim.low) {
+			got = evict_any(BATCH);
+			sched_breathe();
+		}
+		if (got == 0) {
+			cache_write_soon();
+			atomic_store_explicit(&reclaim.rests_until, time_ns() + REST_NS, memory_order_relaxed);
+		}
+		atomic_store_explicit(&reclaim.wanted, 0, memory_order_relaxed);
+	}
+}
+
+void cache_reclaim_init(void)
+{
+	reclaim.low = frames_total() / SHARE_LOW;
+	wait_queue_init(&reclaim.queue);
+}
+
+int cache_reclaim_start(void)
+{
+	int error = kthread_create(thread_main, NULL, "reclaim", NULL);
+
+	if (error == 0)
+		frames_set_low(reclaim.low, wanted);
+	return error;
 }

@@ -21,12 +21,14 @@
 #include "mm/coremap.h"
 #include "mm/slab.h"
 
-#define QUEUES	    16U
-#define TIMEOUT_MAX 3600U
+#define QUEUES		 16U
+#define RESERVE_SEGMENTS 8U
+#define TIMEOUT_MAX	 3600U
 
 struct disk_request {
 	struct block_request block;
 	struct disk_batch *batch;
+	uint32_t room; /* for segments */
 	struct block_segment segment[];
 };
 
@@ -39,6 +41,10 @@ struct disk_watch {
 
 static struct {
 	struct wait_queue queue[QUEUES];
+	/* For when there is no memory: one request, so that pages can always be written, and memory be got by it. */
+	struct disk_request *_Atomic reserve; /* NULL: in use */
+	struct disk_request *reserved;	      /* the same, always */
+	struct wait_queue reserve_back;
 	struct disk_watch *watches; /* complete before the first request */
 } disks;
 
@@ -65,6 +71,35 @@ static void batch_fail(struct disk_batch *batch, int error)
 						      memory_order_relaxed);
 }
 
+static void request_free(struct disk_request *request)
+{
+	if (request != disks.reserved) {
+		kfree(request);
+		return;
+	}
+	/* release: pairs with the acquire in take_reserve */
+	atomic_store_explicit(&disks.reserve, request, memory_order_release);
+	wake_one(&disks.reserve_back);
+}
+
+/* Whoever has it gives it back when the device has answered, which takes no memory. */
+static struct disk_request *take_reserve(void)
+{
+	struct disk_request *request;
+	struct waiter waiter = { 0 };
+
+	for (;;) {
+		wait_prepare(&disks.reserve_back, &waiter);
+		/* acquire: pairs with the release in request_free */
+		request = atomic_exchange_explicit(&disks.reserve, NULL, memory_order_acquire);
+		if (request != NULL)
+			break;
+		wait_block_always();
+	}
+	wait_finish(&disks.reserve_back, &waiter);
+	return request;
+}
+
 static void request_done(struct block_request *block, int error)
 {
 	struct disk_request *request = container_of(block, struct disk_request, block);
@@ -73,19 +108,23 @@ static void request_done(struct block_request *block, int error)
 
 	if (error != 0)
 		batch_fail(batch, error);
-	kfree(request);
+	request_free(request);
 	/* release: see the top; the batch may be gone from here on */
 	if (atomic_fetch_sub_explicit(&batch->pending, 1, memory_order_release) == 1)
 		wake_all(queue);
 }
 
+/* Without memory it waits for the reserve. */
 static struct disk_request *request_create(struct disk_batch *batch, enum block_op op, uint64_t sector)
 {
 	uint32_t room = op == BLOCK_FLUSH ? 0 : batch->device->max_segments;
 	struct disk_request *request = kalloc(sizeof(*request) + room * sizeof(struct block_segment));
 
-	if (request == NULL)
-		return NULL;
+	if (request == NULL) {
+		request = take_reserve();
+		room = MIN(room, RESERVE_SEGMENTS);
+	}
+	request->room = room;
 	request->batch = batch;
 	request->block = (struct block_request){
 		.op = op, .sector = sector, .segments = request->segment, .done = request_done
@@ -112,7 +151,7 @@ static uint32_t request_extend(const struct block_device *device, struct disk_re
 		return 0;
 	if (last != NULL && last->start.v + last->bytes == piece.start.v)
 		last->bytes += piece.bytes;
-	else if (request->block.count == device->max_segments)
+	else if (request->block.count == request->room)
 		return 0;
 	else
 		request->segment[request->block.count++] = piece;
@@ -154,10 +193,6 @@ static int batch_add(struct disk_batch *batch, enum block_op op, uint64_t sector
 		uint64_t used = 0;
 		uint32_t took = 1;
 
-		if (request == NULL) {
-			error = -ENOMEM;
-			break;
-		}
 		while (took != 0 && at + used < pieces->bytes) {
 			took = request_extend(batch->device, request, used, piece_at(pieces, at + used));
 			used += took;
@@ -246,8 +281,6 @@ int disk_flush(struct block_device *device)
 
 	disk_batch_init(&batch, device);
 	request = request_create(&batch, BLOCK_FLUSH, 0);
-	if (request == NULL)
-		return -ENOMEM;
 	request_submit(&batch, request);
 	return disk_batch_wait(&batch);
 }
@@ -292,6 +325,14 @@ static void *memory(uint64_t bytes)
 		return NULL;
 	memset(frame_data(pfn), 0, PAGE_SIZE << order);
 	return frame_data(pfn);
+}
+
+static void make_reserve(void)
+{
+	wait_queue_init(&disks.reserve_back);
+	disks.reserved = kalloc(sizeof(*disks.reserved) + RESERVE_SEGMENTS * sizeof(struct block_segment));
+	CHECK(disks.reserved != NULL);
+	atomic_init(&disks.reserve, disks.reserved);
 }
 
 static void make_watches(void)
@@ -405,5 +446,6 @@ void disk_init(const void *fdt, const void *initrd, uint64_t initrd_bytes)
 	block_set_hooks(&hooks);
 	virtio_probe(fdt, memory);
 	make_ramdisks(boot_arg("ramdisk"), &archive);
+	make_reserve();
 	make_watches();
 }

@@ -3,7 +3,7 @@
  *
  * Functions that wait do so until the device has answered, whatever happens to the thread: no lock held (mutexes may be).
  * Sectors are of 512 bytes; what is read or written is a multiple of device->block_bytes at a multiple of it. Errors: -EIO;
- * -EINVAL for what is no multiple or behind the end; -EROFS; -ENOMEM.
+ * -EINVAL for what is no multiple or behind the end; -EROFS. They need no memory: where there is none, requests go one by one.
  */
 #ifndef KERNEL_DISK_H
 #define KERNEL_DISK_H

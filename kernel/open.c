@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernel/blockdev.h"
+#include "kernel/cache.h"
 #include "kernel/pipe.h"
 #include "kernel/process.h"
 #include "kernel/tree.h"
@@ -50,6 +51,8 @@ static int node_open_regular(struct node *node, unsigned flags, struct file **ou
 	if (error != 0) {
 		node_done(node, use);
 		object_put(object);
+	} else if (object_store(object) != NULL) {
+		atomic_init(&(*out)->error_seen, cache_error_sample(object_store(object)));
 	}
 	return error;
 }

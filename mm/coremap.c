@@ -25,6 +25,8 @@ static struct {
 	struct magazine *magazines; /* hw_harts() of them */
 	uint64_t total;
 	pfn_t zero;
+	uint64_t low_frames; /* these two are set when the machine is otherwise idle */
+	void (*low)(void);
 } coremap;
 
 bool frame_exists(pfn_t pfn)
@@ -130,6 +132,8 @@ static bool take_slow(pfn_t *out)
 	pfn_t batch[MAGAZINE_BATCH];
 	unsigned n = buddy_alloc_batch(batch, MAGAZINE_BATCH);
 
+	if (coremap.low != NULL && buddy_free_frames() < coremap.low_frames)
+		coremap.low();
 	if (n == 0)
 		n = magazine_steal(batch);
 	if (n == 0)
@@ -332,6 +336,12 @@ bool frame_is_sole(pfn_t pfn)
 pfn_t frame_zero(void)
 {
 	return coremap.zero;
+}
+
+void frames_set_low(uint64_t frames, void (*low)(void))
+{
+	coremap.low_frames = frames;
+	coremap.low = low;
 }
 
 uint64_t frames_total(void)

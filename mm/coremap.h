@@ -127,6 +127,12 @@ pfn_t frame_zero(void);
 uint64_t frames_total(void);
 uint64_t frames_free(void);
 
+/*
+ * Whoever can give frames back is told when fewer than `low` are left to refill magazines from: on the hart that wants them, with
+ * whatever locks it holds, so low() only wakes somebody. low NULL: nobody. Once, or on a machine that stands still.
+ */
+void frames_set_low(uint64_t frames, void (*low)(void));
+
 /* Gives every hart's magazine back to the buddy allocator. For the audit and for the last attempt before -ENOMEM. */
 void coremap_drain(void);
 
