@@ -26,7 +26,7 @@ static void refused(void)
 	CHECK_ERR(mremap(at, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at + 3 * PAGE + 5), EINVAL);
 	CHECK_ERR(mremap(at, 0, PAGE, MREMAP_MAYMOVE), EINVAL);
 	CHECK_ERR(mremap(at, PAGE, 2 * PAGE, 0), ENOMEM);
-	CHECK_ERR(mremap(at, PAGE, 1UL << 45, MREMAP_MAYMOVE), ENOMEM);
+	CHECK_ERR(mremap(at, PAGE, 1UL << 57, MREMAP_MAYMOVE), ENOMEM);
 	CHECK_EQ(munmap(at + 4 * PAGE, PAGE), 0);
 	CHECK_ERR(mremap(at + 4 * PAGE, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EFAULT);
 	CHECK_ERR(mremap(at, 6 * PAGE, 16 * PAGE, MREMAP_MAYMOVE), EFAULT);
