@@ -10,7 +10,7 @@
 
 #include "lib/errno.h"
 #include "mm/mapping.h"
-#include "mm/object.h"
+#include "mm/object_core.h"
 #include "mm/tlb.h"
 #include "mm/walk.h"
 
@@ -44,7 +44,7 @@ static int fill_page(struct space *space, pfn_t table, _Atomic uint64_t *slot, p
 	int err = table_set_mapping(table, pt_index(va, 0), mapping);
 
 	if (err == 0 && mapping->object != NULL)
-		err = object_frame(mapping->object, mapping_index(mapping, va), &page);
+		err = object_frame_locked(mapping->object, mapping_index(mapping, va), &page);
 	if (err != 0)
 		return err;
 	if ((pte.v & PERM_X) != 0)
@@ -69,7 +69,10 @@ static bool step_leaf(struct space *space, pfn_t table, vaddr_t va, bool writing
 		return true;
 	mapping = table_mapping(frame_of(table), pt_index(va, 0));
 	if (mapping->shared) {
-		*err = (page_perm(pte) & PERM_W) != 0 ? 0 : -EFAULT;
+		/* Where somebody wants to know of the write, as the program's own. */
+		*err = (page_perm(pte) & PERM_W) == 0			      ? -EFAULT
+		       : object_asks(mapping->object) && (pte.v & PTE_W) == 0 ? -EAGAIN
+									      : 0;
 		return *err == 0;
 	}
 	pfn = pte_pfn(pte);
@@ -102,6 +105,8 @@ static void *page_lock(struct space *space, vaddr_t va, bool writing, pfn_t *tab
 			err = table_split(at, level, pt_index(va, level), false);
 		}
 		table_unlock(at);
+		if (err == -EAGAIN)
+			err = space_fault(space, va, writing ? ACCESS_WRITE : ACCESS_READ) == FAULT_OK ? 0 : -EFAULT;
 	}
 	return NULL;
 }

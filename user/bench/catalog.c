@@ -7,9 +7,17 @@
 #include <string.h>
 
 const struct bench_family *const bench_families[] = {
-	&floor_all,   &floor_trap,     &floor_copy,   &floor_clear,    &null_syscall, &zero_fill,
-	&zero_read,   &cow_copy,       &cow_reuse,    &fork_exit_wait, &fork_call,    &mprotect_pair,
-	&munmap_call, &fault_disjoint, &cow_disjoint, &cow_siblings,   NULL,
+	&floor_all,	     &floor_trap,
+	&floor_copy,	     &floor_clear,
+	&null_syscall,	     &zero_fill,
+	&zero_read,	     &cow_copy,
+	&cow_reuse,	     &fork_exit_wait,
+	&fork_call,	     &mprotect_pair,
+	&munmap_call,	     &fault_disjoint,
+	&cow_disjoint,	     &cow_siblings,
+	&file_shared_fault,  &file_private_cow,
+	&file_read_cached,   &clone_object,
+	&clone_object_break, NULL,
 };
 
 static const unsigned page_counts[] = { 1, 512 };
