@@ -25,7 +25,7 @@ static uint64_t free_down_to(struct space *space, uint64_t start, uint64_t end)
 		vaddr_t last = VADDR(at - 1);
 		pte_t pte = pte_load(pt_slot(table, pt_index(last, level)));
 
-		while (level > 0 && pte_is_table(pte)) {
+		while (level > 0 && pte_leads(pte)) {
 			table = pte_pfn(pte);
 			level--;
 			pte = pte_load(pt_slot(table, pt_index(last, level)));
@@ -49,7 +49,7 @@ static uint64_t used_down_to(struct space *space, uint64_t end)
 	for (;;) {
 		pte_t pte = pte_load(pt_slot(table, pt_index(last, level)));
 
-		if (level == 0 || !pte_is_table(pte))
+		if (level == 0 || !pte_leads(pte))
 			break;
 		table = pte_pfn(pte);
 		level--;

@@ -44,6 +44,17 @@ static double now(void)
 	return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
 }
 
+/* UNIT_FORK=all: small tests, too, share all their page tables. */
+static void fork_policy(void)
+{
+	const char *how = getenv("UNIT_FORK");
+
+	if (how != NULL)
+		space_set_fork_policy(strcmp(how, "all") == 0	   ? FORK_ALL_TABLES
+				      : strcmp(how, "eager") == 0 ? FORK_EAGER
+								  : FORK_TABLES);
+}
+
 static void child(const struct CMUnitTest *test, FILE *capture)
 {
 	struct CMUnitTest one[1] = { *test };
@@ -53,6 +64,7 @@ static void child(const struct CMUnitTest *test, FILE *capture)
 		dup2(fileno(capture), STDERR_FILENO);
 	}
 	alarm(TEST_SECONDS);
+	fork_policy();
 	exit(cmocka_run_group_tests(one, NULL, NULL) == 0 ? 0 : 1);
 }
 
