@@ -79,7 +79,7 @@ static int map_anywhere(struct space *space, vaddr_t *at, uint64_t bytes, pte_t 
 		/* Another thread may have taken what we found: it got somewhere, and we look again. */
 		if (err != -EEXIST) {
 			if (err == 0)
-				place_taken(space, *at);
+				place_taken(space, *at, bytes);
 			return err;
 		}
 	}
@@ -138,7 +138,7 @@ int space_map_like(struct space *space, enum space_place place, vaddr_t *at, uin
 			continue;
 		}
 		if (err == 0 && found)
-			place_taken(space, want);
+			place_taken(space, want, bytes);
 		if (err == 0)
 			*at = want;
 		return err;

@@ -172,10 +172,12 @@ static bool is_shareable(const struct fork *fork, pfn_t table, unsigned level, u
 
 	if (!fork->sharing || policy == FORK_ALL_TABLES)
 		return fork->sharing;
+	if (used <= (level == 0 ? LEAF_SPARSE : UPPER_SPARSE))
+		return false;
 	for (unsigned i = 0; fork->hot != NULL && i < SPACE_HOT; i++)
 		if (fork->hot[i].v - va < pt_span(level + 1))
 			return false;
-	return used > (level == 0 ? LEAF_SPARSE : UPPER_SPARSE);
+	return true;
 }
 
 /* The table becomes one of both, or of all that share it already. 0 or -ENOMEM. */
@@ -310,8 +312,8 @@ static int fork_sharing(struct fork *fork, struct space *parent, struct space *c
 	atomic_thread_fence(memory_order_seq_cst);
 	/* relaxed: behind the fence */
 	atomic_init(&child->seals, atomic_load_explicit(&parent->seals, memory_order_relaxed));
-	if (err == 0 && (reverse_changed(parent, seen) ||
-			 atomic_load_explicit(&parent->fork_copies, memory_order_relaxed)))
+	if (err == 0 &&
+	    (reverse_changed(parent, seen) || atomic_load_explicit(&parent->fork_copies, memory_order_relaxed)))
 		err = -EAGAIN;
 	range_shootdown(&fork->range);
 	if (fork->watched != NULL)

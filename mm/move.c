@@ -247,7 +247,7 @@ int space_move(struct space *space, vaddr_t from, uint64_t bytes, enum space_pla
 			continue;
 		}
 		if (err == 0 && !given)
-			place_taken(space, at);
+			place_taken(space, at, new_bytes);
 		if (err == 0 && !keep)
 			place_returned(space, from, bytes);
 		if (err == 0)

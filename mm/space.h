@@ -18,7 +18,8 @@
 
 /* What a hart remembers of a space, so that harts map and unmap without a shared line. Written by that hart only. */
 struct va_hint {
-	vaddr_t next; /* the last range found began here; search downward from it */
+	vaddr_t next;	  /* the last range found began here; search downward from it */
+	vaddr_t next_big; /* the same for large ones: place.c */
 	/* How often munmap here left a table empty since they were last taken out, and how often is too often: edit.c. */
 	uint32_t emptied;
 	uint32_t emptied_limit;

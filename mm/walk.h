@@ -102,9 +102,8 @@ static inline pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level)
 		 * Linked still, and no table came below it while we waited for the lock? The answer, and letting go of a
 		 * table that is not linked, belong to the walk: only the epoch keeps such a table from being freed.
 		 */
-		bool good =
-			!frame->table.stale && walk_forks(space) == forks &&
-			(at == 0 || !pte_is_table(pte_load(pt_slot(table, pt_index(va, at)))));
+		bool good = !frame->table.stale && walk_forks(space) == forks &&
+			    (at == 0 || !pte_is_table(pte_load(pt_slot(table, pt_index(va, at)))));
 
 		if (UNLIKELY(!good))
 			table_unlock(table);

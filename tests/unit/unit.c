@@ -50,7 +50,7 @@ static void fork_policy(void)
 	const char *how = getenv("UNIT_FORK");
 
 	if (how != NULL)
-		space_set_fork_policy(strcmp(how, "all") == 0	   ? FORK_ALL_TABLES
+		space_set_fork_policy(strcmp(how, "all") == 0	  ? FORK_ALL_TABLES
 				      : strcmp(how, "eager") == 0 ? FORK_EAGER
 								  : FORK_TABLES);
 }
