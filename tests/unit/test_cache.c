@@ -514,4 +514,4 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(cut_storm_by_ipi), UNIT_TEST(cut_storm_without_asids),
 };
 
-UNIT_MAIN("cache", tests)
+UNIT_MAIN_SHARING("cache", tests)
