@@ -233,7 +233,7 @@ static int64_t send_all(struct file *out, struct file *in, uint64_t n, uint64_t 
 			break;
 		done += (uint64_t)moved;
 		if (done % SEND_BREATH == 0) {
-			hw_relax();
+			sched_breathe();
 			sched_yield();
 		}
 		/* relaxed: acted upon when the call returns */

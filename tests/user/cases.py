@@ -132,6 +132,7 @@ CASES = {
     "file_cut": {"harts": SMP, "seeded": True, "emulation": NO_UNMAP_FAULT},
     "file_clone": {"harts": FEW},
     "exec": {"files": True, "emulation": NO_EXEC},
+    "long_calls": {"harts": SMP, "limit": 120},
     "fork_signals": {"harts": SMP, "emulation": "QEMU refuses this prctl"},
     "clone": {"harts": SMP, "emulation": "QEMU refuses most of clone's flags"},
     "self": {"emulation": "QEMU refuses much of prctl"},
