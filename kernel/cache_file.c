@@ -50,8 +50,7 @@ static int make_room(struct store *store, uint64_t end)
 	return error;
 }
 
-/* Part by part, so that a large write is slowed down on its way. [store->writers] */
-static uint64_t write_parts(struct store *store, struct io *io, uint64_t start, uint64_t n)
+uint64_t cache_write_parts(struct store *store, struct io *io, uint64_t start, uint64_t n)
 {
 	uint64_t done = 0;
 
@@ -83,7 +82,7 @@ int64_t cache_file_write(struct file *file, struct store *store, struct io *io, 
 	if (n == 0)
 		io->error = -EFBIG;
 	else
-		done = write_parts(store, io, start, n);
+		done = cache_write_parts(store, io, start, n);
 	if (at == NULL && done != 0) {
 		spin_lock(&file->lock, RANK_FILE);
 		file->position = start + done;

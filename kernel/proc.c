@@ -157,12 +157,14 @@ const struct file_ops proc_ops = {
 
 static void machine_meminfo(struct text *text)
 {
-	uint64_t free = frames_free();
+	uint64_t free = frames_free(), cached = cache_pages(), dirty = objects_dirty();
 
 	text_put(text, "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\n",
-		 KIB(frames_total()), KIB(free), KIB(free));
-	text_put(text, "Buffers:               0 kB\nCached:                0 kB\nSwapCached:            0 kB\n");
-	text_put(text, "SwapTotal:             0 kB\nSwapFree:              0 kB\nDirty:                 0 kB\n");
+		 KIB(frames_total()), KIB(free), KIB(free + cached - MIN(dirty, cached)));
+	text_put(text, "Buffers:               0 kB\nCached:         %8llu kB\nSwapCached:            0 kB\n",
+		 KIB(cached));
+	text_put(text, "SwapTotal:             0 kB\nSwapFree:              0 kB\nDirty:          %8llu kB\n",
+		 KIB(dirty));
 	text_put(text, "Shmem:                 0 kB\nCommitLimit:    %8llu kB\nCommitted_AS:   %8llu kB\n",
 		 KIB(frames_total()), KIB(frames_total() - free));
 	text_put(text, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
