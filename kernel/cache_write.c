@@ -202,7 +202,7 @@ static int write_some(struct store *store, uint64_t *first, uint64_t last, bool 
 	if (batch.n != 0)
 		error = write_batch(store, &batch);
 	gate_leave();
-	if (error != 0)
+	if (error != 0 && error != -ENOMEM) /* that one passes: nothing is lost, and the caller is told */
 		error_note(store, error);
 	mutex_unlock(&store->writing);
 	*more = batch.n == OBJECT_BATCH;
@@ -233,10 +233,12 @@ int cache_sync(struct store *store, uint64_t first, uint64_t last, _Atomic uint3
 
 	mutex_lock(&store->writing);
 	error = store->ops->sync == NULL ? 0 : store->ops->sync(store);
-	if (error != 0)
+	if (error == -ENOMEM)
+		result = error;
+	else if (error != 0)
 		error_note(store, error);
 	mutex_unlock(&store->writing);
-	if (seen != NULL)
+	if (seen != NULL && result != -ENOMEM)
 		return cache_error_take(store, seen);
 	return result != 0 ? result : error;
 }
