@@ -13,6 +13,7 @@
 #include "firmware/hart.h"
 #include "firmware/trap.h"
 #include "kernel/cache.h"
+#include "kernel/mount.h"
 #include "kernel/proc_text.h"
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
@@ -213,8 +214,7 @@ static void machine_loadavg(struct text *text)
 
 static void machine_mounts(struct text *text)
 {
-	text_put(text,
-		 "tmpfs / tmpfs rw 0 0\nproc /proc proc rw 0 0\nsysfs /sys sysfs rw 0 0\ntmpfs /dev tmpfs rw 0 0\n");
+	mounts_text(text);
 }
 
 static void machine_cmdline(struct text *text)
@@ -366,7 +366,7 @@ static const struct {
 	const char *text;
 } constants[] = {
 	{ "/proc/version", "Linux version 6.12.0-corral #1 SMP Corral\n" },
-	{ "/proc/filesystems", "nodev\tproc\nnodev\ttmpfs\nnodev\tsysfs\n" },
+	{ "/proc/filesystems", "nodev\tproc\nnodev\ttmpfs\nnodev\tsysfs\n\tvfat\n" },
 	{ "/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n" },
 	{ "/proc/sys/vm/overcommit_memory", "1\n" },
 	{ "/proc/sys/vm/overcommit_ratio", "50\n" },

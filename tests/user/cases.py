@@ -132,6 +132,8 @@ CASES = {
     "file_race": {"harts": SMP},
     "file_cut": {"harts": SMP, "seeded": True, "emulation": NO_UNMAP_FAULT},
     "file_clone": {"harts": FEW},
+    "fsx": {"seeded": True, "harts": SMP},
+    "file_storm": {"seeded": True, "harts": SMP, "emulation": "x86's copies do not keep words whole"},
     "exec": {"files": True, "emulation": NO_EXEC},
     "long_calls": {"harts": SMP, "limit": 120},
     "fork_signals": {"harts": SMP, "emulation": "QEMU refuses this prctl"},
