@@ -236,8 +236,7 @@ static int64_t send_all(struct file *out, struct file *in, uint64_t n, uint64_t 
 			sched_breathe();
 			sched_yield();
 		}
-		/* relaxed: acted upon when the call returns */
-		if ((atomic_load_explicit(&current_thread()->work, memory_order_relaxed) & WORK_KILL) != 0)
+		if (wait_interrupted())
 			break;
 	}
 	kfree(page);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 #include "check.h"
@@ -23,6 +24,32 @@ static _Noreturn void read_much(const char *path)
 		piece[i] = (struct iovec){ at, MIB };
 	for (;;)
 		CHECK(readv(fd, piece, PIECES) > 0);
+}
+
+static void nothing(int signo)
+{
+	(void)signo;
+}
+
+/* Signals end such a read with what it has. */
+static void read_until_alarm(void)
+{
+	struct sigaction action = { .sa_handler = nothing };
+	struct itimerval soon = { { 0, 0 }, { 0, 50000 } };
+	struct iovec piece[PIECES];
+	char *at = map_anon(MIB);
+	int fd = open("/dev/urandom", O_RDONLY);
+	uint64_t start = now_ns();
+	ssize_t n;
+
+	for (int i = 0; i < PIECES; i++)
+		piece[i] = (struct iovec){ at, MIB };
+	CHECK(fd >= 0 && sigaction(SIGALRM, &action, NULL) == 0);
+	CHECK(setitimer(ITIMER_REAL, &soon, NULL) == 0);
+	n = readv(fd, piece, PIECES);
+	CHECK(n > 0 && n < (ssize_t)(PIECES * MIB));
+	CHECK(now_ns() - start < LATE);
+	CHECK(close(fd) == 0 && munmap(at, MIB) == 0);
 }
 
 static _Noreturn void send_much(void)
@@ -66,6 +93,7 @@ static _Noreturn void call_long(int which)
 int main(void)
 {
 	(void)!mkdir("/tmp", 0777);
+	read_until_alarm();
 	for (int i = 0; i < 8; i++) {
 		pid_t pid = child_fork();
 		uint64_t start = now_ns();
