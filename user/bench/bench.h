@@ -66,7 +66,7 @@ extern const struct bench_family cow_copy, cow_reuse, zero_fill, zero_read;
 extern const struct bench_family mprotect_pair, munmap_call;
 extern const struct bench_family file_shared_fault, file_private_cow, file_read_cached, clone_object,
 	clone_object_break;
-extern const struct bench_family shared_pingpong;
+extern const struct bench_family shared_pingpong, msync_call;
 extern const struct bench_family fault_disjoint, cow_disjoint, cow_siblings;
 
 /* Both note why in run->message. bench_errno says "what: error"; ENOMEM and EAGAIN are a reason to skip. */

@@ -29,6 +29,7 @@ const struct bench_family *const bench_families[] = {
 	&clone_object,
 	&clone_object_break,
 	&shared_pingpong,
+	&msync_call,
 	NULL,
 };
 
