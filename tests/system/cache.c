@@ -62,10 +62,11 @@ static void *map(uint64_t first, uint64_t n, int flags)
 	return at;
 }
 
-/* Nothing of the disk stays in memory that is not mapped. */
+/* Nothing of the disk, or of a file on one, stays in memory that is not mapped. */
 static void forget(void)
 {
-	CHECK(ioctl(fd, BLKFLSBUF, 0) == 0);
+	if (ioctl(fd, BLKFLSBUF, 0) != 0)
+		CHECK(errno == ENOTTY && posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
 }
 
 /* ---- coherent: each page belongs to one process, who alone writes it; its version is odd while it does. */
@@ -226,6 +227,7 @@ static void coherent(unsigned processes, unsigned seconds, unsigned seed)
 	for (unsigned p = 0; p < processes; p++)
 		CHECK(wait(&status) > 0 && status == 0);
 	CHECK(fsync(fd) == 0);
+	forget();
 	direct = open(path, O_RDONLY | O_DIRECT);
 	CHECK(direct >= 0);
 	for (uint64_t page = 0; page < pages; page++) {
