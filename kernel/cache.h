@@ -106,8 +106,8 @@ void cache_unclaim(struct store *store, struct cache_claim *claim);
 int64_t cache_written(struct file *file, struct store *store, const struct io *io, uint64_t start, uint64_t done);
 /* Bytes into the cache, part by part, so that a large write is slowed down on its way. How many. [store->writers] */
 uint64_t cache_write_parts(struct store *store, struct io *io, uint64_t start, uint64_t n);
-/* The file operations write and truncate of a regular file that has a store. */
-int64_t cache_file_write(struct file *file, struct store *store, struct io *io, const uint64_t *at);
+/* The file operations write and truncate of a regular file that has a store. limit: RLIMIT_FSIZE. */
+int64_t cache_file_write(struct file *file, struct store *store, struct io *io, const uint64_t *at, uint64_t limit);
 int cache_file_truncate(struct store *store, uint64_t bytes) MUST_CHECK;
 
 /* ---- Writing back: cache_write.c */

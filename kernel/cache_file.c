@@ -69,8 +69,9 @@ uint64_t cache_write_parts(struct store *store, struct io *io, uint64_t start, u
 	return done;
 }
 
-int64_t cache_file_write(struct file *file, struct store *store, struct io *io, const uint64_t *at)
+int64_t cache_file_write(struct file *file, struct store *store, struct io *io, const uint64_t *at, uint64_t limit)
 {
+	uint64_t most = MIN(limit, store->bytes_max);
 	bool append = (file_flags(file) & O_APPEND) != 0 || (io->flags & RWF_APPEND) != 0;
 	uint64_t start, n, done = 0;
 
@@ -78,7 +79,7 @@ int64_t cache_file_write(struct file *file, struct store *store, struct io *io, 
 		return 0;
 	mutex_lock(&store->writers);
 	start = append ? object_bytes(store->object) : at != NULL ? *at : file->position;
-	n = start < store->bytes_max ? MIN(io->left, store->bytes_max - start) : 0;
+	n = start < most ? MIN(io->left, most - start) : 0;
 	if (n == 0)
 		io->error = -EFBIG;
 	else
@@ -89,6 +90,8 @@ int64_t cache_file_write(struct file *file, struct store *store, struct io *io, 
 		spin_unlock(&file->lock, RANK_FILE);
 	}
 	mutex_unlock(&store->writers);
+	if (start >= limit)
+		signal_self(SIGXFSZ);
 	return cache_written(file, store, io, start, done);
 }
 

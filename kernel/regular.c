@@ -243,7 +243,7 @@ static int64_t regular_write(struct file *file, struct io *io, const uint64_t *a
 
 	if (object_store(file->data) != NULL) {
 		volume_stamp(file->node);
-		return cache_file_write(file, object_store(file->data), io, at);
+		return cache_file_write(file, object_store(file->data), io, at, limit);
 	}
 	if (io->left == 0)
 		return 0;
@@ -327,6 +327,8 @@ static int regular_truncate(struct file *file, uint64_t bytes)
 {
 	int error;
 
+	if (bytes > object_bytes(file->data) && bytes > size_limit())
+		return too_long(bytes, bytes);
 	if (object_store(file->data) != NULL) {
 		error = cache_file_truncate(object_store(file->data), bytes);
 		volume_stamp(file->node);
@@ -334,8 +336,6 @@ static int regular_truncate(struct file *file, uint64_t bytes)
 	}
 	if (bytes > FILE_BYTES_MAX)
 		return -EFBIG;
-	if (bytes > object_bytes(file->data) && bytes > size_limit())
-		return too_long(bytes, bytes);
 	tree_enter();
 	error = seal_resize_locked(file->node, object_bytes(file->data), bytes);
 	if (error == 0)
