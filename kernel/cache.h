@@ -109,6 +109,8 @@ uint64_t cache_write_parts(struct store *store, struct io *io, uint64_t start, u
 /* The file operations write and truncate of a regular file that has a store. limit: RLIMIT_FSIZE. */
 int64_t cache_file_write(struct file *file, struct store *store, struct io *io, const uint64_t *at, uint64_t limit);
 int cache_file_truncate(struct store *store, uint64_t bytes) MUST_CHECK;
+/* Room for bytes, as long as the file is in use: its size stays. */
+int cache_file_reserve(struct store *store, uint64_t bytes) MUST_CHECK;
 
 /* ---- Writing back: cache_write.c */
 

@@ -116,3 +116,10 @@ int cache_file_truncate(struct store *store, uint64_t bytes)
 	mutex_unlock(&store->writers);
 	return error;
 }
+
+int cache_file_reserve(struct store *store, uint64_t bytes)
+{
+	if (bytes > store->bytes_max)
+		return -EFBIG;
+	return make_room(store, bytes);
+}

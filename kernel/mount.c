@@ -128,11 +128,13 @@ static bool is_mounted(const struct block_device *device)
 static int settle_disk(const struct block_device *device)
 {
 	struct blockdev *dev = blockdev_find(DEVICE(device->major, device->minor));
+	int error;
 
 	if (dev == NULL)
 		return 0;
+	error = cache_write_back(&dev->store, 0, UINT64_MAX);
 	(void)object_evict(dev->store.object, 0, UINT64_MAX, UINT64_MAX, false);
-	return cache_write_back(&dev->store, 0, UINT64_MAX);
+	return error;
 }
 
 static void tidy(void *arg)
@@ -279,6 +281,13 @@ void mounts_sync(void)
 	mutex_unlock(&mounts.mutex);
 }
 
+/* What would end a word or a line as \ooo. */
+static void put_path(struct text *text, const char *path)
+{
+	for (; *path != 0; path++)
+		text_put(text, strchr(" \t\n\\", *path) != NULL ? "\\%03o" : "%c", (unsigned char)*path);
+}
+
 void mounts_text(struct text *text)
 {
 	char *path = kalloc(PATH_MAX);
@@ -289,9 +298,11 @@ void mounts_text(struct text *text)
 	list_for_each (pos, &mounts.all) {
 		const struct volume *volume = list_entry(pos, struct mount, link)->volume;
 
-		if (path != NULL && node_path(&volume->root->node, path, PATH_MAX) > 0)
-			text_put(text, "/dev/%s %s vfat %s 0 0\n", volume->disk.device->name, path,
-				 volume->read_only ? "ro" : "rw");
+		if (path == NULL || node_path(&volume->root->node, path, PATH_MAX) <= 0)
+			continue;
+		text_put(text, "/dev/%s ", volume->disk.device->name);
+		put_path(text, path);
+		text_put(text, " vfat %s 0 0\n", volume->read_only ? "ro" : "rw");
 	}
 	mutex_unlock(&mounts.mutex);
 	kfree(path);
@@ -382,8 +393,7 @@ void mounts_init(void (*say)(const char *line))
 	if (value == NULL)
 		return;
 	words = kalloc(strlen(value) + 1);
-	if (words == NULL)
-		boot_fail("not enough memory to start");
+	CHECK(words != NULL); /* as for all else at boot */
 	memcpy(words, value, strlen(value));
 	for (char *word = words; word != NULL; word = next) {
 		next = strchr(word, ',');

@@ -61,20 +61,39 @@ def test_ram_disk(corral, programs, tmp_path):
     assert done.status == 0 and done.out == "from the initramfs", done
 
 
-def test_failing_disk(corral, programs, tmp_path):
+def failing(image, rules, event, sector):
+    """Options for a disk where one sector fails."""
+    rules.write_text(f'[inject-error]\nevent = "{event}"\nerrno = "5"\nsector = "{sector}"\n')
+    return ["--qemu-args", f"-drive if=none,id=d,format=raw,file=blkdebug:{rules}:{image},rerror=report,werror=report "
+                           "-global virtio-mmio.force-legacy=false -device virtio-blk-device,drive=d"]
+
+
+def test_failing_reads(corral, programs, tmp_path):
     """blkdebug fails a sector of one file: EIO for that one, and the others are read."""
     image = fat_image.new(tmp_path / "disk.img")
     for name in ("one", "two", "three"):
         fat_image.write(image, name, name.encode() * 300)
     sector = image.read_bytes().index(b"two" * 100) // 512
-    rules = tmp_path / "rules"
-    rules.write_text(f'[inject-error]\nevent = "read_aio"\nerrno = "5"\nsector = "{sector}"\n')
     done = corral(programs / "walk", "/mnt", append="audit=on mount=vda:/mnt",
-                  options=["--qemu-args", f"-drive if=none,id=d,format=raw,file=blkdebug:{rules}:{image},rerror=report "
-                                          "-global virtio-mmio.force-legacy=false -device virtio-blk-device,drive=d"])
+                  options=failing(image, tmp_path / "rules", "read_aio", sector))
     assert done.status == 0 and "read /mnt/two: Input/output error" in done.out, done
     assert "3 names, 2400 bytes, 1 failures" in done.out, done
     assert fat_image.is_clean(image)
+
+
+@pytest.mark.parametrize("harts", (1, 4))
+def test_failing_writes(corral, programs, tmp_path, harts):
+    """A page of a file cannot be written: EIO to each that has it open, and nothing else is lost."""
+    image = fat_image.new(tmp_path / "disk.img")
+    fat_image.write(image, "one", b"before")
+    fat_image.write(image, "two", b"o" * 4096 + b"MARK" + b"o" * 8188)
+    sector = image.read_bytes().index(b"oMARK") // 512 + 1
+    done = corral(programs / "volume", "errors", "/mnt", append="audit=on mount=vda:/mnt", harts=harts,
+                  options=failing(image, tmp_path / "rules", "pwritev", sector))
+    assert done.status == 0, done
+    assert fat_image.damage(image) == [] and fat_image.read(image, "one") == b"written"
+    data = fat_image.read(image, "two")
+    assert data[:4096] == b"n" * 4096 and data[8192:] == b"n" * 4096 and data[4096:4100] == b"MARK"
 
 
 SCRIPT = r"""

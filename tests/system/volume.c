@@ -5,12 +5,14 @@
  *	volume full DIR		fills the volume: ENOSPC from write, and nothing is lost
  *	volume mounts DISK DIR	mount and umount2
  *	volume readonly DIR	EROFS
+ *	volume errors DIR	a page of "two" cannot be written: EIO from fsync, and all else is there
  *	volume two DIR DIR	two volumes
  */
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
@@ -181,6 +183,19 @@ static void program(const char *self)
 	CHECK(unlink("program") == 0);
 }
 
+/* RLIMIT_FSIZE, which has a signal of its own. */
+static void limited(int fd)
+{
+	struct rlimit limit = { 160000, RLIM_INFINITY };
+
+	CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	CHECK(pwrite(fd, "abcd", 4, 159998) == 2);
+	FAILS(pwrite(fd, "x", 1, 160000), EFBIG);
+	FAILS(ftruncate(fd, 160001), EFBIG);
+	limit.rlim_cur = RLIM_INFINITY;
+	CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
 static void sizes(void)
 {
 	struct statfs fs;
@@ -192,6 +207,11 @@ static void sizes(void)
 	CHECK(st.st_blksize == fs.f_bsize && fs.f_bfree < fs.f_blocks);
 	FAILS(ftruncate(fd, 0x100000000), EFBIG);
 	FAILS(pwrite(fd, "x", 1, 0xffffffff), EFBIG);
+	CHECK(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 200000) == 0 && fstat(fd, &st) == 0 && st.st_size == 100000);
+	CHECK(st.st_blocks * 512 >= 200000 && fallocate(fd, 0, 0, 150000) == 0);
+	CHECK(fstat(fd, &st) == 0 && st.st_size == 150000);
+	FAILS(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), EOPNOTSUPP);
+	limited(fd);
 	CHECK(close(fd) == 0 && unlink("big") == 0);
 }
 
@@ -289,6 +309,22 @@ static void read_only(void)
 	CHECK(access("file", R_OK) == 0);
 }
 
+static void errors(void)
+{
+	static char page[3 * PAGE];
+	int fd = open("two", O_RDWR), other = open("two", O_RDONLY);
+
+	memset(page, 'n', sizeof(page));
+	CHECK(fd >= 0 && other >= 0 && pwrite(fd, page, sizeof(page), 0) == (ssize_t)sizeof(page));
+	put("one", "written");
+	FAILS(fsync(fd), EIO);
+	FAILS(fsync(other), EIO);
+	CHECK(pread(fd, page, 1, PAGE) == 1 && page[0] == 'n' && close(fd) == 0 && close(other) == 0);
+	fd = open("one", O_RDONLY);
+	CHECK(fd >= 0 && fsync(fd) == 0 && close(fd) == 0);
+	expect("one", "written");
+}
+
 static void two(const char *a, const char *b)
 {
 	char from[200], to[200];
@@ -321,6 +357,8 @@ int main(int argc, char **argv)
 			full();
 		} else if (strcmp(argv[1], "readonly") == 0) {
 			read_only();
+		} else if (strcmp(argv[1], "errors") == 0) {
+			errors();
 		} else {
 			links_and_modes();
 			times();
