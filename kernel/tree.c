@@ -62,6 +62,7 @@ static struct node *node_free(struct node *node)
 	} else if (node_is(node, S_IFREG) && node->ops == NULL && node->regular.object != NULL) {
 		object_put(node->regular.object);
 	}
+	kfree(node->name);
 	kfree(node);
 	return parent;
 }

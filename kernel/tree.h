@@ -103,10 +103,10 @@ struct node {
 	uint32_t pid, number;	    /* of made-up nodes: whose, and which */
 	struct entry *entry;	    /* a name of it, the last one given; NULL: none [tree] */
 	const struct file_ops *ops; /* of devices and made-up files; NULL: what its S_IF* says */
+	char *name; /* on a volume as it was found there [volume's mutex and tree]; a memfd's, which never changes; or NULL */
 	/* On a mounted volume (volume.h), where the tree has no entries for what is there: */
 	struct volume *volume; /* NULL: this is none of these */
 	struct node *up; /* the directory it is in, counted; NULL: it is the volume's root [volume's mutex and tree] */
-	char *name;	 /* as it was found there [volume's mutex and tree] */
 	union {
 		struct node_directory directory;
 		struct node_regular regular;
