@@ -1,5 +1,5 @@
 # What scripts/perf runs: the plugin for QEMU, built for this machine, and the programs it looks at, for the other.
-PERF_BIN := $(O)/perf/lines.so $(O)/perf/work $(O)/perf/grow
+PERF_BIN := $(O)/perf/lines.so $(O)/perf/work $(O)/perf/grow $(O)/perf/shoot
 
 $(O)/perf/lines.so: tests/plugin/lines.c Makefile tests/plugin/plugin.mk
 	$(call say,PLUGIN,$@)mkdir -p $(@D) && gcc -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Werror -fPIC -shared -pthread \

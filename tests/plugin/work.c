@@ -1,7 +1,7 @@
 /*
  * The work that tests/plugin/lines.c looks at: harts that do the same at the same time, each on memory of its own. Runs on Corral
- * and on Linux: work [HARTS [CASE...]]. Each case: rounds of one job on all harts, the first of them to warm up and not marked, then as
- * many as give 10,000 operations. Prints "case NAME HARTS OPERATIONS" for each; the plugin counts cases in the same order.
+ * and on Linux: work HARTS OPERATIONS [CASE...]. Each case: rounds of one job on all harts, the first of them to warm up and not marked, then
+ * as many as give that many operations. Prints "case NAME HARTS OPERATIONS" for each; the plugin counts cases in the same order.
  *
  * Workers are threads of one process, or processes (siblings). They wait for each other in shared memory, outside of what is
  * marked, and yield when that lasts.
@@ -28,7 +28,6 @@
 #define PAGE	  ((size_t)4096)
 #define RANGE	  ((size_t)2 << 20)
 #define PAGES	  ((unsigned)(RANGE / PAGE))
-#define WANTED	  10000
 #define BASE	  ((char *)0x2000000000) /* where neither kernel puts anything by itself */
 #define SPINS	  (1u << 14)
 
@@ -52,7 +51,7 @@ struct meeting {
 };
 
 static struct {
-	unsigned harts;
+	unsigned harts, wanted;
 	int cpu[MAX_HARTS];
 	struct meeting *meeting;
 	char *base; /* RANGE bytes for each worker, side by side */
@@ -385,7 +384,7 @@ static void end_threads(const pthread_t *threads)
 
 static unsigned run_case(const struct job *job)
 {
-	unsigned rounds = (WANTED + job->steps * work.harts - 1) / (job->steps * work.harts);
+	unsigned rounds = (work.wanted + job->steps * work.harts - 1) / (job->steps * work.harts);
 	pthread_t threads[MAX_HARTS];
 	unsigned i;
 
@@ -402,9 +401,8 @@ static unsigned run_case(const struct job *job)
 	return rounds * job->steps * work.harts;
 }
 
-static void find_harts(int argc, char **argv)
+static void find_harts(unsigned most)
 {
-	unsigned most = argc > 1 ? (unsigned)atoi(argv[1]) : MAX_HARTS;
 	cpu_set_t set;
 	int i;
 
@@ -428,7 +426,10 @@ int main(int argc, char **argv)
 	unsigned i;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	find_harts(argc, argv);
+	if (argc < 3)
+		return 2;
+	find_harts((unsigned)atoi(argv[1]));
+	work.wanted = (unsigned)atoi(argv[2]);
 	pin(0);
 	work.base = BASE;
 	work.meeting = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -436,7 +437,7 @@ int main(int argc, char **argv)
 		fail("mmap");
 	MARK(MARK_ARM);
 	for (i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++) {
-		if (argc <= 2 || is_wanted(argv + 2, jobs[i].name))
+		if (argc <= 3 || is_wanted(argv + 3, jobs[i].name))
 			printf("case %s %u %u\n", jobs[i].name, work.harts, run_case(&jobs[i]));
 	}
 	return 0;
