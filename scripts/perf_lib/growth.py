@@ -34,7 +34,7 @@ def memory(args):
 def harts(args):
     """Interrupts and fences: times of several harts say nothing on a machine that has fewer."""
     def measure(count):
-        done = runs.bench(args, count, rf"^(fault_disjoint|cow_disjoint|cow_siblings|munmap/pages:512|mprotect/pages:1)/harts:{count}$",
+        done = runs.bench(args, count, rf"^(fault_disjoint|cow_disjoint|munmap/pages:512|mprotect/pages:1)/harts:{count}$",
                           ["--repetitions=3", "--min-time=100us", "--max-time=5s", f"--harts={count}"], icount=False)
         return {f"{name.rsplit('/', 1)[0]} {what}": values[what]
                 for name, values in done.items() if values for what in ("ipis", "fences")}

@@ -3,10 +3,14 @@ import bisect
 import collections
 import os
 import re
+import subprocess
 
 from perf_lib import runs
 
 OPERATIONS = 10000
+SITES = 20
+LINUX_CASES = ("own_word", "shared_word", "null_syscall", "getpid", "futex", "fault_disjoint", "cow_disjoint", "cow_siblings",
+               "munmap_disjoint")
 COREMAP = 0xFFFFFFE000000000
 COREMAP_END = 0xFFFFFFF000000000
 
@@ -70,7 +74,33 @@ def describe(line, symbols):
     return symbols.data(line.address), ", ".join(name for name, _ in functions.most_common(3))
 
 
-def summarise(operations, lines, symbols):
+def places(elf, addresses):
+    """Address -> "function file:line < its caller where it is inlined"."""
+    if not elf or not addresses:
+        return {}
+    text = subprocess.run(["riscv64-linux-gnu-addr2line", "-a", "-f", "-i", "-s", "-e", elf, *map(hex, addresses)],
+                          stdout=subprocess.PIPE, check=True, text=True).stdout
+    found = {}
+    for block in re.split(r"^(?=0x)", text, flags=re.MULTILINE)[1:]:
+        address, *words = block.splitlines()
+        found[int(address, 16)] = " < ".join(f"{function} {at.split(' ')[0]}"
+                                             for function, at in zip(words[::2], words[1::2]))
+    return found
+
+
+def sites(operations, lines, elf):
+    """Where the kernel accesses the lines that it shares, most often first."""
+    count = collections.Counter()
+    for line in lines:
+        if line.owner == "k":
+            for pc, store, _, times in line.sites:
+                count[pc, store] += times
+    top = count.most_common(SITES)
+    named = places(elf, sorted({pc for (pc, _), _ in top}))
+    return [{"at": named.get(pc, f"{pc:#x}"), "store": store, "count": times / operations} for (pc, store), times in top]
+
+
+def summarise(operations, lines, symbols, elf=None):
     """Figures an operation, and the kernel's lines by symbol."""
     by_symbol = collections.defaultdict(lambda: [0, 0, 0])
     figures = {"operations": operations}
@@ -86,15 +116,16 @@ def summarise(operations, lines, symbols):
             sums[2] += 1
     figures["symbols"] = [{"symbol": data, "by": by, "touches": sums[0], "transfers": sums[1], "lines": sums[2]}
                           for (data, by), sums in sorted(by_symbol.items(), key=lambda item: -item[1][0])]
+    figures["sites"] = sites(operations, lines, elf)
     return figures
 
 
-def result(output, path, symbols):
+def result(output, path, symbols, elf=None, partial=False):
     names = re.findall(r"^case (\S+) \d+ \d+\s*$", output, re.MULTILINE)
     cases = read(path)
-    if not names or len(cases) != len(names):
+    if not names or (len(cases) != len(names) and not partial):
         raise runs.Failed(f"{len(cases)} cases seen by the plugin, {len(names)} run")
-    return {name: summarise(operations, lines, symbols) for name, (operations, lines) in zip(names, cases)}
+    return {name: summarise(operations, lines, symbols, elf) for name, (operations, lines) in zip(names, cases)}
 
 
 def plugin_argument(args, path):
@@ -105,15 +136,16 @@ def on_corral(args, harts, cases=()):
     path = os.path.join(args.build, "results", f"lines-corral-{harts}.txt")
     output = runs.corral(args, harts, [os.path.join(args.build, "perf", "work"), str(harts), str(OPERATIONS), *cases],
                          more=["--qemu-args", f"-plugin {plugin_argument(args, path)}"])
-    return result(output, path, Symbols(re.sub("Image$", "kernel.symbols", args.kernel)))
+    beside = os.path.dirname(args.kernel)
+    return result(output, path, Symbols(os.path.join(beside, "kernel.symbols")), os.path.join(beside, "kernel.elf"))
 
 
 def on_linux(args, harts):
     """
     The same binary on Linux 6.12, one boot, one round a case: each of its faults there waits for all harts, which takes long where
-    the host runs few at a time. Its symbols are not known here: addresses stand for them.
+    the host runs few at a time; where the time is up, what there is. Its symbols are not known here: addresses stand for them.
     """
     path = os.path.join(args.build, "results", f"lines-linux-{harts}.txt")
-    output = runs.linux(args, harts, os.path.join(args.build, "perf", "work"), [str(harts), "1"],
+    output = runs.linux(args, harts, os.path.join(args.build, "perf", "work"), [str(harts), "1", *LINUX_CASES],
                         ["-plugin", plugin_argument(args, path)])
-    return result(output, path, Symbols(None))
+    return result(output, path, Symbols(None), partial=True)

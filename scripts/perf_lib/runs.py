@@ -137,7 +137,7 @@ def linux(args, harts, program, words, qemu=(), icount=False):
 
 
 def read(process, timeout):
-    """The console until the program has ended and QEMU after it; None where it never came so far."""
+    """The console until the program has ended and QEMU after it, or its time is up; None where it never began."""
     text, deadline, started = "", time.monotonic() + BOOT_LIMIT, False
     try:
         while (left := deadline - time.monotonic()) > 0 and select.select([process.stdout], [], [], left)[0]:
@@ -156,4 +156,4 @@ def read(process, timeout):
         return text
     finally:
         process.kill()
-    return None
+    return text if started else None
