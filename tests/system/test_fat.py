@@ -46,6 +46,14 @@ def test_file_storm(corral, programs, tmp_path, harts):
     assert fat_image.is_clean(image)
 
 
+def test_append_and_sync(corral, programs, tmp_path):
+    """The writer clears what is behind the end, and nothing that was just appended."""
+    image = fat_image.new(tmp_path / "disk.img")
+    done = corral(programs / "file_append", "/mnt", "200", harts=8, options=disk(image), timeout=120)
+    assert done.status == 0 and done.out.endswith("ok\n"), done
+    assert fat_image.is_clean(image)
+
+
 def test_what_a_pc_wrote(corral, programs, tmp_path):
     """Long names, directories, and files of every awkward size."""
     image = fat_image.new(tmp_path / "disk.img")

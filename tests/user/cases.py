@@ -130,6 +130,7 @@ CASES = {
     "sync_calls": {"emulation": "QEMU does not look at what madvise names"},
     "files": {"emulation": "QEMU runs, not the program, so /proc/self/exe can be written to"},
     "file_race": {"harts": SMP},
+    "file_append": {"harts": SMP},
     "file_cut": {"harts": SMP, "seeded": True, "emulation": NO_UNMAP_FAULT},
     "file_clone": {"harts": FEW},
     "fsx": {"seeded": True, "harts": SMP},
