@@ -148,12 +148,12 @@ $(U)/tests/%: %.c Makefile
 $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_lib/*.py)
 	$(call say,CPIO,$@)scripts/mkinitramfs $@ $(foreach bin,$(USER_BIN),$(bin):/bin/$(notdir $(bin)))
 
--include $(wildcard tests/unit/unit.mk tests/fuzz/fuzz.mk)
+-include $(wildcard tests/unit/unit.mk tests/fuzz/fuzz.mk tests/plugin/plugin.mk)
 
 # ---- Targets for people
 
 .PHONY: help setup all image user initramfs user-tests bench run shell debug test unit unit-build kernel-test user-test system-test \
-	conformance \
+	conformance perf perf-guard \
 	lint layers format format-check cppcheck sparse tidy clang-build clean compile_commands.json ktest-image FORCE
 
 help: ## This list
@@ -205,6 +205,11 @@ system-test: ## Boot the matrix of harts and memory, and break things
 ktest-image: $(B)/Image-test
 conformance: image user-tests ## Compare with Linux 6.12 in the same QEMU, on HARTS="1 2 4 8"; the first time it fetches that
 	@scripts/conformance --build $(O) --kernel $(B)/Image --harts '$(HARTS)' $(if $(FILTER),--only '$(FILTER)')
+
+perf: image user perf-programs ## Measure all that tests/perf/reach.toml asks for, Linux beside it: an hour; PARTS="counts lines" for some
+	@scripts/perf --build $(O) --kernel $(B)/Image $(PARTS)
+perf-guard: image user perf-programs ## Fail where a count of instructions has become worse
+	@scripts/perf --build $(O) --kernel $(B)/Image guard
 
 lint: ## All checks of the source: format, layers, cppcheck, sparse, clang-tidy, a build by clang
 	@O=$(O) scripts/lint

@@ -111,9 +111,10 @@ int fat_extend(struct fat_node *node, uint64_t bytes) MUST_CHECK;
 int fat_truncate(struct fat_node *node, uint64_t size) MUST_CHECK;
 
 struct fat_run {
-	uint64_t sector; /* of the volume's disk */
-	uint32_t bytes;	 /* a multiple of sectors */
-	bool zero;	 /* nothing was ever written there: reads as 0, and is not to be read */
+	uint64_t sector;  /* of the volume's disk */
+	uint32_t bytes;	  /* a multiple of sectors */
+	uint32_t content; /* bytes of it that were ever written; what is behind reads as 0, whatever the disk says */
+	bool zero;	  /* nothing was ever written there: reads as 0, and is not to be read */
 };
 /* Where the file's bytes from offset (a multiple of a sector) on lie, as far as they lie together. Behind them: -ENXIO. */
 int fat_map(struct fat_node *node, uint64_t offset, struct fat_run *out) MUST_CHECK;

@@ -60,6 +60,7 @@ int fat_map(struct fat_node *node, uint64_t offset, struct fat_run *out)
 	/* A run has content from its beginning to its end, or to the end of the sector where the content ends. */
 	if (!out->zero && offset + out->bytes > node->written)
 		out->bytes = (uint32_t)(ALIGN_UP((uint64_t)node->written, (uint64_t)volume->sector_bytes) - offset);
+	out->content = out->zero ? 0 : (uint32_t)MIN(out->bytes, node->written - offset);
 	return 0;
 }
 

@@ -301,7 +301,7 @@ static int64_t blockdev_write(struct file *file, struct io *io, const uint64_t *
 	if (n == 0)
 		return -ENOSPC;
 	mutex_lock(&dev->store.writers);
-	done = is_direct(file) ? direct(dev, io, true, start, n) : io_take_object(io, dev->store.object, start, n, end);
+	done = is_direct(file) ? direct(dev, io, true, start, n) : cache_write_parts(&dev->store, io, start, n);
 	mutex_unlock(&dev->store.writers);
 	if (at == NULL)
 		file_position_return(file, start + n, n - done);

@@ -96,6 +96,15 @@ struct store *cache_next(struct store *store)
 	return next;
 }
 
+uint64_t cache_pages(void)
+{
+	uint64_t pages = 0;
+
+	for (struct store *store = cache_next(NULL); store != NULL; store = cache_next(store))
+		pages += object_pages(store->object);
+	return pages;
+}
+
 void cache_done(struct store *store)
 {
 	bool unused;

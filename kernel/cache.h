@@ -72,6 +72,9 @@ int cache_add(struct store *store, uint64_t bytes) MUST_CHECK;
 /* Writes back, and takes it out. Nobody else uses its object any more. What write-back said: it is out in any case. */
 int cache_remove(struct store *store);
 
+/* Pages of all stores that are in memory. */
+uint64_t cache_pages(void);
+
 /* ---- Reading: cache.c */
 
 /* Page `index` of store is in memory, or was: look again. -EIO, -ENOMEM, -EINTR: the thread is being killed; -EFAULT: behind the end. */
@@ -101,9 +104,13 @@ void cache_unclaim(struct store *store, struct cache_claim *claim);
  * After a write of `done` bytes from `start` on: O_DSYNC and its like, slowing down; what the call returns.
  */
 int64_t cache_written(struct file *file, struct store *store, const struct io *io, uint64_t start, uint64_t done);
-/* The file operations write and truncate of a regular file that has a store. */
-int64_t cache_file_write(struct file *file, struct store *store, struct io *io, const uint64_t *at);
+/* Bytes into the cache, part by part, so that a large write is slowed down on its way. How many. [store->writers] */
+uint64_t cache_write_parts(struct store *store, struct io *io, uint64_t start, uint64_t n);
+/* The file operations write and truncate of a regular file that has a store. limit: RLIMIT_FSIZE. */
+int64_t cache_file_write(struct file *file, struct store *store, struct io *io, const uint64_t *at, uint64_t limit);
 int cache_file_truncate(struct store *store, uint64_t bytes) MUST_CHECK;
+/* Room for bytes, as long as the file is in use: its size stays. */
+int cache_file_reserve(struct store *store, uint64_t bytes) MUST_CHECK;
 
 /* ---- Writing back: cache_write.c */
 

@@ -50,8 +50,7 @@ static int make_room(struct store *store, uint64_t end)
 	return error;
 }
 
-/* Part by part, so that a large write is slowed down on its way. [store->writers] */
-static uint64_t write_parts(struct store *store, struct io *io, uint64_t start, uint64_t n)
+uint64_t cache_write_parts(struct store *store, struct io *io, uint64_t start, uint64_t n)
 {
 	uint64_t done = 0;
 
@@ -70,8 +69,9 @@ static uint64_t write_parts(struct store *store, struct io *io, uint64_t start, 
 	return done;
 }
 
-int64_t cache_file_write(struct file *file, struct store *store, struct io *io, const uint64_t *at)
+int64_t cache_file_write(struct file *file, struct store *store, struct io *io, const uint64_t *at, uint64_t limit)
 {
+	uint64_t most = MIN(limit, store->bytes_max);
 	bool append = (file_flags(file) & O_APPEND) != 0 || (io->flags & RWF_APPEND) != 0;
 	uint64_t start, n, done = 0;
 
@@ -79,17 +79,19 @@ int64_t cache_file_write(struct file *file, struct store *store, struct io *io, 
 		return 0;
 	mutex_lock(&store->writers);
 	start = append ? object_bytes(store->object) : at != NULL ? *at : file->position;
-	n = start < store->bytes_max ? MIN(io->left, store->bytes_max - start) : 0;
+	n = start < most ? MIN(io->left, most - start) : 0;
 	if (n == 0)
 		io->error = -EFBIG;
 	else
-		done = write_parts(store, io, start, n);
+		done = cache_write_parts(store, io, start, n);
 	if (at == NULL && done != 0) {
 		spin_lock(&file->lock, RANK_FILE);
 		file->position = start + done;
 		spin_unlock(&file->lock, RANK_FILE);
 	}
 	mutex_unlock(&store->writers);
+	if (start >= limit)
+		signal_self(SIGXFSZ);
 	return cache_written(file, store, io, start, done);
 }
 
@@ -113,4 +115,11 @@ int cache_file_truncate(struct store *store, uint64_t bytes)
 	mutex_unlock(&store->writing);
 	mutex_unlock(&store->writers);
 	return error;
+}
+
+int cache_file_reserve(struct store *store, uint64_t bytes)
+{
+	if (bytes > store->bytes_max)
+		return -EFBIG;
+	return make_room(store, bytes);
 }

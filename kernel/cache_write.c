@@ -18,8 +18,6 @@
  * Memory order: writer.wanted and passes are set with release and looked at with acquire, between wait_prepare and
  * wait_block; the limits are guesses, and relaxed.
  */
-#include <string.h>
-
 #include "firmware/log.h"
 #include "firmware/trap.h"
 #include "kernel/cache_parts.h"
@@ -162,22 +160,12 @@ struct batch {
 	uint64_t index[OBJECT_BATCH];
 };
 
-/* What a mapping has written behind the end is not the file's. */
-static void clear_tail(struct object *object, const struct batch *batch)
-{
-	uint64_t bytes = object_bytes(object);
-	uint64_t tail = bytes & PAGE_MASK;
-
-	if (tail != 0 && batch->index[batch->n - 1] == bytes >> PAGE_SHIFT)
-		memset((char *)frame_data(batch->frames[batch->n - 1]) + tail, 0, PAGE_SIZE - tail);
-}
-
 /* Together; where that fails one by one, so that one bad page keeps no other from being written. */
 static int write_batch(struct store *store, const struct batch *batch)
 {
 	int error, result = 0;
 
-	clear_tail(store->object, batch);
+	object_clear_tail(store->object, batch->index[batch->n - 1], batch->frames[batch->n - 1]);
 	error = store->ops->write(store, batch->index, batch->frames, batch->n);
 	if (error == 0 || batch->n == 1) {
 		object_clean_end(store->object, batch->frames, batch->index, batch->n, error != 0);
@@ -202,7 +190,7 @@ static int write_some(struct store *store, uint64_t *first, uint64_t last, bool 
 	if (batch.n != 0)
 		error = write_batch(store, &batch);
 	gate_leave();
-	if (error != 0)
+	if (error != 0 && error != -ENOMEM) /* that one passes: nothing is lost, and the caller is told */
 		error_note(store, error);
 	mutex_unlock(&store->writing);
 	*more = batch.n == OBJECT_BATCH;
@@ -233,10 +221,12 @@ int cache_sync(struct store *store, uint64_t first, uint64_t last, _Atomic uint3
 
 	mutex_lock(&store->writing);
 	error = store->ops->sync == NULL ? 0 : store->ops->sync(store);
-	if (error != 0)
+	if (error == -ENOMEM)
+		result = error;
+	else if (error != 0)
 		error_note(store, error);
 	mutex_unlock(&store->writing);
-	if (seen != NULL)
+	if (seen != NULL && result != -ENOMEM)
 		return cache_error_take(store, seen);
 	return result != 0 ? result : error;
 }

@@ -8,6 +8,7 @@
 #include "kernel/random.h"
 #include "kernel/tree.h"
 #include "kernel/tty.h"
+#include "kernel/wait.h"
 #include "lib/errno.h"
 #include "mm/object.h"
 
@@ -41,7 +42,7 @@ static int64_t zero_read(struct file *file, struct io *io, const uint64_t *at)
 		n = io_clear(io, ZERO_CHUNK);
 		done += n;
 		io_yield(io);
-	} while (n == ZERO_CHUNK && io->error == 0);
+	} while (n == ZERO_CHUNK && io->error == 0 && !wait_interrupted());
 	return io_result(io, done);
 }
 
@@ -65,7 +66,7 @@ static int64_t random_read(struct file *file, struct io *io, const uint64_t *at)
 		put = io_put(io, chunk, sizeof(chunk));
 		done += put;
 		io_yield(io);
-	} while (put == sizeof(chunk) && io->left != 0 && io->error == 0);
+	} while (put == sizeof(chunk) && io->left != 0 && io->error == 0 && !wait_interrupted());
 	return io_result(io, done);
 }
 

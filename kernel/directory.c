@@ -8,7 +8,9 @@
 
 #include "kernel/touch.h"
 #include "kernel/tree.h"
+#include "kernel/volume.h"
 #include "lib/errno.h"
+#include "mm/slab.h"
 
 #define MAGIC_START   (UINT64_C(1) << 40) /* positions of names that the directory makes up */
 #define DIRENT_HEADER 19U		  /* offsetof(struct linux_dirent64, d_name) */
@@ -18,7 +20,7 @@ struct dirent {
 	int64_t next; /* where to seek to for what follows */
 	uint16_t bytes;
 	uint8_t type;
-	char name[NAME_MAX + 1 + 8];
+	char name[NAME_MOST + 1 + 8];
 } __attribute__((packed));
 
 _Static_assert(offsetof(struct dirent, name) == DIRENT_HEADER, "as Linux has it");
@@ -54,7 +56,7 @@ static bool directory_entry(struct file *file, const struct node **node, const c
 		*node = file->position == 0 ? file->node : file->node->directory.parent;
 		return true;
 	}
-	entry = tree_next_locked(file->node, file->position);
+	entry = file->node->volume != NULL ? NULL : tree_next_locked(file->node, file->position);
 	if (entry == NULL)
 		return false;
 	*name = entry->name;
@@ -82,6 +84,33 @@ static int directory_magic(struct file *file, struct io *io)
 		file->position = MAGIC_START + from;
 		tree_leave();
 	}
+	return put;
+}
+
+/* On a volume: those that it has, without a lock. Positions are the volume's, behind "." and "..". */
+static int directory_volume(struct file *file, struct io *io)
+{
+	struct fat_dirent *entry = kalloc(sizeof(*entry));
+	uint64_t position = MIN(MAX(file->position, 2U) - 2, UINT32_MAX);
+	uint32_t cursor = (uint32_t)position;
+	int put = entry == NULL ? -ENOMEM : 1;
+
+	while (put == 1) {
+		int found = volume_next(file->node, &cursor, entry);
+
+		if (found != 1) {
+			put = found == 0 ? 1 : found;
+			break;
+		}
+		put = dirent_put(io, entry->ino, entry->directory ? S_IFDIR >> 12 : S_IFREG >> 12, entry->name,
+				 (uint64_t)cursor + 2);
+		if (put != 1)
+			break;
+		tree_enter();
+		file->position = (uint64_t)cursor + 2;
+		tree_leave();
+	}
+	kfree(entry);
 	return put;
 }
 
@@ -116,7 +145,7 @@ static int64_t directory_getdents(struct file *file, struct io *io)
 		put = directory_entries(file, io);
 	} while (put == -EWANTED && io_touch(io) == 0);
 	if (put == 1)
-		put = directory_magic(file, io);
+		put = file->node->volume != NULL ? directory_volume(file, io) : directory_magic(file, io);
 	if (io->left != before)
 		return (int64_t)(before - io->left);
 	return put == 1 ? 0 : put == 0 ? -EINVAL : put == -EWANTED ? io->error : put;

@@ -118,7 +118,8 @@ struct file_stat {
 	uint64_t bytes;
 	uint64_t blocks; /* of 512 bytes */
 	uint32_t block_size;
-	uint64_t time_ns; /* of access, change and modification alike */
+	uint64_t time_ns; /* of change and modification, and of access if that is 0 */
+	uint64_t access_ns;
 };
 
 struct file;

@@ -84,6 +84,8 @@ void io_yield(struct io *io)
 	if (io->pieces < PIECES_YIELD)
 		return;
 	io->pieces = 0;
+	/* Timers first: who is to run next may be asleep until one of this hart's. */
+	sched_breathe();
 	sched_yield();
 }
 

@@ -21,6 +21,7 @@
 #include "kernel/fsdisk.h"
 #include "kernel/futex.h"
 #include "kernel/kthread.h"
+#include "kernel/mount.h"
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
 #include "kernel/random.h"
@@ -94,7 +95,8 @@ static struct options read_options(void)
 	if (debug != NULL && strcmp(debug, "enosys") != 0)
 		boot_fail("boot argument debug=%s: must be enosys", debug);
 	options.log_enosys = debug != NULL;
-	(void)boot_arg("tty"); /* the terminal's, which asks for it later */
+	(void)boot_arg("tty");	 /* the terminal's, which asks for it later */
+	(void)boot_arg("mount"); /* mount.c's */
 	return options;
 }
 
@@ -104,19 +106,27 @@ static void count_word(const char *word)
 	environment.count++;
 }
 
+/* To whoever started the program, if the log goes elsewhere. */
+static void tell(const char *line)
+{
+	if (!environment.apart)
+		return;
+	console_write_sync(CONSOLE_ERR, "corral: ", strlen("corral: "));
+	console_write_sync(CONSOLE_ERR, line, strlen(line));
+	console_write_sync(CONSOLE_ERR, "\n", 1);
+}
+
 static void take_unknown(const char *word)
 {
 	char line[160];
-	int n;
 
 	if (strchr(word, '=') != NULL) {
 		environment.words[environment.count++] = (char *)(uintptr_t)word;
 		return;
 	}
-	klog("unknown boot argument %s: ignored", word);
-	n = snprintf(line, sizeof(line), "corral: unknown boot argument %.100s: ignored\n", word);
-	if (environment.apart)
-		console_write_sync(CONSOLE_ERR, line, (size_t)n);
+	snprintf(line, sizeof(line), "unknown boot argument %.100s: ignored", word);
+	klog("%s", line);
+	tell(line);
 }
 
 /* Whether a boot argument names the variable of this default. */
@@ -164,6 +174,7 @@ static void start_files(const struct boot_info *info)
 		boot_fail("initramfs: not enough memory for it");
 	if (error != 0)
 		boot_fail("initramfs: cannot be used");
+	mounts_init(tell);
 }
 
 static const char *reason(int error, const char *why)
@@ -279,6 +290,7 @@ static unsigned run(const struct boot_info *info, const struct options *options,
 	start_first(info, options->init);
 	status = exit_status(process_wait_first());
 	process_end_all();
+	mounts_end();
 	blockdev_end();
 	if (options->audit && !audit(free_before))
 		status = STATUS_MACHINE_FAILED;

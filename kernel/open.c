@@ -12,6 +12,7 @@
 #include "kernel/process.h"
 #include "kernel/tree.h"
 #include "kernel/tty.h"
+#include "kernel/volume.h"
 #include "lib/errno.h"
 #include "mm/object.h"
 
@@ -88,6 +89,9 @@ int node_open(struct node *node, unsigned flags, struct file **out)
 		return -ELOOP;
 	if (node_is(node, S_IFDIR) && (flags & O_PATH) == 0 && (flags & (O_ACCMODE | O_CREAT | O_TRUNC)) != 0)
 		return -EISDIR;
+	if (node->volume != NULL && node->volume->read_only && node_is(node, S_IFREG) && (flags & O_PATH) == 0 &&
+	    (flags & (O_ACCMODE | O_TRUNC)) != 0)
+		return -EROFS;
 	node_get(node);
 	error = node_open_kind(node, (flags & O_PATH) != 0 ? flags : flags | O_LARGEFILE, out);
 	if (error != 0)
@@ -102,6 +106,8 @@ static int path_create(struct walk *walk, unsigned mode)
 
 	if (walk->slash)
 		return -EISDIR;
+	if (walk->parent->volume != NULL)
+		return volume_create(walk->parent, walk->name, walk->name_bytes, S_IFREG, &walk->node);
 	error = node_create(S_IFREG | (mode & MODE_BITS), &node);
 	if (error != 0)
 		return error;
@@ -127,7 +133,10 @@ static int path_open_nameless(struct node *from, const char *path, unsigned flag
 	error = path_lookup(from, path, WALK_FOLLOW, &directory);
 	if (error != 0)
 		return error;
-	error = node_is(directory, S_IFDIR) ? node_create(S_IFREG | (mode & MODE_BITS), &node) : -ENOTDIR;
+	if (!node_is(directory, S_IFDIR))
+		error = -ENOTDIR;
+	else
+		error = directory->volume != NULL ? -EOPNOTSUPP : node_create(S_IFREG | (mode & MODE_BITS), &node);
 	node_put(directory);
 	if (error != 0)
 		return error;

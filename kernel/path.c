@@ -3,11 +3,13 @@
  *
  * A walk holds the tree's lock from its first name to its last, so nothing that it stands on goes away, and symbolic links are
  * followed where they lie, without a copy: a stack of strings, one for each link that was entered, each with what is left of it. Bounds:
- * the path's PATH_MAX, LINKS_MAX links, each of at most PATH_MAX. What /proc makes up is asked for in between: walker_ask.
+ * the path's PATH_MAX, LINKS_MAX links, each of at most PATH_MAX. What /proc makes up, and what is on a disk, is asked for in
+ * between: walker_ask. Mounts need no thought here: the names of their places lead to their roots (mount.c).
  */
 #include <string.h>
 
 #include "kernel/tree.h"
+#include "kernel/volume.h"
 #include "lib/errno.h"
 #include "mm/slab.h"
 
@@ -18,12 +20,13 @@ struct walker {
 	const char *rest[LINKS_MAX + 1];
 	bool last; /* the name that the walk is at is the last one */
 
-	/* What /proc makes up is asked for with the tree's lock let go of: see walker_ask. */
-	struct node *link;	/* a link whose target is asked for; NULL: a name */
-	char name[MAGIC_NAME];	/* which */
-	struct node *held_at;	/* counted: made-up directories that the walk has come through, by the last of them */
-	struct node *held_leaf; /* counted: a made-up node that is no directory */
-	char *buffer;		/* rest[0] lies here */
+	/* What /proc makes up, and volumes, are asked with the tree's lock let go of: see walker_ask. */
+	struct node *link;	  /* a link whose target is asked for; NULL: a name */
+	char name[NAME_MOST + 1]; /* which */
+	size_t name_bytes;
+	struct node *held_at;	  /* counted: what was asked last */
+	struct node *held_answer; /* counted: the answer */
+	char *buffer;		  /* rest[0] lies here */
 };
 
 #define WALKER_ASKS 2
@@ -139,7 +142,7 @@ static int walker_step(struct walker *w, unsigned flags, struct node *root, stru
 	}
 	if (!node_is(w->at, S_IFDIR))
 		return -ENOTDIR;
-	if (bytes > NAME_MAX)
+	if (bytes > (w->at->volume == NULL ? NAME_MAX : NAME_MOST))
 		return -ENAMETOOLONG;
 	w->last = walker_is_last(w, &out->slash);
 	if (w->last)
@@ -153,10 +156,11 @@ static int walker_step(struct walker *w, unsigned flags, struct node *root, stru
 	entry = tree_find_locked(w->at, name, bytes);
 	if (entry != NULL)
 		return walker_arrive(w, flags, root, entry->node, out);
-	if (w->at->magic == NULL || w->at->magic->lookup == NULL || bytes >= MAGIC_NAME)
+	if (w->at->volume == NULL && (w->at->magic == NULL || w->at->magic->lookup == NULL || bytes >= MAGIC_NAME))
 		return walker_miss(w, flags, out);
 	memcpy(w->name, name, bytes);
 	w->name[bytes] = 0;
+	w->name_bytes = bytes;
 	return WALKER_ASKS;
 }
 
@@ -187,27 +191,30 @@ static int walker_rewrite(struct walker *w, const char *text, size_t n)
 	return 0;
 }
 
-/* Takes over a count. A made-up directory counts its parent, so the last one is enough. No lock held. */
-static void walker_hold(struct walker *w, struct node *node)
+/* Takes over the answer's count. Without the lock only what we count stays: the directory may have been moved or removed. */
+static void walker_hold(struct walker *w, struct node *at, struct node *answer)
 {
-	struct node **held = node_is(node, S_IFDIR) ? &w->held_at : &w->held_leaf;
-	struct node *old = *held;
+	struct node *old_at = w->held_at, *old_answer = w->held_answer;
 
-	*held = node;
-	node_put(old);
+	w->held_at = at;
+	w->held_answer = answer;
+	node_put(old_answer);
+	node_put(old_at);
 }
 
 static int walker_ask_name(struct walker *w, unsigned flags, struct node *root, struct walk *out)
 {
-	struct node *node;
+	struct node *node = NULL;
+	struct node *at = w->at;
 	int error = walker_rewrite(w, "", 0);
 
 	if (error != 0)
 		return error;
+	node_get(at);
 	tree_leave();
-	error = w->at->magic->lookup(w->at, w->name, &node);
-	if (error == 0)
-		walker_hold(w, node);
+	error = at->volume != NULL ? volume_lookup(at, w->name, w->name_bytes, &node)
+				   : at->magic->lookup(at, w->name, &node);
+	walker_hold(w, at, node);
 	tree_enter();
 	if (error != 0)
 		return error == -ENOENT ? walker_miss(w, flags, out) : error;
@@ -248,7 +255,7 @@ static int walker_ask_link(struct walker *w, struct node *root, struct walk *out
 	tree_leave();
 	error = link->magic->jump(link, &node);
 	if (error == 0)
-		walker_hold(w, node);
+		walker_hold(w, NULL, node);
 	tree_enter();
 	if (error != 0)
 		return error;
@@ -262,8 +269,8 @@ static int walker_ask_link(struct walker *w, struct node *root, struct walk *out
 }
 
 /*
- * Asks /proc for a link's target or a name, with the tree's lock let go of: the answer may take the locks of processes, which are
- * outer. Meanwhile counts keep the nodes that we are on, and the path's rest lies in a buffer of ours.
+ * Asks /proc for a link's target or a name, or a volume for a name, with the tree's lock let go of: the answer may take the
+ * locks of processes, which are outer, or wait for a disk. Meanwhile counts keep the nodes that we are on, and the path's rest lies in a buffer of ours.
  */
 static int walker_ask(struct walker *w, unsigned flags, struct node *root, struct walk *out)
 {
@@ -288,7 +295,7 @@ int path_walk(struct node *from, const char *path, unsigned flags, struct walk *
 			done = walker_ask(&w, flags, root, out);
 	} while (done == 0);
 	tree_leave();
-	node_put(w.held_leaf);
+	node_put(w.held_answer);
 	node_put(w.held_at);
 	kfree(w.buffer);
 	node_put(root);
@@ -299,6 +306,18 @@ void walk_done(struct walk *walk)
 {
 	node_put(walk->parent);
 	node_put(walk->node);
+}
+
+int walk_add(const struct walk *walk, struct node *node)
+{
+	int error;
+
+	if (walk->parent->volume != NULL)
+		return volume_create(walk->parent, walk->name, walk->name_bytes, node->mode, NULL);
+	tree_enter();
+	error = tree_add_locked(walk->parent, walk->name, walk->name_bytes, node);
+	tree_leave();
+	return error;
 }
 
 int path_lookup(struct node *from, const char *path, unsigned flags, struct node **out)

@@ -13,6 +13,7 @@
 #include "firmware/hart.h"
 #include "firmware/trap.h"
 #include "kernel/cache.h"
+#include "kernel/mount.h"
 #include "kernel/proc_text.h"
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
@@ -157,12 +158,14 @@ const struct file_ops proc_ops = {
 
 static void machine_meminfo(struct text *text)
 {
-	uint64_t free = frames_free();
+	uint64_t free = frames_free(), cached = cache_pages(), dirty = objects_dirty();
 
 	text_put(text, "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\n",
-		 KIB(frames_total()), KIB(free), KIB(free));
-	text_put(text, "Buffers:               0 kB\nCached:                0 kB\nSwapCached:            0 kB\n");
-	text_put(text, "SwapTotal:             0 kB\nSwapFree:              0 kB\nDirty:                 0 kB\n");
+		 KIB(frames_total()), KIB(free), KIB(free + cached - MIN(dirty, cached)));
+	text_put(text, "Buffers:               0 kB\nCached:         %8llu kB\nSwapCached:            0 kB\n",
+		 KIB(cached));
+	text_put(text, "SwapTotal:             0 kB\nSwapFree:              0 kB\nDirty:          %8llu kB\n",
+		 KIB(dirty));
 	text_put(text, "Shmem:                 0 kB\nCommitLimit:    %8llu kB\nCommitted_AS:   %8llu kB\n",
 		 KIB(frames_total()), KIB(frames_total() - free));
 	text_put(text, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
@@ -211,8 +214,7 @@ static void machine_loadavg(struct text *text)
 
 static void machine_mounts(struct text *text)
 {
-	text_put(text,
-		 "tmpfs / tmpfs rw 0 0\nproc /proc proc rw 0 0\nsysfs /sys sysfs rw 0 0\ntmpfs /dev tmpfs rw 0 0\n");
+	mounts_text(text);
 }
 
 static void machine_cmdline(struct text *text)
@@ -364,7 +366,7 @@ static const struct {
 	const char *text;
 } constants[] = {
 	{ "/proc/version", "Linux version 6.12.0-corral #1 SMP Corral\n" },
-	{ "/proc/filesystems", "nodev\tproc\nnodev\ttmpfs\nnodev\tsysfs\n" },
+	{ "/proc/filesystems", "nodev\tproc\nnodev\ttmpfs\nnodev\tsysfs\n\tvfat\n" },
 	{ "/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n" },
 	{ "/proc/sys/vm/overcommit_memory", "1\n" },
 	{ "/proc/sys/vm/overcommit_ratio", "50\n" },

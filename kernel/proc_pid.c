@@ -101,7 +101,7 @@ int64_t proc_path_text(struct node *node, char *out, uint64_t bytes)
 	int64_t n = node_path(node, out, bytes);
 
 	if (n == -ENOENT)
-		n = snprintf(out, bytes, "/%s (deleted)", node->label) + 1;
+		n = snprintf(out, bytes, "/%s (deleted)", node->name != NULL ? node->name : node->label) + 1;
 	return n > 0 ? n - 1 : n;
 }
 

@@ -1,4 +1,5 @@
 /* /proc/PID's files but those on memory: who a process is, what it was given, what it may use. */
+#include "kernel/mount.h"
 #include "kernel/proc_text.h"
 
 #include <string.h>
@@ -296,6 +297,5 @@ void proc_limits(struct text *text, struct process *process)
 void proc_mounts(struct text *text, struct process *process)
 {
 	(void)process;
-	text_put(text,
-		 "tmpfs / tmpfs rw 0 0\nproc /proc proc rw 0 0\nsysfs /sys sysfs rw 0 0\ntmpfs /dev tmpfs rw 0 0\n");
+	mounts_text(text);
 }

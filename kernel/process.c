@@ -282,6 +282,7 @@ static bool leave_process(struct process *process, struct thread *thread)
 	spin_lock(&process->lock, RANK_PROCESS);
 	list_del(&thread->hash_link);
 	list_del(&thread->link);
+	ptimers_leave_locked(process, thread);
 	process->thread_count--;
 	/* Under the lock, as others may be sending to it until now. */
 	sigpending_clear(process, &thread->pending);

@@ -44,14 +44,24 @@ static uint64_t cpu_ns(struct process *process)
 
 static uint64_t now_of(const struct ptimer *timer)
 {
+	if (timer->clock == PTIMER_THREAD)
+		return timer->thread == NULL ? 0 : ticks_to_ns(sched_ran(timer->thread));
 	return timer->clock == PTIMER_CPU ? cpu_ns(timer->process) : time_ns();
 }
 
-static bool somebody_runs(struct process *process)
+static bool counts_running(const struct ptimer *timer)
 {
-	list_for_each (pos, &process->threads) {
+	return timer->clock == PTIMER_CPU || timer->clock == PTIMER_THREAD;
+}
+
+/* Somebody whose time it counts. */
+static bool somebody_runs(const struct ptimer *timer)
+{
+	list_for_each (pos, &timer->process->threads) {
 		struct thread *thread = list_entry(pos, struct thread, link);
 
+		if (timer->clock == PTIMER_THREAD && timer->thread != thread)
+			continue;
 		/* relaxed: after park's fence */
 		if (atomic_load_explicit(&thread->on_hart, memory_order_relaxed) != 0)
 			return true;
@@ -61,12 +71,10 @@ static bool somebody_runs(struct process *process)
 
 static bool park(struct ptimer *timer)
 {
-	struct process *process = timer->process;
-
-	atomic_store_explicit(&process->timers.parked, 1, memory_order_relaxed);
+	atomic_store_explicit(&timer->process->timers.parked, 1, memory_order_relaxed);
 	/* pairs with the fence in switch_to, see the top */
 	atomic_thread_fence(memory_order_seq_cst);
-	timer->parked = !somebody_runs(process);
+	timer->parked = !somebody_runs(timer);
 	return timer->parked;
 }
 
@@ -77,9 +85,11 @@ static bool next_look(struct ptimer *timer, uint64_t now, uint64_t *at)
 	uint64_t runners = MAX(1U, MIN(timer->process->thread_count, hw_harts()));
 
 	*at = timer->expires;
-	if (timer->clock != PTIMER_CPU)
+	if (!counts_running(timer))
 		return true;
-	if (park(timer))
+	if (timer->clock == PTIMER_THREAD)
+		runners = 1;
+	if ((timer->clock == PTIMER_THREAD && timer->thread == NULL) || park(timer))
 		return false;
 	left = MAX(left / runners, LOOK_NS);
 	*at = left > UINT64_MAX / 2 ? UINT64_MAX / 2 : time_ns() + left;
@@ -249,7 +259,7 @@ static uint64_t left_locked(const struct ptimer *timer)
 {
 	uint64_t now;
 
-	if (timer->expires == 0)
+	if (timer->expires == 0 || (timer->clock == PTIMER_THREAD && timer->thread == NULL))
 		return 0;
 	now = now_of(timer);
 	if (now < timer->expires)
@@ -267,6 +277,10 @@ int ptimer_set(struct process *process, uint32_t key, uint64_t first_ns, bool ab
 
 	if (timer == NULL)
 		return -EINVAL;
+	if (timer->clock == PTIMER_THREAD && timer->thread == NULL) {
+		spin_unlock(&process->lock, RANK_PROCESS);
+		return -ESRCH;
+	}
 	*left_ns = left_locked(timer);
 	*interval_ns = timer->interval;
 	timer->waits = false;
@@ -311,9 +325,40 @@ int ptimer_overrun(struct process *process, uint32_t key)
 	return overrun;
 }
 
-int ptimer_create(struct process *process, const struct ptimer *like, int32_t *id)
+static struct thread *thread_locked(struct process *process, uint32_t tid)
+{
+	list_for_each (pos, &process->threads) {
+		struct thread *thread = list_entry(pos, struct thread, link);
+
+		if (thread->tid == tid)
+			return thread;
+	}
+	return NULL;
+}
+
+/* Counted in the process, or -EAGAIN, -EINVAL. */
+static int add_locked(struct process *process, struct ptimer *timer, uint32_t of)
+{
+	if (timer->clock == PTIMER_THREAD) {
+		timer->thread = thread_locked(process, of);
+		if (timer->thread == NULL)
+			return -EINVAL;
+	}
+	if (process->queued >= process->limits[RLIMIT_SIGPENDING].soft)
+		return -EAGAIN;
+	process->queued++;
+	do {
+		timer->key = PTIMER_FIRST + process->timers.next_id;
+		process->timers.next_id = (process->timers.next_id + 1) & (INT32_MAX >> 1);
+	} while (find_locked(process, timer->key) != NULL);
+	list_add_tail(&process->timers.list, &timer->link);
+	return 0;
+}
+
+int ptimer_create(struct process *process, const struct ptimer *like, uint32_t of, int32_t *id)
 {
 	struct ptimer *timer = kalloc(sizeof(*timer));
+	int error;
 
 	if (timer == NULL)
 		return -EAGAIN;
@@ -323,23 +368,27 @@ int ptimer_create(struct process *process, const struct ptimer *like, int32_t *i
 	timer->signo = like->signo;
 	timer->tid = like->tid;
 	spin_lock(&process->lock, RANK_PROCESS);
-	if (process->queued >= process->limits[RLIMIT_SIGPENDING].soft) {
-		spin_unlock(&process->lock, RANK_PROCESS);
-		kfree(timer);
-		return -EAGAIN;
+	error = add_locked(process, timer, of);
+	if (error == 0) {
+		*id = (int32_t)(timer->key - PTIMER_FIRST);
+		timer->value = like->notify < 0 ? (uint64_t)*id : like->value;
+		if (timer->notify < 0)
+			timer->notify = SIGEV_SIGNAL;
 	}
-	process->queued++;
-	do {
-		timer->key = PTIMER_FIRST + process->timers.next_id;
-		process->timers.next_id = (process->timers.next_id + 1) & (INT32_MAX >> 1);
-	} while (find_locked(process, timer->key) != NULL);
-	*id = (int32_t)(timer->key - PTIMER_FIRST);
-	timer->value = like->notify < 0 ? (uint64_t)*id : like->value;
-	if (timer->notify < 0)
-		timer->notify = SIGEV_SIGNAL;
-	list_add_tail(&process->timers.list, &timer->link);
 	spin_unlock(&process->lock, RANK_PROCESS);
-	return 0;
+	if (error != 0)
+		kfree(timer);
+	return error;
+}
+
+void ptimers_leave_locked(struct process *process, const struct thread *thread)
+{
+	list_for_each (pos, &process->timers.list) {
+		struct ptimer *timer = list_entry(pos, struct ptimer, link);
+
+		if (timer->thread == thread)
+			timer->thread = NULL;
+	}
 }
 
 int ptimer_delete(struct process *process, uint32_t key)

@@ -15,6 +15,7 @@
 #include "kernel/cache.h"
 #include "kernel/process.h"
 #include "kernel/tree.h"
+#include "kernel/volume.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
 #include "mm/object.h"
@@ -53,8 +54,10 @@ static int node_use_locked(struct node_regular *regular, enum node_use use)
 
 int node_object(struct node *node, enum node_use use, struct object **out)
 {
-	int error;
+	int error = node->volume == NULL ? 0 : volume_load(node);
 
+	if (error != 0)
+		return error;
 	tree_enter();
 	error = node_object_locked(node);
 	if (error == 0)
@@ -77,12 +80,28 @@ void node_done(struct node *node, enum node_use use)
 	tree_leave();
 }
 
+static int truncate_stored(struct node *node)
+{
+	struct object *object;
+	int error = node_object(node, NODE_WRITE, &object);
+
+	if (error != 0)
+		return error;
+	error = cache_file_truncate(object_store(object), 0);
+	volume_stamp(node);
+	node_done(node, NODE_WRITE);
+	object_put(object);
+	return error;
+}
+
 int node_truncate(struct node *node)
 {
 	struct node_regular *regular = &node->regular;
 	struct object *old = NULL;
 	int error = 0;
 
+	if (node->volume != NULL)
+		return truncate_stored(node);
 	tree_enter();
 	if (regular->runs != 0) {
 		tree_leave();
@@ -222,8 +241,10 @@ static int64_t regular_write(struct file *file, struct io *io, const uint64_t *a
 	uint64_t limit = size_limit(), most = MIN(limit, FILE_BYTES_MAX);
 	uint64_t start, n, done, place;
 
-	if (object_store(file->data) != NULL)
-		return cache_file_write(file, object_store(file->data), io, at);
+	if (object_store(file->data) != NULL) {
+		volume_stamp(file->node);
+		return cache_file_write(file, object_store(file->data), io, at, limit);
+	}
 	if (io->left == 0)
 		return 0;
 	if (at != NULL || append) {
@@ -306,12 +327,15 @@ static int regular_truncate(struct file *file, uint64_t bytes)
 {
 	int error;
 
-	if (object_store(file->data) != NULL)
-		return cache_file_truncate(object_store(file->data), bytes);
-	if (bytes > FILE_BYTES_MAX)
-		return -EFBIG;
 	if (bytes > object_bytes(file->data) && bytes > size_limit())
 		return too_long(bytes, bytes);
+	if (object_store(file->data) != NULL) {
+		error = cache_file_truncate(object_store(file->data), bytes);
+		volume_stamp(file->node);
+		return error;
+	}
+	if (bytes > FILE_BYTES_MAX)
+		return -EFBIG;
 	tree_enter();
 	error = seal_resize_locked(file->node, object_bytes(file->data), bytes);
 	if (error == 0)
@@ -325,6 +349,8 @@ int regular_punch(struct file *file, uint64_t offset, uint64_t bytes)
 {
 	int error;
 
+	if (object_store(file->data) != NULL)
+		return -EOPNOTSUPP; /* as Linux's vfat */
 	tree_enter();
 	error = seal_write_locked(file->node, UINT64_MAX, 0);
 	if (error == 0)

@@ -309,11 +309,6 @@ void sched_fp_load(struct thread *thread)
 	frame->sstatus = (frame->sstatus & ~SSTATUS_FS) | SSTATUS_FS_CLEAN;
 }
 
-uint64_t sched_harts(void)
-{
-	return harts_online();
-}
-
 void sched_wait_all_gone(void)
 {
 	struct waiter waiter = { 0 };

@@ -57,6 +57,9 @@ void sched_count_in(void);
 void sched_slice_over(void);
 
 /* Harts that sched knows to run: those that came up. */
-uint64_t sched_harts(void);
+static inline uint64_t sched_harts(void)
+{
+	return harts_online();
+}
 
 #endif

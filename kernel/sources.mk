@@ -9,3 +9,4 @@ kernel-y += cpio.o dev.o directory.o fdtable.o file.o files.o initramfs.o io.o l
 	sys_fd.o sys_copy.o sys_io.o sys_path.o sys_poll.o sys_stat.o text.o tree.o tty.o tty_jobs.o
 kernel-y += proc_fd.o proc_mem.o sys_policy.o
 kernel-y += file_lock.o pidfd.o socket_queue.o socket_rights.o socket_message.o socket_control.o socket_options.o
+kernel-y += mount.o sys_mount.o sys_statfs.o volume.o volume_file.o volume_names.o volume_stat.o

@@ -36,6 +36,7 @@
 #define MFD_NOEXEC_SEAL	  8U
 #define MFD_EXEC	  16U
 #define MFD_NAME_MAX	  249U
+#define MFD_PREFIX	  "memfd:" /* to its name, where /proc says it */
 
 static struct fd_table *files(void)
 {
@@ -273,7 +274,7 @@ int64_t sys_ioctl(const uint64_t *a)
 int64_t sys_memfd_create(const uint64_t *a)
 {
 	unsigned flags = (uint32_t)a[1];
-	char name[MFD_NAME_MAX + 1];
+	char name[sizeof(MFD_PREFIX) + MFD_NAME_MAX] = MFD_PREFIX;
 	struct node *node;
 	struct file *file;
 	int64_t error;
@@ -281,12 +282,18 @@ int64_t sys_memfd_create(const uint64_t *a)
 	if ((flags & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)) != 0 ||
 	    (flags & (MFD_NOEXEC_SEAL | MFD_EXEC)) == (MFD_NOEXEC_SEAL | MFD_EXEC))
 		return -EINVAL;
-	error = user_read_string(current_space(), name, VADDR(a[0]), sizeof(name));
+	error = user_read_string(current_space(), name + sizeof(MFD_PREFIX) - 1, VADDR(a[0]), MFD_NAME_MAX + 1);
 	if (error < 0)
 		return error == -ENAMETOOLONG ? -EINVAL : error;
 	error = node_create(S_IFREG | ((flags & MFD_NOEXEC_SEAL) != 0 ? 0666U : 0777U), &node);
 	if (error != 0)
 		return error;
+	node->name = kalloc(strlen(name) + 1);
+	if (node->name == NULL) {
+		node_put(node);
+		return -ENOMEM;
+	}
+	strcpy(node->name, name);
 	node->regular.sealable = (flags & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL)) != 0;
 	node->regular.seals = (flags & MFD_NOEXEC_SEAL) != 0 ? F_SEAL_EXEC : 0;
 	error = node_open(node, O_RDWR, &file);

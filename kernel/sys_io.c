@@ -2,6 +2,7 @@
  * System calls that move bytes, or say where. Each takes a count of the open file for as long as it runs, so that close in
  * another thread only takes the descriptor. Lengths are cut to IO_MAX as Linux cuts them; addresses are checked before anything happens.
  */
+#include "kernel/cache.h"
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys_file.h"
@@ -233,11 +234,10 @@ static int64_t send_all(struct file *out, struct file *in, uint64_t n, uint64_t 
 			break;
 		done += (uint64_t)moved;
 		if (done % SEND_BREATH == 0) {
-			hw_relax();
+			sched_breathe();
 			sched_yield();
 		}
-		/* relaxed: acted upon when the call returns */
-		if ((atomic_load_explicit(&current_thread()->work, memory_order_relaxed) & WORK_KILL) != 0)
+		if (wait_interrupted())
 			break;
 	}
 	kfree(page);
@@ -363,8 +363,10 @@ static int64_t file_allocate(struct file *file, uint32_t mode, uint64_t start, u
 	if (error != 0)
 		return error;
 	bytes = object_bytes(object);
+	if (end > bytes && (mode & FALLOC_FL_KEEP_SIZE) != 0 && object_store(object) != NULL)
+		error = cache_file_reserve(object_store(object), end);
 	object_put(object);
-	return end <= bytes || (mode & FALLOC_FL_KEEP_SIZE) != 0 ? 0 : file->ops->truncate(file, end);
+	return end <= bytes || (mode & FALLOC_FL_KEEP_SIZE) != 0 ? error : file->ops->truncate(file, end);
 }
 
 int64_t sys_fallocate(const uint64_t *a)

@@ -3,6 +3,7 @@
 
 #include "kernel/process.h"
 #include "kernel/sys_file.h"
+#include "kernel/volume.h"
 #include "mm/slab.h"
 #include "mm/space.h"
 
@@ -111,10 +112,12 @@ static int name_node(int dirfd, uint64_t address, struct node *node, int refused
 		error = -ENOENT;
 	} else if (refused != 0) {
 		error = refused;
+	} else if (node->links != 0 && node->volume != walk.parent->volume && !node_is(node, S_IFDIR)) {
+		error = -EXDEV;
+	} else if (node->volume != NULL) {
+		error = -EPERM;
 	} else {
-		tree_enter();
-		error = tree_add_locked(walk.parent, walk.name, walk.name_bytes, node);
-		tree_leave();
+		error = walk_add(&walk, node);
 	}
 	walk_done(&walk);
 	return error;
@@ -234,6 +237,8 @@ int64_t sys_unlinkat(const uint64_t *a)
 		return error;
 	if (walk.parent == NULL) {
 		error = no_name(&walk, directory);
+	} else if (walk.parent->volume != NULL && walk.node->entry == NULL) {
+		error = volume_remove(walk.parent, walk.name, walk.name_bytes, directory);
 	} else {
 		tree_enter();
 		error = remove_locked(&walk, directory, &node);
@@ -298,6 +303,17 @@ static int rename_locked(const struct walk *from, const struct walk *to, unsigne
 	return tree_rename_locked(entry, to->parent, to->name, to->name_bytes, old);
 }
 
+static int rename_on_volume(const struct walk *from, const struct walk *to, unsigned flags)
+{
+	bool directory = node_is(from->node, S_IFDIR);
+
+	if (from->node->fixed || (to->node != NULL && to->node->fixed))
+		return -EBUSY;
+	if (!directory && to->slash)
+		return -ENOTDIR;
+	return volume_rename(from, to, (flags & RENAME_NOREPLACE) != 0);
+}
+
 static int rename_walked(struct walk *from, const uint64_t *a)
 {
 	struct node *old = NULL;
@@ -308,6 +324,10 @@ static int rename_walked(struct walk *from, const uint64_t *a)
 		return error;
 	if (from->parent == NULL || to.parent == NULL) {
 		error = -EBUSY;
+	} else if (from->parent->volume != to.parent->volume) {
+		error = -EXDEV;
+	} else if (to.parent->volume != NULL) {
+		error = rename_on_volume(from, &to, (uint32_t)a[4]);
 	} else {
 		tree_enter();
 		error = rename_locked(from, &to, (uint32_t)a[4], &old);

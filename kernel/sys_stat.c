@@ -2,18 +2,20 @@
 #include <string.h>
 
 #include "kernel/process.h"
+#include "kernel/sys.h"
 #include "kernel/sys_file.h"
+#include "kernel/volume.h"
 #include "mm/coremap.h"
 #include "mm/slab.h"
 #include "mm/space.h"
 
-#define TMPFS_MAGIC    0x01021994
-#define PROC_MAGIC     0x9fa0
 #define STATX_BASIC    0x7ffU
 #define STATX_RESERVED 0x80000000U
 #define NS_PER_SEC     UINT64_C(1000000000)
 #define UTIME_NOW      ((1L << 30) - 1)
 #define UTIME_OMIT     ((1L << 30) - 2)
+#define TIME_NOW       UINT64_MAX
+#define TIME_OMIT      (UINT64_MAX - 1)
 
 /* struct stat of riscv64 (asm-generic). */
 struct user_stat {
@@ -47,14 +49,6 @@ struct user_statx {
 	uint64_t spare[12];
 };
 _Static_assert(sizeof(struct user_statx) == 256, "as Linux has it");
-
-struct user_statfs {
-	int64_t type, bsize;
-	uint64_t blocks, bfree, bavail, files, ffree;
-	int32_t fsid[2];
-	int64_t namelen, frsize, flags, spare[4];
-};
-_Static_assert(sizeof(struct user_statfs) == 120, "as Linux has it");
 
 int file_stat(struct file *file, struct file_stat *out)
 {
@@ -157,6 +151,7 @@ static int stat_at(int dirfd, uint64_t address, unsigned at_flags, struct file_s
 static int64_t stat_put(uint64_t address, const struct file_stat *stat)
 {
 	struct timespec time = { (int64_t)(stat->time_ns / NS_PER_SEC), (int64_t)(stat->time_ns % NS_PER_SEC) };
+	struct timespec access = { (int64_t)(stat->access_ns / NS_PER_SEC), (int64_t)(stat->access_ns % NS_PER_SEC) };
 	struct user_stat out = {
 		.dev = stat->device,
 		.ino = stat->inode,
@@ -168,7 +163,7 @@ static int64_t stat_put(uint64_t address, const struct file_stat *stat)
 		.size = (int64_t)stat->bytes,
 		.blksize = (int32_t)stat->block_size,
 		.blocks = (int64_t)stat->blocks,
-		.atime = time,
+		.atime = stat->access_ns != 0 ? access : time,
 		.mtime = time,
 		.ctime = time,
 	};
@@ -206,7 +201,7 @@ int64_t sys_statx(const uint64_t *a)
 	unsigned flags = (uint32_t)a[2];
 	struct file_stat stat;
 	struct user_statx out;
-	struct statx_time time;
+	struct statx_time time, access;
 	int error;
 
 	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)) != 0 ||
@@ -216,6 +211,8 @@ int64_t sys_statx(const uint64_t *a)
 	if (error != 0)
 		return error;
 	time = (struct statx_time){ (int64_t)(stat.time_ns / NS_PER_SEC), (uint32_t)(stat.time_ns % NS_PER_SEC), 0 };
+	access = (struct statx_time){ (int64_t)(stat.access_ns / NS_PER_SEC), (uint32_t)(stat.access_ns % NS_PER_SEC),
+				      0 };
 	out = (struct user_statx){
 		.mask = STATX_BASIC,
 		.blksize = stat.block_size,
@@ -226,55 +223,15 @@ int64_t sys_statx(const uint64_t *a)
 		.ino = stat.inode,
 		.size = stat.bytes,
 		.blocks = stat.blocks,
-		.atime = time,
+		.atime = stat.access_ns != 0 ? access : time,
 		.ctime = time,
 		.mtime = time,
 		.rdev_major = (uint32_t)(stat.rdev >> 8) & 0xfffU,
 		.rdev_minor = (uint32_t)(stat.rdev & 0xffU),
-		.dev_minor = (uint32_t)stat.device,
+		.dev_major = (uint32_t)(stat.device >> 8) & 0xfffU,
+		.dev_minor = (uint32_t)(stat.device & 0xffU),
 	};
 	return user_write(current_space(), VADDR(a[4]), &out, sizeof(out));
-}
-
-/* node: NULL for what is not in the tree. */
-static int64_t statfs_put(const struct node *node, uint64_t address)
-{
-	bool of_proc = node != NULL && (node->magic != NULL || node->ops == &proc_ops);
-	struct user_statfs out = {
-		.type = of_proc ? PROC_MAGIC : TMPFS_MAGIC,
-		.bsize = (int64_t)PAGE_SIZE,
-		.blocks = frames_total(),
-		.bfree = frames_free(),
-		.bavail = frames_free(),
-		.namelen = NAME_MAX,
-		.frsize = (int64_t)PAGE_SIZE,
-	};
-
-	return user_write(current_space(), VADDR(address), &out, sizeof(out));
-}
-
-int64_t sys_statfs(const uint64_t *a)
-{
-	struct node *node;
-	int64_t result = user_lookup(AT_FDCWD, a[0], WALK_FOLLOW, &node);
-
-	if (result != 0)
-		return result;
-	result = statfs_put(node, a[1]);
-	node_put(node);
-	return result;
-}
-
-int64_t sys_fstatfs(const uint64_t *a)
-{
-	struct file *file;
-	int64_t result = file_get((int)a[0], &file);
-
-	if (result != 0)
-		return result;
-	result = statfs_put(file->node, a[1]);
-	file_put(file);
-	return result;
 }
 
 static int64_t access_at(const uint64_t *a, unsigned flags)
@@ -289,6 +246,8 @@ static int64_t access_at(const uint64_t *a, unsigned flags)
 		return error;
 	if ((a[2] & 1) != 0 && !node_is(node, S_IFDIR) && (node->mode & 0111U) == 0)
 		error = -EACCES;
+	if ((a[2] & 2) != 0 && node->volume != NULL && node->volume->read_only)
+		error = -EROFS;
 	node_put(node);
 	return error;
 }
@@ -312,6 +271,8 @@ static int node_set_mode(struct node *node, uint64_t mode)
 
 	if (node->pid != 0)
 		return -EPERM;
+	if (node->volume != NULL)
+		return volume_set_mode(node, (uint32_t)mode & 07777U);
 	tree_enter();
 	wanted = (node->mode & S_IFMT) | ((uint32_t)mode & 07777U);
 	error = seal_mode_locked(node, wanted);
@@ -326,6 +287,8 @@ static int node_set_owner(struct node *node, uint32_t uid, uint32_t gid)
 {
 	if (node->pid != 0)
 		return -EPERM;
+	if (node->volume != NULL)
+		return volume_set_owner(node, uid, gid);
 	tree_enter();
 	if (uid != UINT32_MAX)
 		node->uid = uid;
@@ -406,27 +369,41 @@ int64_t sys_fchownat(const uint64_t *a)
 	return error;
 }
 
-/* One time is kept for all: the modification's. 1: leave it as it is. */
+/* 0: access, 1: modification. Each, in ns since 1970, or TIME_OMIT. */
 static int times_read(uint64_t address, uint64_t *ns)
 {
-	struct timespec times[2];
-	int error;
+	struct timespec times[2] = { { 0, UTIME_NOW }, { 0, UTIME_NOW } };
+	int error = address == 0 ? 0 : user_read(current_space(), times, VADDR(address), sizeof(times));
 
-	*ns = time_ns();
-	if (address == 0)
-		return 0;
-	error = user_read(current_space(), times, VADDR(address), sizeof(times));
-	if (error != 0)
-		return error;
-	for (unsigned i = 0; i < 2; i++) {
-		if (times[i].tv_nsec != UTIME_NOW && times[i].tv_nsec != UTIME_OMIT &&
-		    (times[i].tv_nsec < 0 || (uint64_t)times[i].tv_nsec >= NS_PER_SEC))
+	for (unsigned i = 0; i < 2 && error == 0; i++) {
+		bool special = times[i].tv_nsec == UTIME_NOW || times[i].tv_nsec == UTIME_OMIT;
+
+		if (!special && (times[i].tv_nsec < 0 || (uint64_t)times[i].tv_nsec >= NS_PER_SEC))
 			return -EINVAL;
+		ns[i] = (uint64_t)times[i].tv_sec * NS_PER_SEC + (uint64_t)times[i].tv_nsec;
+		if (special)
+			ns[i] = times[i].tv_nsec == UTIME_NOW ? TIME_NOW : TIME_OMIT;
 	}
-	if (times[1].tv_nsec == UTIME_OMIT)
-		return 1;
-	if (times[1].tv_nsec != UTIME_NOW)
-		*ns = (uint64_t)times[1].tv_sec * NS_PER_SEC + (uint64_t)times[1].tv_nsec;
+	return error;
+}
+
+static int64_t volume_seconds(uint64_t ns)
+{
+	if (ns == TIME_OMIT)
+		return -1;
+	return (int64_t)((ns == TIME_NOW ? time_realtime_ns() : ns) / NS_PER_SEC);
+}
+
+/* In the tree one time is kept for all: the modification's. */
+static int node_set_times(struct node *node, const uint64_t *ns)
+{
+	if (node->volume != NULL)
+		return volume_set_times(node, volume_seconds(ns[1]), volume_seconds(ns[0]));
+	if (ns[1] == TIME_OMIT)
+		return 0;
+	tree_enter();
+	node->time_ns = ns[1] == TIME_NOW ? time_ns() : ns[1];
+	tree_leave();
 	return 0;
 }
 
@@ -434,22 +411,17 @@ int64_t sys_utimensat(const uint64_t *a)
 {
 	unsigned flags = (uint32_t)a[3];
 	struct node *node;
-	uint64_t ns;
-	int times = times_read(a[2], &ns);
-	int error;
+	uint64_t ns[2];
+	int error = times_read(a[2], ns);
 
-	if (times < 0)
-		return times;
+	if (error != 0)
+		return error;
 	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0)
 		return -EINVAL;
 	error = a[1] == 0 ? node_of_open((int)a[0], &node) : user_lookup_at((int)a[0], a[1], flags, &node);
 	if (error != 0 || node == NULL)
 		return error;
-	if (times == 0) {
-		tree_enter();
-		node->time_ns = ns;
-		tree_leave();
-	}
+	error = node_set_times(node, ns);
 	node_put(node);
-	return 0;
+	return error;
 }

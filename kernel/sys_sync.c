@@ -6,11 +6,13 @@
  */
 #include "kernel/cache.h"
 #include "kernel/memory.h"
+#include "kernel/mount.h"
 #include "kernel/pipe.h"
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys.h"
 #include "kernel/sys_file.h"
+#include "kernel/volume.h"
 #include "lib/errno.h"
 
 #define MS_ASYNC      1U
@@ -51,6 +53,8 @@ int64_t sys_fsync(const uint64_t *a)
 		return error;
 	if (store != NULL)
 		error = cache_sync(store, 0, UINT64_MAX, &file->error_seen);
+	else if (file->node != NULL && file->node->volume != NULL)
+		error = volume_sync_node(file->node);
 	file_put(file);
 	return error;
 }
@@ -65,6 +69,7 @@ int64_t sys_sync(const uint64_t *a)
 {
 	(void)a;
 	cache_sync_all();
+	mounts_sync();
 	return 0;
 }
 
@@ -80,6 +85,8 @@ int64_t sys_syncfs(const uint64_t *a)
 		error = -EBADF;
 	else
 		cache_sync_all();
+	if (error == 0 && file->node != NULL && file->node->volume != NULL)
+		error = volume_sync(file->node->volume);
 	file_put(file);
 	return error;
 }

@@ -10,6 +10,7 @@
 #define CLOCK_REALTIME		 0
 #define CLOCK_MONOTONIC		 1
 #define CLOCK_PROCESS_CPUTIME_ID 2
+#define CLOCK_THREAD_CPUTIME_ID	 3
 #define CLOCK_MONOTONIC_RAW	 4
 #define CLOCK_REALTIME_COARSE	 5
 #define CLOCK_MONOTONIC_COARSE	 6
@@ -100,8 +101,27 @@ struct sigevent_user {
 };
 _Static_assert(sizeof(struct sigevent_user) == 64, "Linux's layout");
 
-static int clock_of(int32_t clock, enum ptimer_clock *out)
+/* Negative numbers name whose time (see sys_time.c, read_clock): one's own process, or a thread of it. */
+static int cpu_clock_of(int32_t clock, enum ptimer_clock *out, uint32_t *thread)
 {
+	uint32_t id = ~(uint32_t)(clock >> 3);
+	const struct thread *self = current_thread();
+
+	if ((clock & 3) == 3)
+		return -EINVAL;
+	if ((clock & 4) != 0) {
+		*out = PTIMER_THREAD;
+		*thread = id == 0 ? self->tid : id;
+		return 0;
+	}
+	*out = PTIMER_CPU;
+	return id == 0 || id == self->process->pid ? 0 : -EINVAL;
+}
+
+static int clock_of(int32_t clock, enum ptimer_clock *out, uint32_t *thread)
+{
+	if (clock < 0)
+		return cpu_clock_of(clock, out, thread);
 	switch (clock) {
 	case CLOCK_REALTIME:
 	case CLOCK_TAI:
@@ -113,6 +133,10 @@ static int clock_of(int32_t clock, enum ptimer_clock *out)
 		return 0;
 	case CLOCK_PROCESS_CPUTIME_ID:
 		*out = PTIMER_CPU;
+		return 0;
+	case CLOCK_THREAD_CPUTIME_ID:
+		*out = PTIMER_THREAD;
+		*thread = current_thread()->tid;
 		return 0;
 	case CLOCK_MONOTONIC_RAW:
 	case CLOCK_REALTIME_COARSE:
@@ -175,12 +199,13 @@ int64_t sys_timer_create(const uint64_t *a)
 {
 	struct ptimer like = { .process = NULL };
 	int32_t id;
-	int error = clock_of((int32_t)a[0], &like.clock);
+	uint32_t thread = 0;
+	int error = clock_of((int32_t)a[0], &like.clock, &thread);
 
 	if (error == 0)
 		error = event_of(a[1], &like);
 	if (error == 0)
-		error = ptimer_create(current_process(), &like, &id);
+		error = ptimer_create(current_process(), &like, thread, &id);
 	if (error != 0)
 		return error;
 	if (user_write(current_space(), VADDR(a[2]), &id, sizeof(id)) == 0)

@@ -15,6 +15,7 @@
 
 #include "firmware/trap.h"
 #include "kernel/pipe.h"
+#include "kernel/volume.h"
 #include "lib/errno.h"
 #include "mm/object.h"
 #include "mm/slab.h"
@@ -49,6 +50,7 @@ static struct node *node_free(struct node *node)
 {
 	struct node *parent = NULL;
 
+	CHECK(node->volume == NULL); /* which has a count itself */
 	if (node_is(node, S_IFDIR)) {
 		CHECK(node->directory.count == 0);
 		parent = node->directory.parent == node ? NULL : node->directory.parent;
@@ -60,6 +62,7 @@ static struct node *node_free(struct node *node)
 	} else if (node_is(node, S_IFREG) && node->ops == NULL && node->regular.object != NULL) {
 		object_put(node->regular.object);
 	}
+	kfree(node->name);
 	kfree(node);
 	return parent;
 }
@@ -68,10 +71,14 @@ static struct node *node_free(struct node *node)
 void node_put(struct node *node)
 {
 	while (node != NULL) {
+		/* The count goes on being the volume's, which may let go of it right away. Its name cannot come back. */
+		bool removed = node->volume != NULL && node->links == 0;
 		/* acq_rel: what others did with the node before they let go of it is done */
 		uint32_t old = atomic_fetch_sub_explicit(&node->count, 1, memory_order_acq_rel);
 
 		CHECK(old != 0);
+		if (old == 2 && removed)
+			volumes_wake();
 		if (old != 1)
 			return;
 		node = node_free(node);
@@ -84,22 +91,27 @@ struct node *node_root(void)
 	return tree.root;
 }
 
+void node_init(struct node *node, unsigned mode)
+{
+	atomic_init(&node->count, 1);
+	node->mode = mode;
+	if (node_is(node, S_IFDIR)) {
+		list_init(&node->directory.entries);
+		node->directory.next_cookie = 2; /* 0 is ".", 1 is ".." */
+		node->links = 2;
+	}
+}
+
 int node_create(unsigned mode, struct node **out)
 {
 	struct node *node = kalloc(sizeof(*node));
 
 	if (node == NULL)
 		return -ENOMEM;
-	atomic_init(&node->count, 1);
-	node->mode = mode;
+	node_init(node, mode);
 	/* relaxed: only uniqueness counts */
 	node->inode = atomic_fetch_add_explicit(&tree.next_inode, 1, memory_order_relaxed);
 	node->time_ns = time_ns();
-	if (node_is(node, S_IFDIR)) {
-		list_init(&node->directory.entries);
-		node->directory.next_cookie = 2; /* 0 is ".", 1 is ".." */
-		node->links = 2;
-	}
 	if (node_is(node, S_IFIFO)) {
 		node->fifo.pipe = pipe_new();
 		if (node->fifo.pipe == NULL) {
@@ -349,6 +361,8 @@ static struct node *node_up(struct node *node)
 {
 	if (node == tree.root)
 		return NULL;
+	if (node->up != NULL)
+		return node->links == 0 ? NULL : node->up;
 	if (node_is(node, S_IFDIR))
 		return node->directory.removed ? NULL : node->directory.parent;
 	return node->entry == NULL ? NULL : node->entry->directory;
@@ -366,7 +380,9 @@ static int64_t node_path_locked(struct node *node, char *buffer, uint64_t bytes)
 		buffer[--at] = '/';
 	while (node != tree.root) {
 		struct node *up = node_up(node);
-		const char *name = node->entry != NULL ? node->entry->name : node->label;
+		const char *name = node->entry != NULL	? node->entry->name
+				   : node->name != NULL ? node->name
+							: node->label;
 		uint64_t n = strlen(name);
 
 		if (up == NULL)
@@ -407,6 +423,10 @@ void node_stat(struct node *node, struct file_stat *out)
 {
 	bool regular = node_is(node, S_IFREG) && node->ops == NULL;
 
+	if (node->volume != NULL) {
+		volume_stat(node, out);
+		return;
+	}
 	*out = (struct file_stat){ .device = 1, .inode = node->inode, .rdev = node->rdev, .block_size = PAGE_SIZE };
 	tree_enter();
 	out->mode = node->mode;

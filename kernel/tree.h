@@ -16,7 +16,8 @@
 
 #define PATH_MAX  4096U /* with the final 0 */
 #define NAME_MAX  255U
-#define LINKS_MAX 40U /* symbolic links that one walk follows */
+#define NAME_MOST 765U /* on a volume, whose names are 255 units of UTF-16 */
+#define LINKS_MAX 40U  /* symbolic links that one walk follows */
 
 #define MAGIC_NAME 24U /* the longest name that /proc makes up, with its 0 */
 
@@ -32,6 +33,7 @@
 struct node;
 struct process;
 struct text;
+struct volume;
 
 /* A name in a directory. */
 struct entry {
@@ -101,6 +103,10 @@ struct node {
 	uint32_t pid, number;	    /* of made-up nodes: whose, and which */
 	struct entry *entry;	    /* a name of it, the last one given; NULL: none [tree] */
 	const struct file_ops *ops; /* of devices and made-up files; NULL: what its S_IF* says */
+	char *name; /* on a volume as it was found there [volume's mutex and tree]; a memfd's, which never changes; or NULL */
+	/* On a mounted volume (volume.h), where the tree has no entries for what is there: */
+	struct volume *volume; /* NULL: this is none of these */
+	struct node *up; /* the directory it is in, counted; NULL: it is the volume's root [volume's mutex and tree] */
 	union {
 		struct node_directory directory;
 		struct node_regular regular;
@@ -131,6 +137,8 @@ static inline bool node_is(const struct node *node, unsigned type)
 	return (node->mode & S_IFMT) == type;
 }
 
+/* All but the kinds' own parts; with one count. */
+void node_init(struct node *node, unsigned mode);
 /* A node that nothing names yet, with one count. */
 int node_create(unsigned mode, struct node **out) MUST_CHECK;
 int node_create_link(const char *target, size_t bytes, struct node **out) MUST_CHECK;
@@ -177,9 +185,9 @@ void node_stat(struct node *node, struct file_stat *out);
 #define WALK_CREATE 2U /* the last name may be missing: then node is NULL, and parent and name say what to make */
 
 struct walk {
-	struct node *parent;	 /* counted; NULL when the path has no last name: "/", ".", ".." */
-	struct node *node;	 /* counted */
-	char name[NAME_MAX + 1]; /* the last one, "." or ".." included; empty for "/" */
+	struct node *parent;	  /* counted; NULL when the path has no last name: "/", ".", ".." */
+	struct node *node;	  /* counted */
+	char name[NAME_MOST + 1]; /* the last one, "." or ".." included; empty for "/" */
 	uint32_t name_bytes;
 	bool slash; /* a slash behind the last name: only a directory will do */
 };
@@ -187,6 +195,9 @@ struct walk {
 /* From `from` (counted by the caller) on. path: a kernel string. 0, -ENOENT, -ENOTDIR, -ELOOP, -ENAMETOOLONG. */
 int path_walk(struct node *from, const char *path, unsigned flags, struct walk *out) MUST_CHECK;
 void walk_done(struct walk *walk);
+
+/* Where a walk came to no node: makes `node`'s name there; on a volume a file or directory like it. -EEXIST, -EPERM, -EROFS ... */
+int walk_add(const struct walk *walk, struct node *node) MUST_CHECK;
 
 /* Only the node. */
 int path_lookup(struct node *from, const char *path, unsigned flags, struct node **out) MUST_CHECK;

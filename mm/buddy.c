@@ -139,6 +139,12 @@ void buddy_free_batch(const pfn_t *pfns, unsigned n)
 	spin_unlock(&buddy.lock, RANK_BUDDY);
 }
 
+uint64_t buddy_free_guess(void)
+{
+	/* relaxed: without the lock, a number of a moment ago */
+	return __atomic_load_n(&buddy.frames, __ATOMIC_RELAXED);
+}
+
 uint64_t buddy_free_frames(void)
 {
 	spin_lock(&buddy.lock, RANK_BUDDY);

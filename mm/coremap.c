@@ -132,7 +132,7 @@ static bool take_slow(pfn_t *out)
 	pfn_t batch[MAGAZINE_BATCH];
 	unsigned n = buddy_alloc_batch(batch, MAGAZINE_BATCH);
 
-	if (coremap.low != NULL && buddy_free_frames() < coremap.low_frames)
+	if (coremap.low != NULL && buddy_free_guess() < coremap.low_frames)
 		coremap.low();
 	if (n == 0)
 		n = magazine_steal(batch);

@@ -10,6 +10,8 @@
  * Either way a page that somebody can write to, or has written to since its frame was handed to the caller, is marked.
  * Locks: the object's. Frames that are being written back have a count, so they are neither evicted nor used anew.
  */
+#include <string.h>
+
 #include "lib/check.h"
 #include "lib/errno.h"
 #include "mm/object_core.h"
@@ -124,6 +126,18 @@ unsigned object_clean_begin(struct object *object, uint64_t first, uint64_t last
 		reverse_exit(object);
 	}
 	return n;
+}
+
+void object_clear_tail(struct object *object, uint64_t index, pfn_t pfn)
+{
+	uint64_t end;
+
+	/* Under the lock: a write that makes the object longer does that first, and then its bytes are behind no end any more. */
+	spin_lock(&object->lock, RANK_OBJECT);
+	end = object_bytes(object);
+	if ((end & PAGE_MASK) != 0 && index == end >> PAGE_SHIFT)
+		memset((char *)frame_data(pfn) + (end & PAGE_MASK), 0, PAGE_SIZE - (end & PAGE_MASK));
+	spin_unlock(&object->lock, RANK_OBJECT);
 }
 
 void object_clean_end(struct object *object, const pfn_t *frames, const uint64_t *indices, unsigned n, bool failed)

@@ -195,9 +195,12 @@ static struct index_node *node_copy(struct index_node *old)
 static int grow(struct index *index, uint64_t i)
 {
 	struct index_node *root = (struct index_node *)load(&index->root);
+	unsigned shift = 0; /* where there is nothing yet: as tall as it has to be */
 
+	while (root == NULL && (i >> shift) >= INDEX_SLOTS)
+		shift += INDEX_BITS;
 	while (!node_reaches(root, i)) {
-		struct index_node *above = node_new(root == NULL ? 0 : root->shift + INDEX_BITS);
+		struct index_node *above = node_new(root == NULL ? shift : root->shift + (unsigned)INDEX_BITS);
 
 		if (above == NULL)
 			return -ENOMEM;
@@ -360,6 +363,34 @@ void index_taken_put(const struct index_taken *taken)
 	}
 }
 
+/* Whether the node is empty and this index's alone: then whoever names it lets go of it. */
+static bool prune_below(struct index_node *node, uint64_t i, struct index_dead *dead)
+{
+	_Atomic(uintptr_t) *at = &node->slot[slot_of(node, i)];
+	struct index_node *below = node->shift == 0 ? NULL : (struct index_node *)load(at);
+
+	if (node_is_shared(node))
+		return false;
+	if (below != NULL && prune_below(below, i, dead)) {
+		store(at, 0);
+		dead->node[dead->n++] = below;
+	}
+	for (unsigned s = 0; s < INDEX_SLOTS; s++)
+		if (load(&node->slot[s]) != 0)
+			return false;
+	return true;
+}
+
+void index_prune(struct index *index, uint64_t i, struct index_dead *dead)
+{
+	struct index_node *root = (struct index_node *)load(&index->root);
+
+	if (node_reaches(root, i) && prune_below(root, i, dead)) {
+		store(&index->root, 0);
+		dead->node[dead->n++] = root;
+	}
+}
+
 /* ---- Going through it. */
 
 static struct index_node *leaf_below(struct index_node *node, uint64_t at, uint64_t i, uint64_t *base)
@@ -450,31 +481,4 @@ uint64_t index_next_dirty(const struct index *index, uint64_t i)
 	const struct index_node *root = (const struct index_node *)load(&index->root);
 
 	return node_reaches(root, i) ? dirty_below(root, 0, i) : UINT64_MAX;
-}
-
-static void visit_below(struct index_node *node, uint64_t at, bool mark,
-			void (*visit)(void *ctx, uint64_t i, uintptr_t slot, bool dirty), void *ctx)
-{
-	if (node->audited == mark)
-		return;
-	node->audited = mark;
-	for (unsigned i = 0; i < INDEX_SLOTS; i++) {
-		uintptr_t slot = load(&node->slot[i]);
-
-		if (slot == 0)
-			continue;
-		if (node->shift != 0)
-			visit_below((struct index_node *)slot, at + i * span(node), mark, visit, ctx);
-		else if (visit != NULL)
-			visit(ctx, at + i, slot, (node->dirty >> i & 1) != 0);
-	}
-}
-
-void index_visit(struct index *index, bool mark, void (*visit)(void *ctx, uint64_t i, uintptr_t slot, bool dirty),
-		 void *ctx)
-{
-	struct index_node *root = (struct index_node *)load(&index->root);
-
-	if (root != NULL)
-		visit_below(root, 0, mark, visit, ctx);
 }

@@ -95,6 +95,9 @@ bool index_take(struct index *index, uint64_t first, uint64_t last, struct index
 void index_taken_count(const struct index_taken *taken, uint64_t *pages, uint64_t *dirty);
 void index_taken_put(const struct index_taken *taken); /* after look_wait */
 
+/* Takes the nodes on the way to page i out that nothing is in any more; they go on *dead. For whoever took pages out. */
+void index_prune(struct index *index, uint64_t i, struct index_dead *dead);
+
 /* The lowest-level node that has page i or the first behind it; *base: its first page. NULL: none. */
 struct index_node *index_leaf(const struct index *index, uint64_t i, uint64_t *base);
 

@@ -118,6 +118,8 @@ uint64_t objects_dirty(void); /* of all objects; a racy sum */
  */
 unsigned object_clean_begin(struct object *object, uint64_t first, uint64_t last, unsigned max, pfn_t *frames,
 			    uint64_t *indices) MUST_CHECK;
+/* Before page `index` is written: what a mapping has written in it behind the object's end is not the object's. */
+void object_clear_tail(struct object *object, uint64_t index, pfn_t pfn);
 void object_clean_end(struct object *object, const pfn_t *frames, const uint64_t *indices, unsigned n, bool failed);
 
 /*

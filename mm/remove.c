@@ -8,7 +8,8 @@
  * new, and at worst unmapped for nothing.
  * Eviction: a clean frame that only the index names has its count taken from 1 to 0, so that no look-up gets it any more,
  * and is taken out under the same lock. A page that is being written to has a count (transfer.c, dirty.c).
- * In each, what was taken out is freed after look_wait: a reader may be copying from it.
+ * In each, what was taken out is freed after look_wait: a reader may be copying from it. So are the nodes of the index that are
+ * empty then: a file of pages far apart, each of which came and went, would otherwise keep a node for each.
  * Locks: the object's, while the index changes; then the lists of its mappings and, one range at a time, their tables.
  */
 #include <string.h>
@@ -46,10 +47,13 @@ void object_remove(struct object *object, uint64_t first, uint64_t last, bool un
 	bool more;
 
 	do {
+		struct index_dead dead = { .n = 0 };
 		uint64_t pages, dirty;
 
 		spin_lock(&object->lock, RANK_OBJECT);
 		more = index_take(&object->index, first, last, &taken);
+		if (more)
+			index_prune(&object->index, taken.first, &dead);
 		spin_unlock(&object->lock, RANK_OBJECT);
 		if (!more)
 			break;
@@ -58,6 +62,7 @@ void object_remove(struct object *object, uint64_t first, uint64_t last, bool un
 		if (unmapping)
 			unmap(object, taken.first, taken.last, false);
 		look_wait();
+		index_bury(&dead);
 		index_taken_put(&taken);
 	} while (more);
 }
@@ -260,6 +265,7 @@ static unsigned freeze_locked(struct index_node *leaf, uint64_t base, uint64_t f
 static bool evict_node(struct object *object, uint64_t *at, uint64_t first, uint64_t last, bool mapped, uint64_t *done)
 {
 	pfn_t frames[INDEX_SLOTS];
+	struct index_dead dead = { .n = 0 };
 	struct index_node *leaf;
 	uint64_t base = 0;
 	unsigned n = 0;
@@ -273,16 +279,18 @@ static bool evict_node(struct object *object, uint64_t *at, uint64_t first, uint
 	}
 	spin_lock(&object->lock, RANK_OBJECT);
 	leaf = index_leaf(&object->index, *at, &base);
-	if (leaf != NULL && base < last)
+	if (leaf != NULL && base < last) {
 		n = freeze_locked(leaf, base, first, last, frames);
+		index_prune(&object->index, base, &dead);
+	}
 	spin_unlock(&object->lock, RANK_OBJECT);
 	if (leaf == NULL || base >= last)
 		return false;
 	*at = base + INDEX_SLOTS;
-	if (n != 0) {
-		uncount(object, n, 0);
+	uncount(object, n, 0);
+	if (n != 0 || dead.n != 0)
 		look_wait();
-	}
+	index_bury(&dead);
 	for (unsigned i = 0; i < n; i++)
 		frame_free_frozen(frames[i]);
 	*done += n;

@@ -77,7 +77,8 @@ static void link_locked(struct attachment *attachment)
 	list_add_tail(&attachment->mapping->attachments, &attachment->of_mapping);
 	spin_lock(&space->attached_lock, RANK_ATTACHED);
 	list_add_tail(&space->attached, &attachment->of_space);
-	space->attachments++;
+	/* relaxed: written under the lock, read without it where nothing follows from it alone */
+	atomic_fetch_add_explicit(&space->attachments, 1, memory_order_relaxed);
 	attachment->block->live++;
 	spin_unlock(&space->attached_lock, RANK_ATTACHED);
 }
@@ -89,7 +90,7 @@ static struct block *unlink_locked(struct attachment *attachment)
 
 	list_del(&attachment->of_mapping);
 	list_del(&attachment->of_space);
-	attachment->space->attachments--;
+	atomic_fetch_sub_explicit(&attachment->space->attachments, 1, memory_order_relaxed);
 	return --block->live == 0 ? block : NULL;
 }
 
@@ -137,7 +138,7 @@ static int gather(struct space *parent, struct space *child, struct block **out,
 
 	*n = 0;
 	spin_lock(&parent->attached_lock, RANK_ATTACHED);
-	block = block_new(parent->attachments, child);
+	block = block_new(atomic_load_explicit(&parent->attachments, memory_order_relaxed), child);
 	for (struct list *pos = parent->attached.next; block != NULL && pos != &parent->attached; pos = pos->next) {
 		struct mapping *mapping = list_entry(pos, struct attachment, of_space)->mapping;
 
@@ -157,7 +158,7 @@ int reverse_fork(struct space *parent, struct space *child, uint32_t *seen)
 
 	/* acquire: pairs with the release in reverse_attach: what was attached by then is in the list. What comes later is found out. */
 	*seen = atomic_load_explicit(&parent->attach_serial, memory_order_acquire);
-	if (list_empty(&parent->attached))
+	if (atomic_load_explicit(&parent->attachments, memory_order_relaxed) == 0)
 		return 0;
 	if (gather(parent, child, &block, &n) != 0)
 		return -ENOMEM;
@@ -203,7 +204,8 @@ void reverse_leave(struct space *space)
 {
 	struct object *object;
 
-	while (!list_empty(&space->attached) && (object = first_object(space)) != NULL) {
+	/* With the lock even when there are none: whoever took the last one out has let go of it by then. */
+	while ((object = first_object(space)) != NULL) {
 		reverse_enter(object);
 		spin_lock(&space->attached_lock, RANK_ATTACHED);
 		list_for_each_safe (pos, next, &space->attached) {

@@ -55,7 +55,7 @@ struct space {
 
 	/* Descriptors of objects that may have entries here: reverse.c */
 	struct spinlock attached_lock;
-	unsigned attachments;		/* [attached_lock] */
+	_Atomic unsigned attachments;	/* written under attached_lock */
 	struct list attached;		/* [attached_lock] in the order they were made */
 	_Atomic uint32_t attach_serial; /* one more whenever mmap attaches one */
 

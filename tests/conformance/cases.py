@@ -227,7 +227,7 @@ def ours(build):
 
 MUSL = ("args", "brk", "clock", "clone", "cow_fork", "cow_threads", "cpu_clock", "exec_storm", "files", "fork8", "fp_switch",
         "futex", "futex_op", "identity", "jobs", "mmap_errors", "mremap", "pipes", "process_vm", "procfs", "registers", "scripts",
-        "seals", "self", "shared_anon", "shm", "signal_fault", "signal_queue", "signal_send", "signal_stack", "sockets",
+        "seals", "self", "shared_anon", "shm", "signal_fault", "signal_send", "signal_stack", "sockets",
         "thread_exit", "threads", "wait", "write_barrier")
 # Names of glibc's own, which it wants for arguments that others take for int.
 MUSL_TYPES = ("-D__rlimit_resource_t=int", "-D__priority_which_t=int")

@@ -62,10 +62,11 @@ static void *map(uint64_t first, uint64_t n, int flags)
 	return at;
 }
 
-/* Nothing of the disk stays in memory that is not mapped. */
+/* Nothing of the disk, or of a file on one, stays in memory that is not mapped. */
 static void forget(void)
 {
-	CHECK(ioctl(fd, BLKFLSBUF, 0) == 0);
+	if (ioctl(fd, BLKFLSBUF, 0) != 0)
+		CHECK(errno == ENOTTY && posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
 }
 
 /* ---- coherent: each page belongs to one process, who alone writes it; its version is odd while it does. */
@@ -226,6 +227,7 @@ static void coherent(unsigned processes, unsigned seconds, unsigned seed)
 	for (unsigned p = 0; p < processes; p++)
 		CHECK(wait(&status) > 0 && status == 0);
 	CHECK(fsync(fd) == 0);
+	forget();
 	direct = open(path, O_RDONLY | O_DIRECT);
 	CHECK(direct >= 0);
 	for (uint64_t page = 0; page < pages; page++) {
@@ -325,8 +327,11 @@ static void errors(uint64_t bad_read, uint64_t bad_write)
 	later = open(path, O_RDWR);
 	CHECK(later >= 0 && fsync(later) == 0);
 	at[(bad_write + 64) * WORDS] = 4321;
+	sleep(7); /* the kernel writes it back by itself, fails, and leaves it for a while */
 	CHECK(fsync(later) == -1 && errno == EIO);
 	CHECK(fsync(later) == 0);
+	CHECK(fsync(first) == -1 && errno == EIO);
+	CHECK(fsync(first) == 0);
 }
 
 /* ---- copies */
@@ -376,6 +381,14 @@ static void copies(void)
 	CHECK(pwrite(fd, at, PAGE, 1300 * PAGE) == (ssize_t)PAGE); /* onto itself */
 	at = map(1340, 1, MAP_SHARED);
 	CHECK(pread(fd, at, PAGE, 1340 * PAGE) == (ssize_t)PAGE);
+	at = map(1400, 2, MAP_SHARED);
+	CHECK(mincore(at, 2 * PAGE, (unsigned char *)buffer) == 0 && (buffer[0] & 1) == 0 && (buffer[1] & 1) == 0);
+	CHECK(pread(fd, buffer + 2, 1, 1400 * PAGE) == 1);
+	CHECK(mincore(at, 2 * PAGE, (unsigned char *)buffer) == 0 && (buffer[0] & 1) == 1);
+	CHECK(posix_fadvise(fd, 1400 * PAGE, 8 * PAGE, POSIX_FADV_DONTNEED) == 0);
+	CHECK(mincore(at, 2 * PAGE, (unsigned char *)buffer) == 0 && (buffer[0] & 1) == 0 && (buffer[1] & 1) == 0);
+	CHECK(madvise(at, 2 * PAGE, MADV_WILLNEED) == 0);
+	CHECK(mincore(at, 2 * PAGE, (unsigned char *)buffer) == 0 && (buffer[0] & 1) == 1 && (buffer[1] & 1) == 1);
 	CHECK(syscall(SYS_getdents64, open("/", O_RDONLY | O_DIRECTORY), fresh(), PAGE) > 0);
 	at = fresh();
 	CHECK(read(open("/proc/self/maps", O_RDONLY), at, PAGE) > 50 && memchr(at, '-', 20) != NULL);

@@ -1,5 +1,6 @@
 """The page cache on a disk: many processes against a model, more dirty pages than memory, errors, slow disks."""
 import secrets
+import subprocess
 
 import pytest
 
@@ -14,6 +15,24 @@ def image(tmp_path):
             file.truncate(mib << 20)
         return path
     return make
+
+
+@pytest.fixture
+def fat_file(tmp_path):
+    """fat_file(MiB): an image with a FAT32 file system, and in it `file`, of zeros."""
+    def make(mib):
+        path, content = tmp_path / "fat.img", tmp_path / "file"
+        for name, size in ((path, mib + 48), (content, mib)):
+            with open(name, "wb") as file:
+                file.truncate(size << 20)
+        subprocess.run(["mkfs.fat", "-F", "32", path], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["mcopy", "-i", path, content, "::file"], check=True)
+        return path
+    return make
+
+
+def check_fat(path):
+    subprocess.run(["fsck.fat", "-n", path], check=True, stdout=subprocess.DEVNULL)
 
 
 def check(done):
@@ -65,3 +84,26 @@ def test_errors(corral, programs, image, tmp_path, harts):
     data = path.read_bytes()
     assert int.from_bytes(data[300 * 4096:300 * 4096 + 8], "little") == 1234
     assert int.from_bytes(data[364 * 4096:364 * 4096 + 8], "little") == 4321
+
+
+@pytest.mark.parametrize("harts", (1, 4, 8))
+def test_coherent_file(corral, programs, fat_file, harts):
+    path = fat_file(4)
+    check(corral(programs / "cache", "coherent", "/disk/file", "8", "6", str(secrets.randbelow(1 << 30)), harts=harts,
+                 append="audit=on", options=["--disk", f"{path}:/disk"]))
+    check_fat(path)
+
+
+def test_flood_file(corral, programs, fat_file):
+    path = fat_file(200)
+    check(corral(programs / "cache", "flood", "/disk/file", harts=4, mem="64M", timeout=150, append="audit=on",
+                 options=["--disk", f"{path}:/disk"]))
+    check_fat(path)
+
+
+@pytest.mark.parametrize("harts", (1, 4))
+def test_copies_file(corral, programs, fat_file, harts):
+    path = fat_file(16)
+    check(corral(programs / "cache", "copies", "/disk/file", harts=harts, append="audit=on",
+                 options=["--disk", f"{path}:/disk"]))
+    check_fat(path)

@@ -156,6 +156,34 @@ static void test_execution(void)
 	close(fd);
 }
 
+/* What /proc calls a memfd, however long its name. */
+static void test_names(void)
+{
+	char name[251], path[64], want[300], text[300];
+
+	for (size_t bytes = 0; bytes <= 249; bytes += 83) {
+		int fd;
+		ssize_t n;
+
+		memset(name, 'n', bytes);
+		name[bytes] = 0;
+		fd = memfd_create(name, 0);
+		CHECK(fd >= 0);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		snprintf(want, sizeof(want), "/memfd:%s (deleted)", name);
+		n = readlink(path, text, sizeof(text) - 1);
+		CHECK_EQ(n, strlen(want));
+		text[n] = 0;
+		CHECK_EQ(strcmp(text, want), 0);
+		CHECK_EQ(readlink(path, text, 5), 5);
+		close(fd);
+	}
+	memset(name, 'n', 250);
+	name[250] = 0;
+	CHECK_ERR(memfd_create(name, 0), EINVAL);
+	CHECK_ERR(memfd_create((const char *)8, 0), EFAULT);
+}
+
 int main(void)
 {
 	test_execution();
@@ -164,6 +192,7 @@ int main(void)
 	test_future();
 	test_eventfd();
 	test_copy();
+	test_names();
 	puts("ok");
 	return 0;
 }

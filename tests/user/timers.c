@@ -277,6 +277,99 @@ static void cpu_timer(void)
 	delete_timer(timer);
 }
 
+static uint64_t running_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	CHECK(clock_gettime(clock, &now) == 0);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+static void spin_ms(unsigned ms)
+{
+	uint64_t until = running_ns(CLOCK_THREAD_CPUTIME_ID) + ms * MS;
+
+	while (running_ns(CLOCK_THREAD_CPUTIME_ID) < until)
+		;
+}
+
+static _Atomic int stage;
+
+static void *stages(void *unused)
+{
+	(void)unused;
+	while (atomic_load(&stage) == 0)
+		usleep(1000);
+	spin_ms(60);
+	while (atomic_load(&stage) == 1)
+		usleep(1000);
+	return NULL;
+}
+
+/* Another thread's time, which alone counts; and nothing of it once the thread has ended. */
+static void thread_cpu_timer(void)
+{
+	struct itimerspec got;
+	struct timespec now;
+	pthread_t thread;
+	clockid_t clock;
+	timer_t timer;
+
+	atomic_store(&stage, 0);
+	thread = thread_start(stages, NULL);
+	CHECK_EQ(pthread_getcpuclockid(thread, &clock), 0);
+	timer = make(clock, SIGEV_SIGNAL, SIGUSR1, 0);
+	catch (SIGUSR1);
+	CHECK(set_timer(timer, 0, 50 * MS, 0) == 0);
+	spin_ms(150);
+	CHECK_EQ(count, 0);
+	get_timer(timer, &got);
+	CHECK(got.it_value.tv_sec == 0 && got.it_value.tv_nsec > 0 && got.it_value.tv_nsec <= (long)(50 * MS));
+	atomic_store(&stage, 1);
+	while (count == 0)
+		sleep_ms(1);
+	CHECK_EQ(count, 1);
+	CHECK(running_ns(clock) >= 50 * MS);
+	CHECK(set_timer(timer, 0, 10000 * MS, 0) == 0);
+	atomic_store(&stage, 2);
+	thread_join(thread);
+	/* It is joined a moment before it has gone. */
+	while (clock_gettime(clock, &now) == 0)
+		usleep(1000);
+	get_timer(timer, &got);
+	CHECK(got.it_value.tv_sec == 0 && got.it_value.tv_nsec == 0);
+	CHECK_ERR(set_timer(timer, 0, 50 * MS, 0), ESRCH);
+	delete_timer(timer);
+}
+
+static void own_cpu_timer(void)
+{
+	clockid_t clock = (clockid_t)(~(unsigned)gettid() << 3 | 6);
+	timer_t timer = make(CLOCK_THREAD_CPUTIME_ID, SIGEV_SIGNAL, SIGUSR1, 0);
+	timer_t named = make(clock, SIGEV_SIGNAL, SIGUSR1, 0);
+	timer_t process = make((clockid_t)(~(unsigned)getpid() << 3 | 2), SIGEV_SIGNAL, SIGUSR1, 0);
+	int id;
+
+	catch (SIGUSR1);
+	CHECK(set_timer(timer, 0, 20 * MS, 20 * MS) == 0);
+	sleep_ms(60);
+	CHECK_EQ(count, 0);
+	while (count < 3)
+		;
+	CHECK_EQ(code, SI_TIMER);
+	delete_timer(timer);
+	catch (SIGUSR1);
+	CHECK(set_timer(named, TIMER_ABSTIME, running_ns(clock) + 20 * MS, 0) == 0);
+	CHECK(set_timer(process, TIMER_ABSTIME, running_ns(CLOCK_PROCESS_CPUTIME_ID) + 60 * MS, 0) == 0);
+	while (count < 2)
+		;
+	delete_timer(named);
+	delete_timer(process);
+	CHECK_ERR(syscall(SYS_timer_create, ~(1U << 22) << 3 | 6, NULL, &id), EINVAL);
+	CHECK_ERR(syscall(SYS_timer_create, ~(unsigned)getpid() << 3 | 7, NULL, &id), EINVAL);
+	CHECK_ERR(syscall(SYS_timer_create, ~(1U << 22) << 3 | 2, NULL, &id), EINVAL);
+}
+
 static void errors(void)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = 65 };
@@ -364,6 +457,8 @@ int main(void)
 	thread_join(thread_start(thread_timer, NULL));
 	silent_timer();
 	cpu_timer();
+	thread_cpu_timer();
+	own_cpu_timer();
 	errors();
 	child_run(limit, NULL);
 	sleep_until(CLOCK_MONOTONIC);

@@ -17,7 +17,9 @@ const struct bench_family *const bench_families[] = {
 	&cow_disjoint,	     &cow_siblings,
 	&file_shared_fault,  &file_private_cow,
 	&file_read_cached,   &clone_object,
-	&clone_object_break, NULL,
+	&clone_object_break, &shared_pingpong,
+	&msync_call,	     &fork_write,
+	&map_touch_unmap,    NULL,
 };
 
 static const unsigned page_counts[] = { 1, 512 };

@@ -1,18 +1,20 @@
 /*
- * Files that are mapped and read, on one hart, 512 pages a round of one memfd: the first store through a shared mapping to a page
+ * Files that are mapped and read, on one hart but for the last, 512 pages a round of one memfd: the first store through a shared mapping to a page
  * that the file has (file_shared_fault), through a private one (file_private_cow), and pread of 64 KiB pieces (file_read_cached). And
  * copy-on-write of a file, where FICLONE can: the clone of M MiB (clone_object), and the first store to each page of a clone
- * (clone_object_break).
+ * (clone_object_break). And two harts that take turns through two mappings of one page (shared_pingpong).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "user/bench/bench.h"
 #include "user/bench/region.h"
+#include "user/bench/team.h"
 
 #define FILE_PAGES 512
 #define FILE_BYTES (FILE_PAGES * REGION_PAGE)
@@ -168,6 +170,56 @@ static enum bench_status break_round(struct bench_run *run, struct bench_sample 
 		return bench_fail(run, "wrong data: a store to a clone reached the file");
 	return status;
 }
+
+/* ---- Two harts, each with a mapping of its own of one page, that take turns. */
+
+#define TURNS 20000
+
+static void take_turns(unsigned member)
+{
+	_Atomic uint64_t *word = (_Atomic uint64_t *)(void *)(member == 0 ? file.file.base : file.other.base);
+	uint64_t turn;
+
+	for (turn = member; turn < 2 * TURNS; turn += 2) {
+		/* Acquire and release: a turn begins after the one before. */
+		while (atomic_load_explicit(word, memory_order_acquire) != turn)
+			;
+		atomic_store_explicit(word, turn + 1, memory_order_release);
+	}
+}
+
+static enum bench_status pingpong_setup(struct bench_run *run)
+{
+	enum bench_status status = setup_bytes(run, REGION_PAGE);
+
+	if (status == BENCH_OK)
+		status = map(run, &file.other, file.fd, REGION_PAGE, MAP_SHARED);
+	return status == BENCH_OK ? team_start(run, 2) : status;
+}
+
+static enum bench_status pingpong_round(struct bench_run *run, struct bench_sample *sample)
+{
+	*(uint64_t *)(void *)file.file.base = 0;
+	team_run(take_turns, sample, TURNS);
+	if (*(uint64_t *)(void *)file.other.base != 2 * TURNS)
+		return bench_fail(run, "wrong data: two mappings of a page differ");
+	return BENCH_OK;
+}
+
+static enum bench_status pingpong_teardown(struct bench_run *run)
+{
+	team_end();
+	return teardown(run);
+}
+
+const struct bench_family shared_pingpong = {
+	.name = "shared_pingpong/harts:2",
+	.unit = "turn",
+	.together = true,
+	.setup = pingpong_setup,
+	.round = pingpong_round,
+	.teardown = pingpong_teardown,
+};
 
 static uint64_t memory(const struct bench_args *args)
 {

@@ -1,0 +1,159 @@
+"""Runs a program on Corral or on Linux 6.12, in the same QEMU, and gives what it printed."""
+import glob
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import tempfile
+import time
+
+from corral_lib import cpio, machine
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+LINUX_ARGUMENTS = ("console=ttyS0 loglevel=0 mitigations=off transparent_hugepage=never nokaslr "
+                   "sysctl.vm.overcommit_memory=1")
+BOOT_LIMIT = 150  # seconds until Linux runs the program, under a plugin as well
+BOOTS = 3         # QEMU 7.2 and OpenSBI 1.1 lose a hart at times while Linux boots
+
+
+class Failed(Exception):
+    """One line: what could not be measured."""
+
+
+def note(message):
+    print("perf: " + message, file=sys.stderr, flush=True)
+
+
+def corral(args, harts, program, icount=False, mem=None, more=()):
+    """What the program printed."""
+    command = [os.path.join(ROOT, "scripts", "corral"), "run", "--build", args.build, "--kernel", args.kernel,
+               "--harts", str(harts), "--mem", mem or args.mem, "--timeout", str(args.timeout), "--log", os.devnull,
+               *(["--icount"] if icount else []), *more, "--", *program]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise Failed(f"{os.path.basename(program[0])} ended with status {done.returncode}: {''.join(last)}")
+    return done.stdout.decode(errors="replace")
+
+
+def bench(args, harts, pattern, options=(), icount=True, mem=None, append=None):
+    """Benchmark name -> {"ns", "ipis", "fences", ...}: medians; None for one that was skipped or failed."""
+    program = [os.path.join(args.build, "user", "bench"), "--format=json", f"--filter={pattern}", *options]
+    more = ["--append", append] if append else []
+    done = json.loads(corral(args, harts, program, icount=icount, mem=mem, more=more))
+    results = {}
+    for entry in done["benchmarks"]:
+        if entry.get("error_occurred"):
+            results[entry["run_name"]] = None
+        elif entry.get("aggregate_name") == "median":
+            results[entry["run_name"]] = {"ns": entry["real_time"], **{
+                name: entry[name] for name in ("ipis", "fences", "local_fences", "remote_fences", "bytes") if name in entry}}
+    return results
+
+
+def linux_kernel():
+    """The kernel that scripts/fetch brings for the conformance comparison."""
+    command = [os.path.join(ROOT, "scripts", "fetch"), "deb", "linux", r"linux-image-6\.12\.[0-9]+\+deb13-riscv64", "./boot/*"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise Failed("Linux's kernel cannot be fetched")
+    return glob.glob(os.path.join(done.stdout.decode().strip(), "boot", "vmlinu*"))[0]
+
+
+INIT = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void)
+{
+	int status;
+	mkdir("/proc", 0755);
+	mount("proc", "/proc", "proc", 0, 0);
+	sleep(SETTLE);
+	puts("@@START");
+	fflush(stdout);
+	if (fork() == 0) {
+		execl("/bin/program", "program", ARGUMENTS (char *)0);
+		_exit(127);
+	}
+	wait(&status);
+	printf("\n@@DONE %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128);
+	fflush(stdout);
+	sync();
+	reboot(RB_POWER_OFF);
+}
+"""
+
+
+def linux_init(args, words):
+    """A first process that runs /bin/program with these words and says how it ended."""
+    path = os.path.join(args.build, "perf", "init")
+    text = ", ".join(json.dumps(word) for word in words)
+    command = ["riscv64-linux-gnu-gcc", "-O2", "-static", "-x", "c", "-", "-o", path, "-DSETTLE=2",
+               f"-DARGUMENTS={text + ',' if words else ''}"]
+    subprocess.run(command, input=INIT.encode(), check=True)
+    return path
+
+
+def opensbi(version):
+    """The firmware's file, of a version that this machine does not have."""
+    part = "usr/lib/riscv64-linux-gnu/opensbi/generic"
+    done = subprocess.run([os.path.join(ROOT, "scripts", "fetch"), "deb", f"opensbi-{version}", "opensbi", f"./{part}/*"],
+                          stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise Failed(f"OpenSBI {version} cannot be fetched")
+    return os.path.join(done.stdout.decode().strip(), part, "fw_dynamic.bin")
+
+
+def linux(args, harts, program, words, qemu=(), icount=False):
+    archive = cpio.Initramfs()
+    archive.add(linux_init(args, words), "/init", 0o755)
+    archive.add(program, "/bin/program", 0o755)
+    kernel = linux_kernel()
+    for _ in range(BOOTS):
+        fd, path = machine.memory_file("linux", archive.to_bytes())
+        command = ["qemu-system-riscv64", "-M", "virt", "-smp", str(harts), "-m", args.mem, "-nodefaults", "-display", "none",
+                   "-serial", "stdio", "-monitor", "none", "-no-reboot", "-kernel", kernel, "-initrd", path,
+                   "-bios", opensbi("1.6"), "-append", LINUX_ARGUMENTS, *qemu]
+        command += ["-icount", "shift=0,sleep=off,align=off"] if icount else []
+        with tempfile.TemporaryFile() as errors, subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, pass_fds=(fd,),
+                preexec_fn=machine.die_with_parent(os.getpid())) as process:
+            try:
+                output = read(process, args.timeout)
+            finally:
+                os.close(fd)
+        if output is not None:
+            return output
+        note("Linux did not come up; once more")
+    raise Failed("Linux does not come up")
+
+
+def read(process, timeout):
+    """The console until the program has ended and QEMU after it, or its time is up; None where it never began."""
+    text, deadline, started = "", time.monotonic() + BOOT_LIMIT, False
+    try:
+        while (left := deadline - time.monotonic()) > 0 and select.select([process.stdout], [], [], left)[0]:
+            data = os.read(process.stdout.fileno(), machine.CHUNK)
+            if not data:
+                break
+            text += data.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+            if not started and "@@START" in text:
+                started, deadline = True, time.monotonic() + timeout
+            if found := re.search(r"\n@@DONE (\d+)\n", text):
+                if found[1] != "0":
+                    raise Failed(f"on Linux the program ended with status {found[1]}: {text[-300:]}")
+                process.wait(timeout=30)
+                return text
+    except subprocess.TimeoutExpired:
+        return text
+    finally:
+        process.kill()
+    return text if started else None

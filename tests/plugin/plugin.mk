@@ -1,0 +1,14 @@
+# What scripts/perf runs: the plugin for QEMU, built for this machine, and the programs it looks at, for the other.
+PERF_BIN := $(O)/perf/lines.so $(O)/perf/work $(O)/perf/grow $(O)/perf/shoot
+
+$(O)/perf/lines.so: tests/plugin/lines.c Makefile tests/plugin/plugin.mk
+	$(call say,PLUGIN,$@)mkdir -p $(@D) && gcc -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Werror -fPIC -shared -pthread \
+		-fvisibility=hidden -I. -MMD -MP -MF $@.d -o $@ $<
+$(O)/perf/%: tests/plugin/%.c Makefile
+	$(call say,UCC,$@)mkdir -p $(@D) && $(UCC) $(UCFLAGS) -I. -MMD -MP -MF $@.d -o $@ $<
+$(O)/perf/%: tests/perf/%.c Makefile
+	$(call say,UCC,$@)mkdir -p $(@D) && $(UCC) $(UCFLAGS) -I. -MMD -MP -MF $@.d -o $@ $<
+
+.PHONY: perf-programs
+perf-programs: $(PERF_BIN)
+-include $(wildcard $(O)/perf/*.d)
