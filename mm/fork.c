@@ -148,11 +148,17 @@ static int fork_leaf(struct fork *fork, pfn_t parent, pfn_t child)
 	return err;
 }
 
+/* The table is locked; it stays so until the parent has been shot down. */
+static void keep_locked(struct fork *fork, pfn_t table)
+{
+	frame_of(table)->table.next_dead = fork->locked;
+	fork->locked = table;
+}
+
 static void lock_for_fork(struct fork *fork, pfn_t table)
 {
 	spin_lock(&frame_of(table)->table.lock, RANK_TABLE);
-	frame_of(table)->table.next_dead = fork->locked;
-	fork->locked = table;
+	keep_locked(fork, table);
 }
 
 static void unlock_for_fork(struct fork *fork)
@@ -165,10 +171,10 @@ static void unlock_for_fork(struct fork *fork)
 	}
 }
 
-/* Whether a table of this level, for the addresses from va on, is better shared than copied. Not locked: a guess. */
+/* Whether a table of this level, for the addresses from va on, is better shared than copied. It is locked. */
 static bool is_shareable(const struct fork *fork, pfn_t table, unsigned level, uint64_t va)
 {
-	uint16_t used = __atomic_load_n(&frame_of(table)->table.used, __ATOMIC_RELAXED);
+	uint16_t used = frame_of(table)->table.used;
 
 	if (!fork->sharing || policy == FORK_ALL_TABLES)
 		return fork->sharing;
@@ -207,8 +213,6 @@ static int fork_copy(struct fork *fork, pfn_t below, pfn_t child, unsigned level
 
 	if (err != 0)
 		return err;
-	if (fork->sharing)
-		lock_for_fork(fork, below);
 	/* Walks of the reverse map that come through it may not go on to what is shared. */
 	if (fork->sharing && level > 1)
 		lock_for_fork(fork, copy);
@@ -224,13 +228,23 @@ static int fork_below(struct fork *fork, pfn_t parent, pfn_t child, unsigned lev
 	_Atomic uint64_t *slot = pt_slot(parent, index);
 	pte_t pte = pte_load(slot);
 	pfn_t below = pte_pfn(pte);
+	int err = 0;
 
-	if (pte_is_detached(pte) || is_shareable(fork, below, level - 1, va))
+	if (pte_is_detached(pte))
 		return fork_share(fork, slot, pte, child, index);
-	/* What was unmapped piece by piece leaves an empty table, which the child need not have. Who is filling it comes later. */
-	if (__atomic_load_n(&frame_of(below)->table.used, __ATOMIC_RELAXED) == 0)
-		return 0;
-	return fork_copy(fork, below, child, level, index, va);
+	if (fork->sharing)
+		spin_lock(&frame_of(below)->table.lock, RANK_TABLE);
+	if (!is_shareable(fork, below, level - 1, va) && frame_of(below)->table.used != 0) {
+		if (fork->sharing)
+			keep_locked(fork, below);
+		return fork_copy(fork, below, child, level, index, va);
+	}
+	/* What was unmapped piece by piece leaves an empty table, which the child need not have. */
+	if (frame_of(below)->table.used != 0)
+		err = fork_share(fork, slot, pte, child, index);
+	if (fork->sharing)
+		table_unlock(below);
+	return err;
 }
 
 static int fork_table(struct fork *fork, pfn_t parent, pfn_t child, unsigned level, uint64_t va)
