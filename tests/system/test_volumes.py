@@ -34,6 +34,15 @@ def test_mounts(corral, programs, tmp_path):
     assert fat_image.is_clean(image) and fat_image.read(image, "file") == b"on the disk"
 
 
+def test_no_holes(corral, programs, tmp_path):
+    """What is on the disk and not yet in memory is data to SEEK_DATA."""
+    image = fat_image.new(tmp_path / "disk.img")
+    fat_image.write(image, "file", b"x" * 100000)
+    done = corral(programs / "volume", "content", "/mnt/file", append="audit=on", options=["--disk", f"{image}:/mnt"])
+    assert done.status == 0, done
+    assert fat_image.is_clean(image) and fat_image.read(image, "file") == b"x" * 100000 + bytes(100000)
+
+
 def test_read_only(corral, programs, tmp_path):
     image = fat_image.new(tmp_path / "disk.img")
     fat_image.write(image, "file", b"from outside")
