@@ -97,6 +97,7 @@ SELFTESTS = {
     "timers/posix_timers": {}, "timers/nanosleep": {}, "timers/inconsistency-check": {"args": ["-t", "1"]},
     "timers/threadtest": {"args": ["-t", "2"]},
     "exec/non-regular": {}, "exec/null-argv": {},
+    "membarrier/membarrier_test_single_thread": {}, "membarrier/membarrier_test_multi_thread": {},
     "prctl/set-process-name": {}, "prctl/set-anon-vma-name-test": {},
     "proc/fd-002-posix-eq": {}, "proc/proc-empty-vm": {}, "proc/proc-pid-vm": {}, "proc/proc-self-isnt-kthread": {},
     "proc/proc-tid0": {}, "proc/proc-uptime-001": {}, "proc/proc-uptime-002": {}, "proc/read": {}, "proc/self": {},
@@ -112,14 +113,13 @@ LEFT_OUT = {
     "mm/memfd_secret": "memfd_secret is not part of the ABI (docs/abi.md)",
     "clone3/clone3_set_tid": "tests PID namespaces, which are not part of the ABI (docs/abi.md)",
     "futex/functional/futex_requeue_pi": "priority inheritance is not part of the ABI (docs/abi.md)",
-    "membarrier/*": "membarrier offers nothing but its query, which says so (docs/abi.md)",
     "core/unshare_test, exec/recursion-depth, proc/{fd-001-lookup,fd-003-kthread,proc-loadavg-001}":
         "unshare is not part of the ABI (docs/abi.md)",
     "exec/execveat": "execveat is not part of the ABI (docs/abi.md)",
     "proc/{proc-self-map-files,proc-self-syscall,proc-self-wchan}*": "files of /proc that are not part of the ABI (docs/abi.md)",
 }
 FOLDERS = ("mm", "memfd", "mincore", "futex", "sigaltstack", "clone3", "core", "filesystems/eventfd", "riscv", "timers", "exec",
-           "prctl", "proc", "pidfd", "size", "nolibc", "*.h")
+           "prctl", "proc", "pidfd", "size", "nolibc", "membarrier", "*.h")
 
 
 def uapi():

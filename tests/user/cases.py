@@ -127,6 +127,7 @@ CASES = {
     "socket_messages": {"harts": FEW, "emulation": "QEMU copies messages itself, and loses none that cannot be written"},
     "socket_files": {"harts": FEW, "emulation": "QEMU passes the host less room for descriptors than it was given"},
     "seals": {"harts": FEW},
+    "membarrier": {"harts": SMP, "emulation": "QEMU has no such call"},
     "names": {"harts": FEW, "emulation": "the host would be renamed"},
     "sync_calls": {"emulation": "QEMU does not look at what madvise names"},
     "files": {"emulation": "QEMU runs, not the program, so /proc/self/exe can be written to"},
