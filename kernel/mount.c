@@ -394,7 +394,7 @@ void mounts_init(void (*say)(const char *line))
 		return;
 	words = kalloc(strlen(value) + 1);
 	CHECK(words != NULL); /* as for all else at boot */
-	memcpy(words, value, strlen(value));
+	memcpy(words, value, strlen(value) + 1);
 	for (char *word = words; word != NULL; word = next) {
 		next = strchr(word, ',');
 		if (next != NULL)

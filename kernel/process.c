@@ -133,7 +133,7 @@ int process_publish(struct process *process, struct thread *thread, struct proce
 		tree_unlock();
 		return -EINTR;
 	}
-	if (sibling && parent->parent != NULL)
+	if (sibling && parent != NULL && parent->parent != NULL)
 		parent = parent->parent;
 	process->pid = ids_new_locked();
 	thread->tid = process->pid;
