@@ -202,6 +202,7 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[439] = sys_faccessat2,
 	[448] = sys_process_mrelease,
 	[449] = sys_futex_waitv,
+	[452] = sys_fchmodat2,
 	[462] = sys_mseal,
 };
 
