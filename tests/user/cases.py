@@ -130,6 +130,7 @@ CASES = {
     "membarrier": {"harts": SMP, "emulation": "QEMU has no such call"},
     "names": {"harts": FEW, "emulation": "the host would be renamed"},
     "sync_calls": {"emulation": "QEMU does not look at what madvise names"},
+    "chmod_links": {"emulation": "QEMU lacks the call"},
     "files": {"emulation": "QEMU runs, not the program, so /proc/self/exe can be written to"},
     "file_race": {"harts": SMP},
     "file_append": {"harts": SMP},
