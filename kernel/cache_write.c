@@ -241,7 +241,11 @@ void cache_sync_all(void)
 
 static void set_wanted(_Atomic uint32_t *flag)
 {
-	/* relaxed look: a set flag is looked at before the writer sleeps. release: pairs with its acquire */
+	/*
+	 * The fence pairs with the writer's in writer_main: either this sees the flag that was cleared there, or the pass that follows
+	 * sees the page. relaxed look: a set flag is looked at before the writer sleeps. release: pairs with its acquire.
+	 */
+	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(flag, memory_order_relaxed) == 0 &&
 	    atomic_exchange_explicit(flag, 1, memory_order_release) == 0)
 		wake_all(&writer.queue);
@@ -304,7 +308,8 @@ static void writer_main(void *unused)
 			return;
 		/* before the pass: who makes a page dirty behind its back wants another one */
 		atomic_store_explicit(&writer.wanted, 0, memory_order_relaxed);
-		atomic_store_explicit(&writer.armed, 0, memory_order_seq_cst);
+		atomic_store_explicit(&writer.armed, 0, memory_order_relaxed);
+		atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in set_wanted */
 		writer_pass();
 		if (objects_dirty() != 0)
 			atomic_store_explicit(&writer.armed, 1, memory_order_relaxed);
