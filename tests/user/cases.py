@@ -134,6 +134,7 @@ CASES = {
     "files": {"emulation": "QEMU runs, not the program, so /proc/self/exe can be written to"},
     "file_race": {"harts": SMP},
     "file_append": {"harts": SMP},
+    "file_force": {"harts": FEW, "emulation": "QEMU has its own /proc/self/mem"},
     "file_cut": {"harts": SMP, "seeded": True, "emulation": NO_UNMAP_FAULT},
     "file_clone": {"harts": FEW},
     "fsx": {"seeded": True, "harts": SMP},
