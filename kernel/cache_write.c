@@ -114,37 +114,43 @@ void cache_release(void)
 
 /* ---- Errors. */
 
-static void error_note(struct store *store, int error)
+bool cache_errors_note(_Atomic uint32_t *word, int error)
 {
 	/* relaxed: only the word itself counts */
-	uint32_t old = atomic_load_explicit(&store->error, memory_order_relaxed);
+	uint32_t old = atomic_load_explicit(word, memory_order_relaxed);
 	uint32_t new;
 
 	do {
 		new = (old & ~(ERROR_NUMBER | ERROR_SEEN)) | (uint32_t)-error;
 		if ((old & ERROR_SEEN) != 0)
 			new += ERROR_COUNT;
-	} while (!atomic_compare_exchange_weak_explicit(&store->error, &old, new, memory_order_relaxed,
-							memory_order_relaxed));
-	if ((old & ERROR_NUMBER) == 0 || (old & ERROR_SEEN) != 0)
+	} while (!atomic_compare_exchange_weak_explicit(word, &old, new, memory_order_relaxed, memory_order_relaxed));
+	return (old & ERROR_NUMBER) == 0 || (old & ERROR_SEEN) != 0;
+}
+
+static void error_note(struct store *store, int error)
+{
+	if (store->ops->failed != NULL)
+		store->ops->failed(store, error);
+	if (cache_errors_note(&store->error, error))
 		klog("%s: writing back failed (error %d)", store->name, -error);
 	store->retry_ns = time_ns() + PAUSE_NS;
 }
 
-uint32_t cache_error_sample(const struct store *store)
+uint32_t cache_errors_sample(const _Atomic uint32_t *word)
 {
-	uint32_t now = atomic_load_explicit(&store->error, memory_order_relaxed);
+	uint32_t now = atomic_load_explicit(word, memory_order_relaxed);
 
 	return (now & ERROR_SEEN) != 0 ? now : 0; /* one that nobody has seen is told to the next who asks */
 }
 
-int cache_error_take(struct store *store, _Atomic uint32_t *seen)
+int cache_errors_take(_Atomic uint32_t *word, _Atomic uint32_t *seen)
 {
-	uint32_t now = atomic_load_explicit(&store->error, memory_order_relaxed);
+	uint32_t now = atomic_load_explicit(word, memory_order_relaxed);
 
 	if (now == atomic_load_explicit(seen, memory_order_relaxed))
 		return 0;
-	(void)atomic_compare_exchange_strong_explicit(&store->error, &now, now | ERROR_SEEN, memory_order_relaxed,
+	(void)atomic_compare_exchange_strong_explicit(word, &now, now | ERROR_SEEN, memory_order_relaxed,
 						      memory_order_relaxed);
 	now |= ERROR_SEEN;
 	if (atomic_exchange_explicit(seen, now, memory_order_relaxed) == now)

@@ -151,7 +151,8 @@ struct file {
 	struct spinlock lock; /* RANK_FILE: guards position */
 	uint64_t position;
 	_Atomic uint32_t error_seen; /* of write-back: cache.h */
-	void *data;		     /* of the ops */
+	_Atomic uint32_t volume_error_seen;
+	void *data; /* of the ops */
 };
 
 /* A new open file with one count. Takes over the caller's count of node (NULL: none) only when it succeeds. */

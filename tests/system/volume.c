@@ -333,13 +333,19 @@ static void read_only(void)
 static void errors(void)
 {
 	static char page[3 * PAGE];
-	int fd = open("two", O_RDWR), other = open("two", O_RDONLY);
+	int fd = open("two", O_RDWR), other = open("two", O_RDONLY), dir = open(".", O_RDONLY),
+	    one = open("one", O_RDONLY);
 
+	CHECK(dir >= 0 && one >= 0 && syncfs(dir) == 0);
 	memset(page, 'n', sizeof(page));
 	CHECK(fd >= 0 && other >= 0 && pwrite(fd, page, sizeof(page), 0) == (ssize_t)sizeof(page));
 	put("one", "written");
 	FAILS(fsync(fd), EIO);
 	FAILS(fsync(other), EIO);
+	CHECK(fsync(one) == 0);
+	FAILS(syncfs(dir), EIO);
+	FAILS(syncfs(one), EIO);
+	CHECK(close(dir) == 0 && close(one) == 0);
 	CHECK(pread(fd, page, 1, PAGE) == 1 && page[0] == 'n' && close(fd) == 0 && close(other) == 0);
 	fd = open("one", O_RDONLY);
 	CHECK(fd >= 0 && fsync(fd) == 0 && close(fd) == 0);
