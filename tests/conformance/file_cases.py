@@ -1,6 +1,5 @@
 """
-
-    ases that need files, in memory (/tmp) and on a FAT volume (/mnt): stress-ng's stressors of files, directories and what maps
+Cases that need files, in memory (/tmp) and on a FAT volume (/mnt): stress-ng's stressors of files, directories and what maps
 files, and databases that keep what they know in mappings that several processes share.
 """
 import os
@@ -52,8 +51,7 @@ def stressors(loader, files, common):
 
 # ---- Databases. SQLite's write-ahead log and LMDB keep an index, or everything, in a mapping that its processes share.
 
-
-    ACKAGES = ("sqlite3", "libsqlite3-0", "libreadline8t64", "libtinfo6", "zlib1g", "libc6", "lmdb-utils", "liblmdb0", "tdb-tools",
+PACKAGES = ("sqlite3", "libsqlite3-0", "libreadline8t64", "libtinfo6", "zlib1g", "libc6", "lmdb-utils", "liblmdb0", "tdb-tools",
             "libtdb1", "busybox-static")
 TOOLS = ("sqlite3", "mdb_load", "mdb_dump", "mdb_stat", "tdbtool", "tdbbackup.tdbtools", "tdbdump")
 LOADER = "ld-linux-riscv64-lp64d.so.1"
@@ -69,6 +67,5 @@ def databases(_build):
     script = os.path.join(HERE, "databases.sh")
     files |= {"/databases.sh": script}
     for name, directory, volume in (("tmpfs", "/tmp", False), ("fat", "/mnt", True)):
-        yield Case("databases/" + name, os.path.join(root, "bin", "busybox"), ["sh",
-    "/databases.sh", directory], tap=True,
+        yield Case("databases/" + name, os.path.join(root, "bin", "busybox"), ["sh", "/databases.sh", directory], tap=True,
                    limit=120, files=files, volume=volume)
