@@ -373,7 +373,7 @@ static const struct {
 	{ "/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n" },
 	{ OVERCOMMIT, "1\n" },
 	{ "/proc/sys/vm/overcommit_ratio", "50\n" },
-	{ "/proc/sys/vm/max_map_count", "2147483647\n" },
+	{ "/proc/sys/vm/max_map_count", "65530\n" },
 	{ "/proc/sys/vm/mmap_min_addr", "4096\n" },
 	{ "/proc/sys/vm/nr_hugepages", "0\n" },
 	{ "/proc/sys/vm/swappiness", "0\n" },
