@@ -79,6 +79,7 @@ struct block_device {
 	bool blank;		     /* all zeros at boot: there is nothing to look for */
 	struct block_device *parent; /* a partition's disk; NULL: a device of its own */
 	uint64_t start;		     /* a partition's first sector */
+	bool fat;		     /* a partition that its table says is one for FAT */
 	/* block.c's. */
 	struct block_device *_Atomic next;
 	_Atomic uint32_t pending; /* submitted and not done */

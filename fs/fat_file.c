@@ -80,7 +80,7 @@ static int fill_sector(struct fat_node *node, uint32_t at)
 {
 	struct fat_volume *volume = node->volume;
 	uint32_t within = at % volume->sector_bytes;
-	struct fat_run run;
+	struct fat_run run = { 0 };
 	int error = map_all(node, at - within, &run);
 
 	if (error == 0)
@@ -189,7 +189,7 @@ static int64_t write_piece(struct fat_node *node, uint64_t offset, const uint8_t
 {
 	struct fat_volume *volume = node->volume;
 	uint32_t within = (uint32_t)(offset % volume->sector_bytes);
-	struct fat_run run;
+	struct fat_run run = { 0 };
 	int error = map_all(node, offset - within, &run);
 
 	if (error != 0)

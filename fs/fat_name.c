@@ -68,7 +68,7 @@ static size_t decode(const uint8_t *at, size_t n, uint32_t *out)
 	return c < least[bytes] || c > 0x10ffff ? 0 : bytes;
 }
 
-/* Dots at the end do not count, as in Windows and Linux. */
+/* Dots at the end do not count, as in Windows and Linux. Where there is nothing else: -ENOENT, as in Linux. */
 int fat_name_parse(struct fat_name *name, const char *utf8, size_t n)
 {
 	const uint8_t *at = (const uint8_t *)utf8;
@@ -77,7 +77,7 @@ int fat_name_parse(struct fat_name *name, const char *utf8, size_t n)
 	while (n > 0 && utf8[n - 1] == '.')
 		n--;
 	if (n == 0)
-		return -EINVAL;
+		return -ENOENT;
 	for (size_t i = 0, bytes; i < n; i += bytes) {
 		uint32_t c;
 
@@ -160,7 +160,7 @@ int fat_name_check(struct fat_name *name)
 	bool same;
 
 	for (i = 0; i < name->units; i++)
-		if (name->unit[i] < 0x20 || (name->unit[i] < 0x80 && strchr("\"*/:<>?\\|\x7f", name->unit[i]) != NULL))
+		if (name->unit[i] < 0x20 || (name->unit[i] < 0x80 && strchr("\"*/:<>?\\|", name->unit[i]) != NULL))
 			return -EINVAL;
 	if (name->unit[name->units - 1] == ' ')
 		return -EINVAL;

@@ -93,6 +93,9 @@ int fat_create(struct fat_node *dir, const char *name, size_t n, struct fat_node
 	return add_new(dir, &parsed, raw, out);
 }
 
+static const uint8_t dot[11] = { '.', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ' };
+static const uint8_t dot_dot[11] = { '.', '.', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ' };
+
 static int new_directory(struct fat_node *dir, uint32_t *cluster)
 {
 	struct fat_volume *volume = dir->volume;
@@ -104,8 +107,8 @@ static int new_directory(struct fat_node *dir, uint32_t *cluster)
 		return error;
 	new_slot(volume, FAT_DIRECTORY, *cluster, slots);
 	new_slot(volume, FAT_DIRECTORY, parent, slots + FAT_SLOT);
-	memcpy(slots, ".          ", 11);
-	memcpy(slots + FAT_SLOT, "..         ", 11);
+	memcpy(slots, dot, sizeof(dot));
+	memcpy(slots + FAT_SLOT, dot_dot, sizeof(dot_dot));
 	error = fat_clear_cluster(volume, *cluster, slots, sizeof(slots));
 	/* On the disk before a name leads there, and its cluster taken. */
 	if (error == 0)

@@ -120,11 +120,9 @@ static int scan_sector(struct fat_volume *volume, const uint8_t *data, uint32_t 
 		if (raw[0] == 0)
 			return 0;
 		++*slot;
-		if (raw[0] == 0xe5) {
-			name->expect = LONG_LAST;
-		} else if ((raw[11] & 0x3f) == FAT_LONG) {
+		if (raw[0] != 0xe5 && (raw[11] & 0x3f) == FAT_LONG) {
 			long_slot(name, raw, *slot - 1, entry->unit);
-		} else if ((raw[11] & FAT_LABEL) != 0) {
+		} else if (raw[0] == 0xe5 || (raw[11] & FAT_LABEL) != 0) {
 			name->expect = LONG_LAST;
 		} else {
 			short_slot(entry, name, raw, *slot - 1);

@@ -37,6 +37,8 @@ struct store_ops {
 	 * after the object was. -ENOSPC... Absent: it stays as long as it is. [store->writing]
 	 */
 	int (*resize)(struct store *store, uint64_t bytes);
+	/* An error of write-back was noted. Absent: nobody else wants to know. [store->writing] */
+	void (*failed)(struct store *store, int error);
 };
 
 struct store {
@@ -120,9 +122,22 @@ int cache_write_back(struct store *store, uint64_t first, uint64_t last) MUST_CH
 int cache_sync(struct store *store, uint64_t first, uint64_t last, _Atomic uint32_t *seen) MUST_CHECK;
 /* Of all stores. */
 void cache_sync_all(void);
-/* What an open file has seen when it is opened; and the error it has not seen, which it then has. */
-uint32_t cache_error_sample(const struct store *store);
-int cache_error_take(struct store *store, _Atomic uint32_t *seen) MUST_CHECK;
+/* What an open file has seen when it is opened; and the error it has not seen, which it then has. word: of a store, or of many. */
+uint32_t cache_errors_sample(const _Atomic uint32_t *word);
+int cache_errors_take(_Atomic uint32_t *word, _Atomic uint32_t *seen) MUST_CHECK;
+/* Whether there was none that nobody has seen. */
+bool cache_errors_note(_Atomic uint32_t *word, int error);
+
+static inline uint32_t cache_error_sample(const struct store *store)
+{
+	return cache_errors_sample(&store->error);
+}
+
+MUST_CHECK static inline int cache_error_take(struct store *store, _Atomic uint32_t *seen)
+{
+	return cache_errors_take(&store->error, seen);
+}
+
 /* Too much is dirty (WORK_DIRTY, trap.c): waits until the writer has caught up. */
 void cache_throttle(void);
 /* Wakes the writer, and does not wait. */

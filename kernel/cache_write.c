@@ -114,37 +114,43 @@ void cache_release(void)
 
 /* ---- Errors. */
 
-static void error_note(struct store *store, int error)
+bool cache_errors_note(_Atomic uint32_t *word, int error)
 {
 	/* relaxed: only the word itself counts */
-	uint32_t old = atomic_load_explicit(&store->error, memory_order_relaxed);
+	uint32_t old = atomic_load_explicit(word, memory_order_relaxed);
 	uint32_t new;
 
 	do {
 		new = (old & ~(ERROR_NUMBER | ERROR_SEEN)) | (uint32_t)-error;
 		if ((old & ERROR_SEEN) != 0)
 			new += ERROR_COUNT;
-	} while (!atomic_compare_exchange_weak_explicit(&store->error, &old, new, memory_order_relaxed,
-							memory_order_relaxed));
-	if ((old & ERROR_NUMBER) == 0 || (old & ERROR_SEEN) != 0)
+	} while (!atomic_compare_exchange_weak_explicit(word, &old, new, memory_order_relaxed, memory_order_relaxed));
+	return (old & ERROR_NUMBER) == 0 || (old & ERROR_SEEN) != 0;
+}
+
+static void error_note(struct store *store, int error)
+{
+	if (store->ops->failed != NULL)
+		store->ops->failed(store, error);
+	if (cache_errors_note(&store->error, error))
 		klog("%s: writing back failed (error %d)", store->name, -error);
 	store->retry_ns = time_ns() + PAUSE_NS;
 }
 
-uint32_t cache_error_sample(const struct store *store)
+uint32_t cache_errors_sample(const _Atomic uint32_t *word)
 {
-	uint32_t now = atomic_load_explicit(&store->error, memory_order_relaxed);
+	uint32_t now = atomic_load_explicit(word, memory_order_relaxed);
 
 	return (now & ERROR_SEEN) != 0 ? now : 0; /* one that nobody has seen is told to the next who asks */
 }
 
-int cache_error_take(struct store *store, _Atomic uint32_t *seen)
+int cache_errors_take(_Atomic uint32_t *word, _Atomic uint32_t *seen)
 {
-	uint32_t now = atomic_load_explicit(&store->error, memory_order_relaxed);
+	uint32_t now = atomic_load_explicit(word, memory_order_relaxed);
 
 	if (now == atomic_load_explicit(seen, memory_order_relaxed))
 		return 0;
-	(void)atomic_compare_exchange_strong_explicit(&store->error, &now, now | ERROR_SEEN, memory_order_relaxed,
+	(void)atomic_compare_exchange_strong_explicit(word, &now, now | ERROR_SEEN, memory_order_relaxed,
 						      memory_order_relaxed);
 	now |= ERROR_SEEN;
 	if (atomic_exchange_explicit(seen, now, memory_order_relaxed) == now)
@@ -241,7 +247,11 @@ void cache_sync_all(void)
 
 static void set_wanted(_Atomic uint32_t *flag)
 {
-	/* relaxed look: a set flag is looked at before the writer sleeps. release: pairs with its acquire */
+	/*
+	 * The fence pairs with the writer's in writer_main: either this sees the flag that was cleared there, or the pass that follows
+	 * sees the page. relaxed look: a set flag is looked at before the writer sleeps. release: pairs with its acquire.
+	 */
+	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(flag, memory_order_relaxed) == 0 &&
 	    atomic_exchange_explicit(flag, 1, memory_order_release) == 0)
 		wake_all(&writer.queue);
@@ -304,7 +314,8 @@ static void writer_main(void *unused)
 			return;
 		/* before the pass: who makes a page dirty behind its back wants another one */
 		atomic_store_explicit(&writer.wanted, 0, memory_order_relaxed);
-		atomic_store_explicit(&writer.armed, 0, memory_order_seq_cst);
+		atomic_store_explicit(&writer.armed, 0, memory_order_relaxed);
+		atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in set_wanted */
 		writer_pass();
 		if (objects_dirty() != 0)
 			atomic_store_explicit(&writer.armed, 1, memory_order_relaxed);

@@ -362,6 +362,8 @@ static void become(struct process *process, struct thread *thread, const struct 
 	memset(&thread->altstack, 0, sizeof(thread->altstack));
 	share_exec(process);
 	ptimers_exec(process);
+	/* relaxed: it is the only thread */
+	atomic_store_explicit(&process->barriers, 0, memory_order_relaxed);
 	tree_lock();
 	process->execed = true;
 	process->undumpable = false;

@@ -24,6 +24,7 @@
 #include "mm/slab.h"
 
 #define FDTABLE_START 32U
+#define FDTABLE_ROOM  64U /* Linux's, to begin with; both double */
 
 struct fd_slot {
 	struct file *file; /* NULL: free */
@@ -319,6 +320,16 @@ void fdtable_close_range(struct fd_table *table, unsigned first, unsigned last, 
 unsigned fdtable_limit(const struct fd_table *table)
 {
 	return table->limit;
+}
+
+unsigned fdtable_room(struct fd_table *table)
+{
+	unsigned size;
+
+	fdtable_lock(table);
+	size = table->size;
+	fdtable_unlock(table);
+	return MAX(size, FDTABLE_ROOM);
 }
 
 void fdtable_set_limit(struct fd_table *table, unsigned limit)

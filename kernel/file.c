@@ -6,8 +6,10 @@
  */
 #include "kernel/file.h"
 
+#include "kernel/cache.h"
 #include "kernel/file_lock.h"
 #include "kernel/tree.h"
+#include "kernel/volume.h"
 #include "lib/errno.h"
 #include "mm/object.h"
 #include "mm/slab.h"
@@ -24,6 +26,8 @@ int file_create(const struct file_ops *ops, unsigned flags, struct node *node, v
 	file->ops = ops;
 	file->node = node;
 	file->data = data;
+	if (node != NULL && node->volume != NULL)
+		atomic_init(&file->volume_error_seen, cache_errors_sample(&node->volume->error));
 	*out = file;
 	return 0;
 }

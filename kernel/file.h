@@ -151,7 +151,8 @@ struct file {
 	struct spinlock lock; /* RANK_FILE: guards position */
 	uint64_t position;
 	_Atomic uint32_t error_seen; /* of write-back: cache.h */
-	void *data;		     /* of the ops */
+	_Atomic uint32_t volume_error_seen;
+	void *data; /* of the ops */
 };
 
 /* A new open file with one count. Takes over the caller's count of node (NULL: none) only when it succeeds. */
@@ -211,6 +212,8 @@ void fdtable_put(struct fd_table *table);  /* NULL is allowed; the last one clos
 void fdtable_exec(struct fd_table *table); /* closes what is close-on-exec */
 /* For prlimit64(RLIMIT_NOFILE): the soft limit goes with the table. Setting it above FD_LIMIT_MAX is the caller's error. */
 unsigned fdtable_limit(const struct fd_table *table);
+/* Descriptors beyond this one no call of select looks at: what Linux's table would hold. */
+unsigned fdtable_room(struct fd_table *table);
 void fdtable_set_limit(struct fd_table *table, unsigned limit);
 
 /* Init's descriptors 0, 1 and 2: the console (as the boot argument tty=0|1 says). 0 or -ENOMEM. Into an empty table. */

@@ -24,10 +24,11 @@
 #define F_WRLCK 1
 #define F_UNLCK 2
 
-#define LOCK_SH 1U
-#define LOCK_EX 2U
-#define LOCK_NB 4U
-#define LOCK_UN 8U
+#define LOCK_SH	  1U
+#define LOCK_EX	  2U
+#define LOCK_NB	  4U
+#define LOCK_UN	  8U
+#define LOCK_MAND 32U
 
 enum kind { KIND_FLOCK, KIND_RECORD, KIND_OFD };
 
@@ -311,6 +312,9 @@ int64_t sys_flock(const uint64_t *a)
 	struct file *file;
 	int error;
 
+	/* As on Linux, where they never meant anything. */
+	if ((how & LOCK_MAND) != 0)
+		return 0;
 	if (how != LOCK_SH && how != LOCK_EX && how != LOCK_UN)
 		return -EINVAL;
 	error = file_get((int)a[0], &file);
@@ -319,7 +323,7 @@ int64_t sys_flock(const uint64_t *a)
 	want.of = locked_thing(file);
 	want.owner = file;
 	want.type = how == LOCK_SH ? F_RDLCK : how == LOCK_EX ? F_WRLCK : F_UNLCK;
-	if (!file_may_read(file) && !file_may_write(file))
+	if ((file_flags(file) & O_PATH) != 0 || (how != LOCK_UN && !file_may_read(file) && !file_may_write(file)))
 		error = -EBADF;
 	else
 		error = lock_set(&want, ((uint32_t)a[1] & LOCK_NB) == 0);

@@ -85,6 +85,7 @@ static void add_partition(struct block_device *disk, const struct gpt_part *foun
 		kfree(part);
 		return;
 	}
+	part->fat = found->fat;
 	block_register(part);
 	klog("%s: %lu MiB%s", part->name, (unsigned long)(part->sectors >> 11), found->fat ? ", FAT" : "");
 }

@@ -41,13 +41,26 @@ static int64_t put_some(struct object *object, uint64_t offset, struct io *io, v
 
 static int64_t write_kernel(struct object *object, uint64_t offset, const void *from, uint64_t n)
 {
+	struct store *store = object_store(object);
+	struct cache_claim claim;
+	int64_t moved;
+
 	if (offset + n > object_bytes(object)) {
 		int error = object_resize(object, offset + n);
 
 		if (error != 0)
 			return error;
 	}
-	return object_write(object, offset, from, n);
+	if (store != NULL) {
+		int error = cache_claim(store, offset >> PAGE_SHIFT, &claim);
+
+		if (error != 0)
+			return error;
+	}
+	moved = object_write(object, offset, from, n);
+	if (store != NULL)
+		cache_unclaim(store, &claim);
+	return moved;
 }
 
 static int64_t write_user(struct object *object, uint64_t offset, struct io *io, vaddr_t at, uint64_t n, uint64_t limit)

@@ -342,15 +342,27 @@ static int make_place(char *path, struct node **out)
 	return error;
 }
 
-static int mount_path(const char *name, char *path, const char **why)
+/* Of a disk with partitions: the first one for FAT, or else the first. */
+static struct block_device *find_disk(const char *name)
 {
-	struct block_device *device = block_find(name);
+	struct block_device *disk = block_find(name), *found = NULL;
+
+	for (struct block_device *part = block_next(NULL); part != NULL; part = block_next(part))
+		if (part->parent != NULL && part->parent == disk && (found == NULL || (part->fat && !found->fat)))
+			found = part;
+	return found != NULL ? found : disk;
+}
+
+static int mount_path(const char *name, char *path, const char **used, const char **why)
+{
+	struct block_device *device = find_disk(name);
 	struct node *at;
 	int error;
 
 	*why = "there is no such disk or partition";
 	if (device == NULL)
 		return -ENXIO;
+	*used = device->name;
 	*why = "its place cannot be made";
 	error = make_place(path, &at);
 	if (error != 0)
@@ -365,18 +377,19 @@ static void mount_word(char *word, void (*say)(const char *line))
 {
 	char *colon = strchr(word, ':');
 	const char *why = "it must be DISK:PATH, the path from / on";
+	const char *used = word;
 	char line[LINE_BYTES];
 	int error = -EINVAL;
 
 	if (colon != NULL && colon[1] == '/') {
 		*colon = 0;
-		error = mount_path(word, colon + 1, &why);
+		error = mount_path(word, colon + 1, &used, &why);
 	}
 	if (error == 0) {
-		klog("mount: %s at %s", word, colon + 1);
+		klog("mount: %s at %s", used, colon + 1);
 		return;
 	}
-	snprintf(line, sizeof(line), "cannot mount %s%s%s: %s", word, colon == NULL ? "" : " at ",
+	snprintf(line, sizeof(line), "cannot mount %s%s%s: %s", used, colon == NULL ? "" : " at ",
 		 colon == NULL ? "" : colon + 1, why);
 	klog("%s", line);
 	say(line);
@@ -394,7 +407,7 @@ void mounts_init(void (*say)(const char *line))
 		return;
 	words = kalloc(strlen(value) + 1);
 	CHECK(words != NULL); /* as for all else at boot */
-	memcpy(words, value, strlen(value));
+	memcpy(words, value, strlen(value) + 1);
 	for (char *word = words; word != NULL; word = next) {
 		next = strchr(word, ',');
 		if (next != NULL)

@@ -27,6 +27,7 @@
 #include "mm/coremap.h"
 #include "mm/space.h"
 
+#define OVERCOMMIT  "/proc/sys/vm/overcommit_memory"
 #define TEXT_START  1024U
 #define TEXT_AUDIT  16384U
 #define NS_PER_SEC  UINT64_C(1000000000)
@@ -333,6 +334,8 @@ static const struct {
 	{ "/proc/cmdline", machine_cmdline },
 	{ "/proc/sys/kernel/threads-max", machine_memory_max },
 	{ "/proc/sys/kernel/random/boot_id", machine_boot_id },
+	{ "/proc/sys/kernel/hostname", hostname_text },
+	{ "/proc/sys/kernel/domainname", domainname_text },
 	{ "/proc/sysvipc/shm", shm_text },
 	{ "/proc/corral/counters", corral_counters },
 	{ "/proc/corral/audit", corral_audit },
@@ -368,17 +371,15 @@ static const struct {
 	{ "/proc/version", "Linux version 6.12.0-corral #1 SMP Corral\n" },
 	{ "/proc/filesystems", "nodev\tproc\nnodev\ttmpfs\nnodev\tsysfs\n\tvfat\n" },
 	{ "/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n" },
-	{ "/proc/sys/vm/overcommit_memory", "1\n" },
+	{ OVERCOMMIT, "1\n" },
 	{ "/proc/sys/vm/overcommit_ratio", "50\n" },
-	{ "/proc/sys/vm/max_map_count", "2147483647\n" },
+	{ "/proc/sys/vm/max_map_count", "65530\n" },
 	{ "/proc/sys/vm/mmap_min_addr", "4096\n" },
 	{ "/proc/sys/vm/nr_hugepages", "0\n" },
 	{ "/proc/sys/vm/swappiness", "0\n" },
 	{ "/proc/sys/kernel/ostype", "Linux\n" },
 	{ "/proc/sys/kernel/osrelease", "6.12.0-corral\n" },
 	{ "/proc/sys/kernel/version", "#1 SMP Corral\n" },
-	{ "/proc/sys/kernel/hostname", "corral\n" },
-	{ "/proc/sys/kernel/domainname", "(none)\n" },
 	{ "/proc/sys/kernel/pid_max", "4194304\n" },
 	{ "/proc/sys/kernel/core_pattern", "core\n" },
 	{ "/proc/sys/kernel/randomize_va_space", "0\n" },
@@ -393,14 +394,35 @@ static const char *proc_constant(unsigned i)
 	return constants[i].text;
 }
 
+/* It can be set, to what it is: there is no other way here. */
+static int64_t overcommit_write(struct file *file, struct io *io, const uint64_t *at)
+{
+	static const char spaces[] = " \t\n";
+	uint64_t left = io->left;
+	char text[8] = "";
+	const char *value;
+
+	(void)file;
+	(void)at;
+	if (io_take(io, text, sizeof(text) - 1) < MIN(left, sizeof(text) - 1))
+		return io->error;
+	value = text + strspn(text, spaces);
+	return *value == '1' && value[1 + strspn(value + 1, spaces)] == 0 ? (int64_t)left : -EINVAL;
+}
+
+static struct file_ops overcommit_ops;
+
 static int proc_add_constant(unsigned i)
 {
+	bool writable = strcmp(constants[i].path, OVERCOMMIT) == 0;
 	struct node *node;
-	int error = node_create(S_IFREG | 0444U, &node);
+	int error = node_create(S_IFREG | (writable ? 0644U : 0444U), &node);
 
 	if (error != 0)
 		return error;
-	node->ops = &proc_ops;
+	overcommit_ops = proc_ops;
+	overcommit_ops.write = overcommit_write;
+	node->ops = writable ? &overcommit_ops : &proc_ops;
 	node->number = i + 1;
 	return proc_place(constants[i].path, node);
 }

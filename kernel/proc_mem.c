@@ -8,6 +8,7 @@
  * Locks: none held while memory is copied, but mm's; file->lock for the position. Bytes go through a page of the kernel's, so
  * that nobody holds the locks of two spaces.
  */
+#include "kernel/cache.h"
 #include "kernel/process.h"
 #include "kernel/proc_text.h"
 #include "kernel/tree.h"
@@ -32,6 +33,41 @@ static struct space *mem_space(const struct node *node)
 	return space;
 }
 
+/* What mm/ did not get at may be a page that only a device has: it is read in, whatever the program may do with it. Whether to look again. */
+static bool mem_read_in(struct space *space, uint64_t at, bool *there)
+{
+	struct object *object;
+	uint64_t index;
+	bool again = false;
+
+	if (space_object_at(space, VADDR(at), &object, &index) != 0)
+		return false;
+	if (object_store(object) != NULL) {
+		/* One that is there was read in since, or may not be written: another look tells. */
+		bool was_there = object_has(object, index);
+
+		again = was_there ? !*there : cache_read_in(object_store(object), index) == 0;
+		*there = was_there;
+	}
+	object_put(object);
+	return again;
+}
+
+static uint64_t mem_force(struct space *space, char *buffer, uint64_t at, uint64_t n, bool writing)
+{
+	uint64_t done = 0;
+	bool there = false;
+
+	do {
+		uint64_t part = writing ? force_write(space, VADDR(at + done), buffer + done, n - done)
+					: force_read(space, buffer + done, VADDR(at + done), n - done);
+
+		there = there && part == 0;
+		done += part;
+	} while (done < n && mem_read_in(space, at + done, &there));
+	return done;
+}
+
 /* One page's worth at most: bytes moved, -EFAULT: the caller's buffer; 0: not to be had. */
 static int64_t mem_part(struct space *space, struct io *io, uint64_t at, bool writing, void *buffer)
 {
@@ -40,9 +76,9 @@ static int64_t mem_part(struct space *space, struct io *io, uint64_t at, bool wr
 	if (writing) {
 		if (io_take(io, buffer, n) != n)
 			return io->error;
-		return (int64_t)force_write(space, VADDR(at), buffer, n);
+		return (int64_t)mem_force(space, buffer, at, n, true);
 	}
-	n = force_read(space, buffer, VADDR(at), n);
+	n = mem_force(space, buffer, at, n, false);
 	return io_put(io, buffer, n) != n ? io->error : (int64_t)n;
 }
 

@@ -74,6 +74,8 @@ static void copy_from_parent(struct process *process, struct process *parent)
 	process->umask = parent->umask;
 	process->no_new_privs = parent->no_new_privs;
 	process->undumpable = parent->undumpable;
+	/* relaxed: no order is asked for */
+	atomic_init(&process->barriers, atomic_load_explicit(&parent->barriers, memory_order_relaxed));
 	process->brk_start = parent->brk_start;
 	process->brk = parent->brk;
 	process->start_sp = parent->start_sp;
@@ -131,7 +133,7 @@ int process_publish(struct process *process, struct thread *thread, struct proce
 		tree_unlock();
 		return -EINTR;
 	}
-	if (sibling && parent->parent != NULL)
+	if (sibling && parent != NULL && parent->parent != NULL)
 		parent = parent->parent;
 	process->pid = ids_new_locked();
 	thread->tid = process->pid;

@@ -95,6 +95,7 @@ struct process {
 	bool subreaper;	   /* orphans below it become its children [tree lock] */
 	bool no_new_privs; /* with the next: only remembered; its own threads' */
 	bool undumpable;
+	_Atomic uint32_t barriers; /* what was registered for: sys_membarrier.c */
 
 	struct sigpending pending; /* [lock] */
 	uint32_t queued;	   /* entries of its and its threads' pending signals, and its timers [lock] */

@@ -267,7 +267,10 @@ static int64_t regular_write(struct file *file, struct io *io, const uint64_t *a
 	return io_result(io, done);
 }
 
-/* The next data, or hole, at or behind the offset, less the offset. Behind the end is a hole. What comes from the initramfs is data. */
+/*
+ * The next data, or hole, at or behind the offset, less the offset. Behind the end is a hole. What comes from the initramfs is
+ * data, and all on a volume: there a page that is not in memory is on the disk.
+ */
 static int64_t seek_content(struct file *file, int64_t offset, bool data)
 {
 	uint64_t bytes = object_bytes(file->data);
@@ -275,7 +278,7 @@ static int64_t seek_content(struct file *file, int64_t offset, bool data)
 
 	if (offset < 0 || (uint64_t)offset >= bytes)
 		return -ENXIO;
-	if (file->node->regular.source != NULL)
+	if (file->node->regular.source != NULL || object_store(file->data) != NULL)
 		return data ? 0 : (int64_t)bytes - offset;
 	at = object_next(file->data, page, data);
 	if (at == page)

@@ -65,8 +65,11 @@ syscall_fn sys_sched_getattr, sys_sched_setattr;
 syscall_fn sys_getid, sys_getresid, sys_setid, sys_setreid, sys_setresid, sys_setfsid, sys_getgroups, sys_setgroups;
 syscall_fn sys_prctl;
 
+/* sys_uname.c */
+syscall_fn sys_uname, sys_sethostname, sys_setdomainname;
+
 /* sys_info.c */
-syscall_fn sys_uname, sys_prlimit64, sys_getrlimit, sys_setrlimit;
+syscall_fn sys_prlimit64, sys_getrlimit, sys_setrlimit;
 syscall_fn sys_getrusage, sys_sysinfo, sys_getrandom, sys_personality;
 
 /* Nanoseconds of CLOCK_REALTIME as nanoseconds since the start, at least 0. */

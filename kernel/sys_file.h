@@ -58,8 +58,8 @@ syscall_fn sys_fsync, sys_fdatasync, sys_sync, sys_syncfs, sys_sync_file_range, 
 syscall_fn sys_mkdirat, sys_unlinkat, sys_renameat2, sys_linkat, sys_symlinkat, sys_mknodat, sys_readlinkat, sys_getcwd,
 	sys_chdir, sys_fchdir, sys_umask;
 /* sys_stat.c */
-syscall_fn sys_fstat, sys_newfstatat, sys_statx, sys_faccessat, sys_faccessat2, sys_fchmod, sys_fchmodat, sys_fchown,
-	sys_fchownat, sys_utimensat;
+syscall_fn sys_fstat, sys_newfstatat, sys_statx, sys_faccessat, sys_faccessat2, sys_fchmod, sys_fchmodat, sys_fchmodat2,
+	sys_fchown, sys_fchownat, sys_utimensat;
 /* sys_mount.c, sys_statfs.c */
 syscall_fn sys_mount, sys_umount2, sys_statfs, sys_fstatfs;
 /* sys_poll.c */

@@ -16,15 +16,6 @@ static int put(uint64_t address, const void *from, uint64_t bytes)
 	return user_write(current_space(), VADDR(address), from, bytes) != 0 ? -EFAULT : 0;
 }
 
-int64_t sys_uname(const uint64_t *a)
-{
-	static const struct {
-		char sysname[65], nodename[65], release[65], version[65], machine[65], domainname[65];
-	} name = { "Linux", "corral", "6.12.0-corral", "#1 SMP Corral", "riscv64", "(none)" };
-
-	return put(a[0], &name, sizeof(name));
-}
-
 /* ---- Limits. */
 
 static int64_t limit_of(struct process *process, unsigned which, const struct rlimit *new, struct rlimit *old)

@@ -104,61 +104,61 @@ static int64_t io_ranges_flags(struct file *file, enum io_way way, const uint64_
 	return io_ranges_as(file, way, a, at, (uint32_t)a[5]);
 }
 
-/* What all of these do: `move` is io_single or io_ranges, `at` NULL or where the call says. */
-static int64_t io_call(const uint64_t *a, enum io_way way, const uint64_t *at,
+/* What all of these do: `move` is io_single or io_ranges; positioned: at the offset that is the fourth argument. */
+static int64_t io_call(const uint64_t *a, enum io_way way, bool positioned,
 		       int64_t (*move)(struct file *, enum io_way, const uint64_t *, const uint64_t *))
 {
 	struct file *file;
 	int64_t result;
 
-	if (at != NULL && (int64_t)*at < 0)
+	if (positioned && (int64_t)a[3] < 0)
 		return -EINVAL;
 	result = io_file((int)a[0], way, &file);
 	if (result != 0)
 		return result;
-	result = move(file, way, a, at);
+	result = move(file, way, a, positioned ? &a[3] : NULL);
 	file_put(file);
 	return result;
 }
 
 int64_t sys_read(const uint64_t *a)
 {
-	return io_call(a, IO_READ, NULL, io_single);
+	return io_call(a, IO_READ, false, io_single);
 }
 
 int64_t sys_write(const uint64_t *a)
 {
-	return io_call(a, IO_WRITE, NULL, io_single);
+	return io_call(a, IO_WRITE, false, io_single);
 }
 
 int64_t sys_pread64(const uint64_t *a)
 {
-	return io_call(a, IO_READ, &a[3], io_single);
+	return io_call(a, IO_READ, true, io_single);
 }
 
 int64_t sys_pwrite64(const uint64_t *a)
 {
-	return io_call(a, IO_WRITE, &a[3], io_single);
+	return io_call(a, IO_WRITE, true, io_single);
 }
 
 int64_t sys_readv(const uint64_t *a)
 {
-	return io_call(a, IO_READ, NULL, io_ranges);
+	return io_call(a, IO_READ, false, io_ranges);
 }
 
 int64_t sys_writev(const uint64_t *a)
 {
-	return io_call(a, IO_WRITE, NULL, io_ranges);
+	return io_call(a, IO_WRITE, false, io_ranges);
 }
 
 int64_t sys_preadv(const uint64_t *a)
 {
-	return io_call(a, IO_READ, &a[3], io_ranges);
+	return io_call(a, IO_READ, true, io_ranges);
 }
 
 int64_t sys_pwritev(const uint64_t *a)
 {
-	return io_call(a, IO_WRITE, &a[3], io_ranges);
+	return io_call(a, IO_WRITE, true, io_ranges);
 }
 
 /* a[3]: where, -1: at the position, which moves; a[5]: flags. NOWAIT can be asked of nothing here. */
@@ -166,7 +166,7 @@ static int64_t io_call_flags(const uint64_t *a, enum io_way way)
 {
 	if (((uint32_t)a[5] & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND)) != 0)
 		return -EOPNOTSUPP;
-	return io_call(a, way, a[3] == UINT64_MAX ? NULL : &a[3], io_ranges_flags);
+	return io_call(a, way, a[3] != UINT64_MAX, io_ranges_flags);
 }
 
 int64_t sys_preadv2(const uint64_t *a)

@@ -367,7 +367,7 @@ int64_t sys_brk(const uint64_t *a)
 	return (int64_t)result;
 }
 
-/* ---- Instruction and memory barriers. */
+/* ---- Instructions. */
 
 int64_t sys_riscv_flush_icache(const uint64_t *a)
 {
@@ -380,10 +380,4 @@ int64_t sys_riscv_flush_icache(const uint64_t *a)
 	if (others != 0)
 		hw_remote_fence_i(others);
 	return 0;
-}
-
-/* No command is offered: MEMBARRIER_CMD_QUERY says so with 0. */
-int64_t sys_membarrier(const uint64_t *a)
-{
-	return a[0] == 0 ? 0 : -EINVAL;
 }

@@ -50,6 +50,8 @@ int64_t sys_mount(const uint64_t *a)
 
 	if ((a[3] & (MS_REMOUNT | MS_BIND | MS_MOVE | MS_PROPAGATION)) != 0)
 		return -EINVAL;
+	if (a[2] == 0 || a[0] == 0)
+		return -EINVAL;
 	error = user_path(a[2], true, &type);
 	if (error != 0)
 		return error;

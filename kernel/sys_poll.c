@@ -258,13 +258,14 @@ static int64_t select_result(struct select *select, const struct poll *poll)
 {
 	int64_t bits = 0;
 
-	for (uint64_t fd = 0; fd < select->count; fd++) {
+	/* What is behind the last one, in its word, is none of ours and not ready either. */
+	for (uint64_t fd = 0; fd < select->bytes * 8; fd++) {
 		for (unsigned i = 0; i < SELECT_SETS; i++) {
 			uint64_t bit = UINT64_C(1) << (fd % 64);
 
 			if ((select->set[i][fd / 64] & bit) == 0)
 				continue;
-			if ((poll->slots[fd].found & select_events[i]) != 0)
+			if (fd < select->count && (poll->slots[fd].found & select_events[i]) != 0)
 				bits++;
 			else
 				select->set[i][fd / 64] &= ~bit;
@@ -326,7 +327,7 @@ int64_t sys_pselect6(const uint64_t *a)
 		result = mask_swap(mask[0], mask[1]);
 	if (result != 0)
 		return result;
-	select.count = MIN((uint64_t)(uint32_t)a[0], FD_LIMIT_MAX);
+	select.count = MIN((uint64_t)(uint32_t)a[0], fdtable_room(current_process()->files));
 	select.bytes = ALIGN_UP(select.count, 64U) / 8;
 	result = select_run(&select, deadline_ns);
 	deadline_write(a[4], deadline_ns);

@@ -275,7 +275,7 @@ static int node_set_mode(struct node *node, uint64_t mode)
 		return volume_set_mode(node, (uint32_t)mode & 07777U);
 	tree_enter();
 	wanted = (node->mode & S_IFMT) | ((uint32_t)mode & 07777U);
-	error = seal_mode_locked(node, wanted);
+	error = (wanted & S_IFMT) == S_IFLNK ? -EOPNOTSUPP : seal_mode_locked(node, wanted);
 	if (error == 0)
 		node->mode = wanted;
 	tree_leave();
@@ -333,6 +333,22 @@ int64_t sys_fchmodat(const uint64_t *a)
 	struct node *node;
 	int error = user_lookup((int)a[0], a[1], WALK_FOLLOW, &node);
 
+	if (error != 0)
+		return error;
+	error = node_set_mode(node, a[2]);
+	node_put(node);
+	return error;
+}
+
+int64_t sys_fchmodat2(const uint64_t *a)
+{
+	unsigned flags = (uint32_t)a[3];
+	struct node *node;
+	int error;
+
+	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0)
+		return -EINVAL;
+	error = user_lookup_at((int)a[0], a[1], flags, &node);
 	if (error != 0)
 		return error;
 	error = node_set_mode(node, a[2]);

@@ -73,7 +73,7 @@ int64_t sys_sync(const uint64_t *a)
 	return 0;
 }
 
-/* Any open file says which file system; its own errors it is told of by fsync. */
+/* Any open file says which file system, and is told of an error of write-back of any file there: once, as by fsync of its own. */
 int64_t sys_syncfs(const uint64_t *a)
 {
 	struct file *file;
@@ -87,6 +87,8 @@ int64_t sys_syncfs(const uint64_t *a)
 		cache_sync_all();
 	if (error == 0 && file->node != NULL && file->node->volume != NULL)
 		error = volume_sync(file->node->volume);
+	if (error == 0 && file->node != NULL && file->node->volume != NULL)
+		error = cache_errors_take(&file->node->volume->error, &file->volume_error_seen);
 	file_put(file);
 	return error;
 }

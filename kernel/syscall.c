@@ -126,6 +126,8 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[158] = sys_getgroups,
 	[159] = sys_setgroups,
 	[160] = sys_uname,
+	[161] = sys_sethostname,
+	[162] = sys_setdomainname,
 	[163] = sys_getrlimit,
 	[164] = sys_setrlimit,
 	[165] = sys_getrusage,
@@ -200,6 +202,7 @@ syscall_fn *const syscall_table[SYSCALLS] = {
 	[439] = sys_faccessat2,
 	[448] = sys_process_mrelease,
 	[449] = sys_futex_waitv,
+	[452] = sys_fchmodat2,
 	[462] = sys_mseal,
 };
 

@@ -299,7 +299,8 @@ int volume_mount(struct block_device *device, bool read_only, struct volume **ou
 			return 0;
 		}
 		*why = "not enough memory";
-		error = fat_unmount(volume->fat);
+		if (fat_unmount(volume->fat) != 0)
+			klog("%s: could not be marked clean again", device->name);
 		error = -ENOMEM;
 	}
 	kfree(volume);

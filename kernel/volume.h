@@ -46,6 +46,7 @@ struct volume {
 	struct list nodes;		      /* the same, the last to be found at the end [mutex] */
 	struct list removed;		      /* those that have none any more [mutex] */
 	unsigned count;			      /* of nodes [mutex] */
+	_Atomic uint32_t error;		      /* of write-back of any of its files, for syncfs: cache.h */
 };
 
 static inline struct vnode *vnode_of(struct node *node)

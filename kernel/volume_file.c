@@ -238,11 +238,17 @@ static int volume_resize(struct store *store, uint64_t bytes)
 	return error;
 }
 
+static void volume_failed(struct store *store, int error)
+{
+	(void)cache_errors_note(&container_of(store, struct vnode, store)->node.volume->error, error);
+}
+
 static const struct store_ops volume_store_ops = {
 	.read = volume_read,
 	.write = volume_write,
 	.sync = volume_sync_file,
 	.resize = volume_resize,
+	.failed = volume_failed,
 };
 
 struct volume *volume_of_store(const struct store *store)

@@ -8,6 +8,7 @@
 #define NS_PER_SEC    UINT64_C(1000000000)
 #define MODE_READ_RUN 0555U
 #define MODE_WRITE    0200U
+#define MODE_ALL      0777U
 
 uint64_t volume_device(const struct volume *volume)
 {
@@ -75,6 +76,8 @@ int volume_set_mode(struct node *node, unsigned mode)
 
 	if (volume->read_only)
 		return -EROFS;
+	if ((mode & ~MODE_ALL) != 0)
+		return -EPERM;
 	if (!node_is(node, S_IFREG) || (mode & MODE_READ_RUN) != MODE_READ_RUN)
 		return 0;
 	mutex_lock(&volume->mutex);

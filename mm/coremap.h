@@ -146,6 +146,6 @@ void buddy_free(pfn_t pfn, unsigned order);
 void buddy_free_batch(const pfn_t *pfns, unsigned n);
 uint64_t buddy_free_frames(void);
 uint64_t buddy_free_guess(void); /* without a lock */
-#define BUDDY_ORDERS 19 /* up to 2^18 frames, 1 GiB */
+#define BUDDY_ORDERS 19		 /* up to 2^18 frames, 1 GiB */
 
 #endif

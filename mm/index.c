@@ -438,6 +438,9 @@ bool index_mark(struct index *index, uint64_t i)
 {
 	struct index_node *path[INDEX_DEPTH];
 	unsigned n = path_to(index, i, path);
+
+	CHECK(n != 0);
+
 	bool new = (path[n - 1]->dirty >> slot_of(path[n - 1], i) & 1) == 0;
 
 	while (n-- != 0)
@@ -449,6 +452,9 @@ bool index_unmark(struct index *index, uint64_t i)
 {
 	struct index_node *path[INDEX_DEPTH];
 	unsigned n = path_to(index, i, path);
+
+	CHECK(n != 0);
+
 	bool was = (path[n - 1]->dirty >> slot_of(path[n - 1], i) & 1) != 0;
 
 	while (n-- != 0) {

@@ -25,6 +25,9 @@
 #include "mm/slab.h"
 #include "mm/walk.h"
 
+/* What a space can have: as many mappings as Linux's vm.max_map_count allows. Walks through all of them take long. */
+#define MOST 65530U
+
 struct attachment {
 	struct list of_mapping; /* [the object's mappings_lock] */
 	struct list of_space;	/* [the space's attached_lock] */
@@ -119,6 +122,9 @@ int reverse_attach(struct mapping *mapping, struct space *space)
 
 	if (mapping->object == NULL || mapping->object->fixed)
 		return 0;
+	/* relaxed: threads that map at once may have a few more */
+	if (atomic_load_explicit(&space->attachments, memory_order_relaxed) >= MOST)
+		return -ENOMEM;
 	block = block_new(1, space);
 	if (block == NULL)
 		return -ENOMEM;

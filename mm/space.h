@@ -80,6 +80,8 @@ void space_put(struct space *space);
 
 /* Makes next this hart's space; NULL: none, the kernel's own root. Cheap when it already is. */
 void space_switch(struct space *next);
+/* Every hart in it has done what it did before, and begins nothing before this; instructions: nor has it old ones (fence.i). */
+void space_barrier(struct space *space, bool instructions);
 /* This hart's space, or NULL. */
 struct space *space_current(void);
 

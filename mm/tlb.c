@@ -154,6 +154,19 @@ void tlb_sync_icache(struct space *space)
 		hw_remote_fence_i(harts);
 }
 
+void space_barrier(struct space *space, bool instructions)
+{
+	/*
+	 * A request and its answer order what a hart does before with what this one does behind, and the reverse; harts that
+	 * are not asked have left, or will join, across a full fence. The page is one that no entry is about.
+	 */
+	tlb_shootdown(space, VADDR(0), PAGE_SIZE);
+	if (instructions)
+		tlb_sync_icache(space);
+	/* pairs with the same in whoever joins (space_switch) */
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
 static void leave(struct space *space)
 {
 	/* release: what this hart did with its translations of the space is done before anyone sees it gone */

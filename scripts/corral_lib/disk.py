@@ -4,7 +4,6 @@ import stat
 
 MOST = 8  # virtio-mmio slots of QEMU's virt
 DEFAULT_PATH = "/mnt"
-GPT_PROTECTIVE = 0xEE
 
 
 class BadDisk(Exception):
@@ -12,11 +11,11 @@ class BadDisk(Exception):
 
 
 class Disk:
-    """One image: host path, guest path (empty: not mounted), whether it is for reading only, and its partition table."""
+    """One image: host path, guest path (empty: not mounted), and whether it is for reading only."""
 
     def __init__(self, spec):
         self.spec = spec
-        rest, self.read_only = (spec[:-3], True) if spec.endswith(":ro") else (spec, False)
+        rest, self.read_only = (spec[:-3], True) if spec.endswith(":ro") and not os.path.exists(spec) else (spec, False)
         self.image, self.path = split(rest)
         if self.path and (not self.path.startswith("/") or "," in self.path or ":" in self.path):
             raise BadDisk(f"--disk {spec}: {self.path}: must be an absolute path without commas and colons")
@@ -26,7 +25,7 @@ class Disk:
         try:
             mode = os.stat(self.image).st_mode
             with open(self.image, "rb") as file:
-                head = file.read(1024)
+                head = file.read(512)
         except OSError as error:
             raise BadDisk(f"--disk {self.spec}: {self.image}: {error.strerror}") from None
         if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
@@ -36,8 +35,6 @@ class Disk:
         if not self.read_only and not os.access(self.image, os.W_OK):
             raise BadDisk(f"--disk {self.spec}: {self.image}: may not be written (for reading only: {self.spec}:ro)")
         self.driver = "host_device" if stat.S_ISBLK(mode) else "file"
-        self.partitioned = head[512:520] == b"EFI PART" or (
-            head[510:512] == b"\x55\xaa" and head[450] == GPT_PROTECTIVE)
 
 
 def split(spec):
@@ -51,7 +48,7 @@ def parse(specs):
     disks = [Disk(spec) for spec in specs]
     if len(disks) > MOST:
         raise BadDisk(f"--disk: {len(disks)} disks, but {MOST} is the most")
-    paths = [disk.path for disk in disks if disk.path]
+    paths = [os.path.normpath(disk.path) for disk in disks if disk.path]
     for path in paths:
         if paths.count(path) > 1:
             raise BadDisk(f"--disk: two disks at {path}; say where each goes: IMAGE:PATH")
@@ -59,9 +56,8 @@ def parse(specs):
 
 
 def boot_argument(disks):
-    """mount=vda:PATH,vdb1:PATH, or None. With a partition table it is the first partition that is mounted."""
-    mounts = [f"vd{chr(ord('a') + i)}{'1' if disk.partitioned else ''}:{disk.path}"
-              for i, disk in enumerate(disks) if disk.path]
+    """mount=vda:PATH,vdb:PATH, or None. Of a disk with partitions the kernel takes the first one for FAT."""
+    mounts = [f"vd{chr(ord('a') + i)}:{disk.path}" for i, disk in enumerate(disks) if disk.path]
     return "mount=" + ",".join(mounts) if mounts else None
 
 

@@ -15,6 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 LINUX_ARGUMENTS = ("console=ttyS0 loglevel=0 mitigations=off transparent_hugepage=never nokaslr "
                    "sysctl.vm.overcommit_memory=1")
 BOOT_LIMIT = 150  # seconds until Linux runs the program, under a plugin as well
+LINUX_LIMIT = 600
 BOOTS = 3         # QEMU 7.2 and OpenSBI 1.1 lose a hart at times while Linux boots
 
 
@@ -127,7 +128,7 @@ def linux(args, harts, program, words, qemu=(), icount=False):
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, pass_fds=(fd,),
                 preexec_fn=machine.die_with_parent(os.getpid())) as process:
             try:
-                output = read(process, args.timeout)
+                output = read(process, min(args.timeout, LINUX_LIMIT))
             finally:
                 os.close(fd)
         if output is not None:

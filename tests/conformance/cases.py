@@ -2,7 +2,6 @@
 What make conformance runs on Linux and on Corral. A suite is a function that gives cases; it builds what it needs from
 what scripts/fetch brought (build/debian), and says why it cannot where it cannot.
 """
-import dataclasses
 import glob
 import importlib.util
 import os
@@ -10,68 +9,28 @@ import pathlib
 import re
 import subprocess
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-HERE = os.path.dirname(os.path.realpath(__file__))
-CC = os.environ.get("CROSS", "riscv64-linux-gnu-") + "gcc"
-
-
-class Missing(Exception):
-    """Why a suite, or a case of it, cannot run."""
-
-
-@dataclasses.dataclass
-class Case:
-    name: str                 # suite/program, as the table shows it
-    program: str              # on this machine
-    args: list = dataclasses.field(default_factory=list)
-    stdin: str = ""
-    status: int = 0           # expected
-    out: str = None           # all it must print; None: anything
-    ends: str = ""            # what its output must end with
-    tap: bool = False         # counts its own cases, as the kernel's selftests do
-    skips: tuple = (4,)       # statuses that say so: kselftest's
-    limit: int = 60           # seconds
-    mem: str = "512M"         # of Corral; Linux needs more to begin with
-    linux_mem: str = "4G"
-    tries: int = 1            # on both sides: for what depends on a few milliseconds
-    files: dict = dataclasses.field(default_factory=dict)  # guest path: path here
-
-    @property
-    def guest(self):
-        return "/bin/" + os.path.basename(self.program)
-
-
-def fetch(kind, directory, name, *patterns):
-    """The folder that scripts/fetch put it in."""
-    done = subprocess.run([os.path.join(ROOT, "scripts", "fetch"), kind, directory, name, *patterns],
-                          stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise Missing(f"could not fetch {directory} from the Debian archive")
-    return done.stdout.strip().splitlines()[-1]
-
-
-def built(output, command, *sources):
-    """Runs a compiler where its output is missing or older than the sources."""
-    newest = max(os.path.getmtime(source) for source in (*sources, __file__))
-    if os.path.exists(output) and os.path.getmtime(output) >= newest:
-        return output
-    os.makedirs(os.path.dirname(output), exist_ok=True)
-    done = subprocess.run([*command, "-o", output + ".new"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        first = next((line for line in done.stderr.splitlines() if "error" in line or "undefined" in line), done.stderr)
-        raise Missing("does not build: " + first.strip()[-200:])
-    os.replace(output + ".new", output)
-    return output
+import file_cases
+from suite import CC, HERE, ROOT, Case, Missing, built, fetch, linux_image, needed_by
 
 
 def linux_kernel():
-    directory = fetch("deb", "linux", r"linux-image-6\.12\.[0-9]+\+deb13-riscv64", "./boot/*")
-    return glob.glob(os.path.join(directory, "boot", "vmlinu*"))[0]
+    return glob.glob(os.path.join(linux_image(), "boot", "vmlinu*"))[0]
 
 
-def init(build):
-    source = os.path.join(HERE, "init.c")
-    return built(os.path.join(build, "conformance", "init"), [CC, "-static", "-O2", "-s", source], source)
+# What a FAT on a disk needs, in the order in which they are loaded.
+MODULES = ("virtio_mmio", "virtio_blk", "nls_cp437", "nls_ascii", "nls_utf8", "fat", "vfat")
+
+
+def linux_modules():
+    """guest path: path here"""
+    root = linux_image()
+    found = [glob.glob(os.path.join(root, "**", name + ".ko*"), recursive=True) for name in MODULES]
+    return {f"/modules/{number}": paths[0] for number, paths in enumerate(filter(None, found))}
+
+
+def init(build, name="init"):
+    source = os.path.join(HERE, name + ".c")
+    return built(os.path.join(build, "conformance", name), [CC, "-static", "-O2", "-s", source], source)
 
 
 # ---- The kernel's own tests, from its source package. What tests huge pages, KSM, userfaultfd, hugetlb, HMM, soft-dirty and
@@ -92,11 +51,13 @@ SELFTESTS = {
     "futex/functional/futex_wait_wouldblock": {}, "futex/functional/futex_wait_private_mapped_file": {},
     "futex/functional/futex_wait_uninitialized_heap": {}, "futex/functional/futex_waitv": {},
     "futex/functional/futex_requeue": {"tries": 5},
+    "filelock/ofdlocks": {}, "fchmodat2/fchmodat2_test": {},
     "core/close_range_test": {}, "filesystems/eventfd/eventfd_test": {},
     "riscv/sigreturn/sigreturn": {}, "riscv/mm/mmap_default": {}, "riscv/mm/mmap_bottomup": {},
     "timers/posix_timers": {}, "timers/nanosleep": {}, "timers/inconsistency-check": {"args": ["-t", "1"]},
     "timers/threadtest": {"args": ["-t", "2"]},
     "exec/non-regular": {}, "exec/null-argv": {},
+    "membarrier/membarrier_test_single_thread": {}, "membarrier/membarrier_test_multi_thread": {},
     "prctl/set-process-name": {}, "prctl/set-anon-vma-name-test": {},
     "proc/fd-002-posix-eq": {}, "proc/proc-empty-vm": {}, "proc/proc-pid-vm": {}, "proc/proc-self-isnt-kthread": {},
     "proc/proc-tid0": {}, "proc/proc-uptime-001": {}, "proc/proc-uptime-002": {}, "proc/read": {}, "proc/self": {},
@@ -112,14 +73,19 @@ LEFT_OUT = {
     "mm/memfd_secret": "memfd_secret is not part of the ABI (docs/abi.md)",
     "clone3/clone3_set_tid": "tests PID namespaces, which are not part of the ABI (docs/abi.md)",
     "futex/functional/futex_requeue_pi": "priority inheritance is not part of the ABI (docs/abi.md)",
-    "membarrier/*": "membarrier offers nothing but its query, which says so (docs/abi.md)",
     "core/unshare_test, exec/recursion-depth, proc/{fd-001-lookup,fd-003-kthread,proc-loadavg-001}":
         "unshare is not part of the ABI (docs/abi.md)",
+    "tmpfs/bug-link-o-tmpfile": "unshare is not part of the ABI (docs/abi.md)",
+    "splice/*": "splice is not part of the ABI (docs/abi.md)",
+    "cachestat/*, openat2/*": "cachestat and openat2 are not part of the ABI (docs/abi.md)",
+    "filesystems/fat/rename_exchange": "renameat2 has no RENAME_EXCHANGE (docs/abi.md)",
+    "filesystems/{binderfs,devpts_pts,dnotify_test,epoll,overlayfs,statmount}":
+        "test file systems and calls that are not part of the ABI (docs/abi.md)",
     "exec/execveat": "execveat is not part of the ABI (docs/abi.md)",
     "proc/{proc-self-map-files,proc-self-syscall,proc-self-wchan}*": "files of /proc that are not part of the ABI (docs/abi.md)",
 }
-FOLDERS = ("mm", "memfd", "mincore", "futex", "sigaltstack", "clone3", "core", "filesystems/eventfd", "riscv", "timers", "exec",
-           "prctl", "proc", "pidfd", "size", "nolibc", "*.h")
+FOLDERS = ("filelock", "fchmodat2", "mm", "memfd", "mincore", "futex", "sigaltstack", "clone3", "core", "filesystems/eventfd",
+           "riscv", "timers", "exec", "prctl", "proc", "pidfd", "size", "nolibc", "membarrier", "*.h")
 
 
 def uapi():
@@ -142,7 +108,7 @@ def shortened(source, target, pattern):
 
 
 def selftests(build):
-    top = fetch("source", "selftests", "linux", *(f"*/tools/testing/selftests/{name}" for name in FOLDERS),
+    top = fetch("source", "kernel-tests", "linux", *(f"*/tools/testing/selftests/{name}" for name in FOLDERS),
                 "*/tools/include", "*/mm/gup_test.h")
     tests = os.path.join(top, "tools", "testing", "selftests")
     cap = os.path.join(fetch("deb", "libcap", "libcap-dev"), "usr")
@@ -288,22 +254,6 @@ LIBRARIES = ("libacl1", "libapparmor1", "libbsd0", "libc6", "libcrypt1", "libdrm
              "libmpfr6", "libsctp1", "libssl3t64", r"libstdc\+\+6", "libxxhash0", "libzstd1", "zlib1g")
 
 
-def needed_by(program, place):
-    """The shared libraries that a program needs, and those that they need: name: path."""
-    found, left = {}, [program]
-    while left:
-        done = subprocess.run([CC.removesuffix("gcc") + "readelf", "-d", left.pop()], capture_output=True, text=True,
-                              check=True)
-        for name in re.findall(r"\(NEEDED\).*\[(.*)\]", done.stdout):
-            path = os.path.join(place, name)
-            if not os.path.exists(path):
-                raise Missing(f"stress-ng needs {name}, which is in none of the packages that are fetched")
-            if name not in found:
-                found[name] = path
-                left.append(path)
-    return found
-
-
 def stress_ng(_build):
     root = os.path.join(fetch("deb", "stress-ng", " ".join(("stress-ng", *LIBRARIES)), "./usr/[bl]i[nb]/*"),
                         "usr")
@@ -311,10 +261,13 @@ def stress_ng(_build):
     libraries = needed_by(program, os.path.join(root, "lib", "riscv64-linux-gnu"))
     loader = libraries.pop("ld-linux-riscv64-lp64d.so.1")
     files = {"/lib/" + name: path for name, path in libraries.items()} | {"/bin/stress-ng": program}
+    common = ["--library-path", "/lib", "/bin/stress-ng", "--verify", "--timeout", "30", "--no-rand-seed", "--vm-bytes", "8M",
+              "--mmap-bytes", "8M"]
     for name, operations in STRESSORS.items():
         args = ["--library-path", "/lib", "/bin/stress-ng", "--" + name, "2", f"--{name}-ops", str(operations), "--verify",
                 "--temp-path", "/tmp", "--timeout", "30", "--no-rand-seed", "--vm-bytes", "8M", "--mmap-bytes", "8M"]
         yield Case("stress-ng/" + name, loader, args, mem="1G", limit=60, files=files, skips=(3, 4))
+    yield from file_cases.stressors(loader, files, common)
 
 
-SUITES = {"stress-ng": stress_ng, "selftests": selftests, "user": ours, "musl": musl, "busybox": busybox}
+SUITES = {"stress-ng": stress_ng, "selftests": selftests, "user": ours, "musl": musl, "busybox": busybox, "databases": file_cases.databases}

@@ -27,8 +27,10 @@ PATIENCE = 2
 # Huge pages off, and memory overcommitted always, as on Corral.
 BOOT_ARGUMENTS = ("console=ttyS0 loglevel=0 mitigations=off transparent_hugepage=never "
                   "sysctl.vm.overcommit_memory=1")
+DISK = 256 << 20     # bytes of the disk that some cases want, a FAT32 that is empty
 BOOTS = 8            # how often Linux is booted, at most, without a case coming of it
 TIMED_OUT = 124
+DAMAGED = 123        # the case was content, but what it left on the disk is not a sound FAT
 TYPICAL = 2.5        # seconds of a case that nobody has timed yet
 
 
@@ -45,6 +47,12 @@ def place(build, side, case, kind):
     directory = os.path.join(build, "conformance", side)
     os.makedirs(directory, exist_ok=True)
     return os.path.join(directory, case.name.replace("/", "-") + kind)
+
+
+def make_disk(path):
+    with open(path, "wb") as file:
+        file.truncate(DISK)
+    subprocess.run(["mkfs.fat", "-F", "32", path], stdout=subprocess.DEVNULL, check=True)
 
 
 class Kept:
@@ -112,12 +120,16 @@ class Linux:
         self.args = args
         self.kernel = suites.linux_kernel()
         self.init = suites.init(args.build)
+        self.volume = suites.init(args.build, "volume")
+        self.modules = suites.linux_modules()
         self.cache = Kept(os.path.join(args.build, "conformance", "linux.json"))
         self.progress = None
 
     def key(self, case):
         digest = hashlib.sha256(os.path.basename(self.kernel).encode())
         for path in (self.init, case.program, *case.files.values()):
+            digest.update(file_digest(path))
+        for path in (self.volume, *self.modules.values()) if case.volume else ():
             digest.update(file_digest(path))
         digest.update(json.dumps([case.args, case.stdin, case.limit, case.linux_mem, BOOT_ARGUMENTS]).encode())
         return digest.hexdigest()
@@ -129,8 +141,8 @@ class Linux:
         self.progress = Progress(self.args.build, "Linux", left)
         tries, fruitless = collections.Counter(), 0
         while left and fruitless < BOOTS:
-            mem = left[0].linux_mem
-            done = self.boot([case for case in left if case.linux_mem == mem], mem,
+            like = left[0]
+            done = self.boot([case for case in left if (case.linux_mem, case.volume) == (like.linux_mem, like.volume)], like,
                              lambda name, run: self.cache.add({keys[name]: dataclasses.asdict(run)}))
             tries.update(list(done))
             left = [case for case in left
@@ -145,6 +157,9 @@ class Linux:
     def archive(self, wanted):
         archive = cpio.Initramfs()
         archive.add(self.init, "/init", 0o755)
+        archive.add(self.volume, "/bin/volume", 0o755)
+        for guest, host in self.modules.items():
+            archive.add(host, guest)
         lines = []
         for number, case in enumerate(wanted):
             program = f"/bin/{number}/{os.path.basename(case.program)}"
@@ -155,23 +170,29 @@ class Linux:
                 if guest.lstrip("/") not in archive.entries:
                     archive.add(host, guest)
             archive.add_bytes(f"/stdin/{number}", case.stdin.encode())
-            lines.append("\t".join([case.name, str(case.limit * PATIENCE), f"/stdin/{number}", program, *case.args]))
+            command = ["/bin/volume"] * case.volume + [program, *case.args]
+            lines.append("\t".join([case.name, str(case.limit * PATIENCE), f"/stdin/{number}", *command]))
         archive.add_bytes("/cases", "".join(line + "\n" for line in lines).encode())
         return archive.to_bytes()
 
-    def boot(self, wanted, mem, arrived):
-        """Case name -> Run, of those that it came to; arrived(name, run) is called for each at once."""
+    def boot(self, wanted, like, arrived):
+        """Case name -> Run, of those that it came to; arrived(name, run) is called for each at once. like: one of them."""
         fd, path = machine.memory_file("linux", self.archive(wanted))
-        command = ["qemu-system-riscv64", "-M", "virt", "-smp", str(LINUX_HARTS), "-m", mem, "-nodefaults", "-display",
-                   "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", "-kernel", self.kernel, "-initrd", path,
-                   "-append", BOOT_ARGUMENTS]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              pass_fds=(fd,), preexec_fn=machine.die_with_parent(os.getpid())) as process:
-            try:
-                return self.read(process, wanted, arrived)
-            finally:
-                process.kill()
-                os.close(fd)
+        command = ["qemu-system-riscv64", "-M", "virt", "-smp", str(LINUX_HARTS), "-m", like.linux_mem, "-nodefaults",
+                   "-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", "-kernel", self.kernel,
+                   "-initrd", path, "-append", BOOT_ARGUMENTS]
+        with contextlib.ExitStack() as files:
+            files.callback(os.close, fd)
+            if like.volume:
+                disk = files.enter_context(tempfile.NamedTemporaryFile(suffix=".img"))
+                make_disk(disk.name)
+                command += ["-drive", f"file={disk.name},format=raw,if=none,id=disk,cache=unsafe", "-device",
+                            "virtio-blk-device,drive=disk"]
+            process = files.enter_context(subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(fd,),
+                preexec_fn=machine.die_with_parent(os.getpid())))
+            files.callback(process.kill)
+            return self.read(process, wanted, arrived)
 
     def read(self, process, wanted, arrived):
         """Reads the console until it closes, or says nothing for longer than a case may take."""
@@ -220,9 +241,16 @@ class Corral:
                    place(self.args.build, self.side, case, ".log"), "--append", "debug=enosys audit=on"]
         for guest, host in case.files.items():
             command += ["--file", f"{host}:{guest}"]
+        if case.volume:
+            command += ["--disk", f"{self.disk(case)}:/mnt"]
         return [*command, "--", case.program, *case.args]
 
+    def disk(self, case):
+        return place(self.args.build, self.side, case, ".img")
+
     def start(self, case):
+        if case.volume:
+            make_disk(self.disk(case))
         with contextlib.ExitStack() as files:
             stdin = files.enter_context(tempfile.TemporaryFile()) if case.stdin else subprocess.DEVNULL
             if case.stdin:
@@ -245,7 +273,13 @@ class Corral:
             output = file.read()
         with open(place(self.args.build, self.side, case, ".log"), encoding="utf-8", errors="replace") as file:
             log = file.read()
-        return case, Run(process.wait(), output, log, seconds)
+        status = process.wait()
+        if case.volume:
+            checked = subprocess.run(["fsck.fat", "-n", self.disk(case)], capture_output=True, text=True, check=False)
+            if checked.returncode:
+                status, output = status or DAMAGED, f"{output}\n--- fsck.fat\n{checked.stdout}"
+            os.unlink(self.disk(case))
+        return case, Run(status, output, log, seconds)
 
     def run(self, wanted):
         """Case name -> Run"""

@@ -18,8 +18,9 @@ HARMLESS = re.compile(r"fsck\.fat \d|There are differences between boot sector a
 
 
 def new(path, mib=64, sectors_per_cluster=1):
+    """A sparse image of at least that size; FAT32 asks for 65525 clusters."""
     with open(path, "wb") as file:
-        file.truncate(mib << 20)
+        file.truncate(max(mib, 34 * sectors_per_cluster) << 20)
     subprocess.run(["mkfs.fat", "-F", "32", "-s", str(sectors_per_cluster), str(path)], check=True,
                    stdout=subprocess.DEVNULL)
     return path

@@ -54,6 +54,12 @@ def test_append_and_sync(corral, programs, tmp_path):
     assert fat_image.is_clean(image)
 
 
+def test_debugger(corral, programs, tmp_path):
+    """/proc/PID/mem reads pages in."""
+    done = corral(programs / "file_force", "/mnt", options=disk(fat_image.new(tmp_path / "disk.img")), append="audit=on")
+    assert done.status == 0 and done.out.endswith("ok\n") and "audit: ok" in done.log, done
+
+
 def test_what_a_pc_wrote(corral, programs, tmp_path):
     """Long names, directories, and files of every awkward size."""
     image = fat_image.new(tmp_path / "disk.img")

@@ -1,5 +1,6 @@
 """FAT volumes in the file tree: names, errors, full disks, mounts, two of them, RAM disks, a busybox."""
 import re
+import struct
 import subprocess
 
 import pytest
@@ -32,6 +33,15 @@ def test_mounts(corral, programs, tmp_path):
     done = corral(programs / "volume", "mounts", "/dev/vda", "/tmp", append="audit=on", options=["--disk", f"{image}:"])
     assert done.status == 0, done
     assert fat_image.is_clean(image) and fat_image.read(image, "file") == b"on the disk"
+
+
+def test_no_holes(corral, programs, tmp_path):
+    """What is on the disk and not yet in memory is data to SEEK_DATA."""
+    image = fat_image.new(tmp_path / "disk.img")
+    fat_image.write(image, "file", b"x" * 100000)
+    done = corral(programs / "volume", "content", "/mnt/file", append="audit=on", options=["--disk", f"{image}:/mnt"])
+    assert done.status == 0, done
+    assert fat_image.is_clean(image) and fat_image.read(image, "file") == b"x" * 100000 + bytes(100000)
 
 
 def test_read_only(corral, programs, tmp_path):
@@ -94,6 +104,37 @@ def test_failing_writes(corral, programs, tmp_path, harts):
     assert fat_image.damage(image) == [] and fat_image.read(image, "one") == b"written"
     data = fat_image.read(image, "two")
     assert data[:4096] == b"n" * 4096 and data[8192:] == b"n" * 4096 and data[4096:4100] == b"MARK"
+
+
+def card(path, volume, table):
+    """A disk with one FAT volume behind something else, as a PC or a camera makes it."""
+    first = 4096
+    with open(path, "wb") as file:
+        file.truncate((first << 9) + volume.stat().st_size + (1 << 20))
+    if table == "mbr":
+        entries = b"".join(struct.pack("<B3xB3xII", *entry) for entry in (
+            (0, 0x83, 2048, 2048), (0x80, 0x0c, first, volume.stat().st_size >> 9)))
+        with open(path, "r+b") as file:
+            file.seek(446)
+            file.write(entries + bytes(32) + b"\x55\xaa")
+    else:
+        subprocess.run(["sgdisk", "-n", "1:2048:4095", "-t", "1:8300", "-n", f"3:{first}:0", "-t", "3:0700", str(path)],
+                       check=True, stdout=subprocess.DEVNULL)
+    with open(path, "r+b") as file:
+        file.seek(first << 9)
+        file.write(volume.read_bytes())
+    return path
+
+
+@pytest.mark.parametrize("table", ("gpt", "mbr"))
+def test_card(corral, programs, tmp_path, table):
+    """The partition for FAT is found, whichever it is; --disk takes names with colons and commas."""
+    volume = fat_image.new(tmp_path / "part.img", mib=40)
+    fat_image.write(volume, "hello", b"from a card")
+    image = card(tmp_path / "a, card:ro", volume, table)
+    done = corral(programs / "cat", "/mnt/hello", append="audit=on", options=["--disk", str(image)])
+    assert done.status == 0 and done.out == "from a card", done
+    assert f"mount: vda{2 if table == 'mbr' else 3} at /mnt" in done.log, done
 
 
 SCRIPT = r"""

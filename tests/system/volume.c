@@ -4,6 +4,7 @@
  *	volume names DIR	names, links, modes, times, removed files, the errors of each
  *	volume full DIR		fills the volume: ENOSPC from write, and nothing is lost
  *	volume mounts DISK DIR	mount and umount2
+ *	volume content FILE	one of 100000 bytes, which nobody has read yet: no holes
  *	volume readonly DIR	EROFS
  *	volume errors DIR	a page of "two" cannot be written: EIO from fsync, and all else is there
  *	volume two DIR DIR	two volumes
@@ -68,6 +69,7 @@ static void links_and_modes(void)
 	CHECK(chmod("file", 0600) == 0 && stat("file", &st) == 0 && st.st_mode == (S_IFREG | 0755));
 	CHECK(chmod("file", 0555) == 0 && stat("file", &st) == 0 && st.st_mode == (S_IFREG | 0555));
 	CHECK(chmod("file", 0777) == 0 && stat("file", &st) == 0 && st.st_mode == (S_IFREG | 0755));
+	FAILS(chmod("file", 04755), EPERM);
 	FAILS(chown("file", 5, 0), EPERM);
 	CHECK(chown("file", 0, 0) == 0 && chown("file", (uid_t)-1, (gid_t)-1) == 0);
 }
@@ -94,6 +96,9 @@ static void names(void)
 	FAILS(mkdir("DIR", 0700), EEXIST);
 	FAILS(mkdir("a:b", 0700), EINVAL);
 	FAILS(open("a:b", O_RDONLY), ENOENT);
+	FAILS(open("...", O_RDWR | O_CREAT, 0644), ENOENT);
+	FAILS(rename("file", "..."), ENOENT);
+	CHECK(mkdir("d\x7fl", 0700) == 0 && rmdir("d\x7fl") == 0);
 	FAILS(open("file/x", O_RDONLY), ENOTDIR);
 	FAILS(open("dir", O_WRONLY), EISDIR);
 	FAILS(rmdir("dir"), ENOTEMPTY);
@@ -269,6 +274,8 @@ static void mounts(const char *disk, const char *place)
 	snprintf(file, sizeof(file), "%s/file", place);
 	FAILS(umount(place), EINVAL);
 	FAILS(mount(disk, place, "ext4", 0, NULL), ENODEV);
+	FAILS(mount(disk, place, NULL, 0, NULL), EINVAL);
+	FAILS(mount(NULL, place, "vfat", 0, NULL), EINVAL);
 	FAILS(mount("/dev/null", place, "vfat", 0, NULL), ENOTBLK);
 	FAILS(mount(disk, "/nowhere", "vfat", 0, NULL), ENOENT);
 	FAILS(mount(disk, "/proc/version", "vfat", 0, NULL), ENOTDIR);
@@ -295,6 +302,20 @@ static void mounts(const char *disk, const char *place)
 	CHECK(umount(place) == 0 && unlink(file) == 0);
 }
 
+/* FAT has no holes, and what is not in memory is none: cp and tar would leave it out. */
+static void content(const char *file)
+{
+	int fd = open(file, O_RDWR);
+
+	CHECK(fd >= 0);
+	CHECK(lseek(fd, 0, SEEK_DATA) == 0 && lseek(fd, 70000, SEEK_DATA) == 70000);
+	CHECK(lseek(fd, 0, SEEK_HOLE) == 100000 && lseek(fd, 99999, SEEK_HOLE) == 100000);
+	FAILS(lseek(fd, 100000, SEEK_DATA), ENXIO);
+	CHECK(ftruncate(fd, 200000) == 0 && lseek(fd, 0, SEEK_HOLE) == 200000 &&
+	      lseek(fd, 150000, SEEK_DATA) == 150000);
+	CHECK(close(fd) == 0);
+}
+
 static void read_only(void)
 {
 	expect("file", "from outside");
@@ -312,13 +333,19 @@ static void read_only(void)
 static void errors(void)
 {
 	static char page[3 * PAGE];
-	int fd = open("two", O_RDWR), other = open("two", O_RDONLY);
+	int fd = open("two", O_RDWR), other = open("two", O_RDONLY), dir = open(".", O_RDONLY),
+	    one = open("one", O_RDONLY);
 
+	CHECK(dir >= 0 && one >= 0 && syncfs(dir) == 0);
 	memset(page, 'n', sizeof(page));
 	CHECK(fd >= 0 && other >= 0 && pwrite(fd, page, sizeof(page), 0) == (ssize_t)sizeof(page));
 	put("one", "written");
 	FAILS(fsync(fd), EIO);
 	FAILS(fsync(other), EIO);
+	CHECK(fsync(one) == 0);
+	FAILS(syncfs(dir), EIO);
+	FAILS(syncfs(one), EIO);
+	CHECK(close(dir) == 0 && close(one) == 0);
 	CHECK(pread(fd, page, 1, PAGE) == 1 && page[0] == 'n' && close(fd) == 0 && close(other) == 0);
 	fd = open("one", O_RDONLY);
 	CHECK(fd >= 0 && fsync(fd) == 0 && close(fd) == 0);
@@ -349,6 +376,8 @@ int main(int argc, char **argv)
 	CHECK(argc > 2);
 	if (strcmp(argv[1], "two") == 0) {
 		two(argv[2], argv[3]);
+	} else if (strcmp(argv[1], "content") == 0) {
+		content(argv[2]);
 	} else if (strcmp(argv[1], "mounts") == 0) {
 		mounts(argv[2], argv[3]);
 	} else {

@@ -151,9 +151,7 @@ static void written_there_read_here(void **state)
 
 static void names(void **state)
 {
-	static const char *const bad[] = {
-		"a/b", "a:b", "a*", "what?", "\x01", "trailing ", "\xff", "...", "\xc0\xaf"
-	};
+	static const char *const bad[] = { "a/b", "a:b", "a*", "what?", "\x01", "trailing ", "\xff", "\xc0\xaf" };
 	struct fs_disk *disk = fs_mkfs(8192, 512, "-F 32 -s 1");
 	struct fat_volume *volume = fs_mount(disk);
 	struct fat_node *node = NULL, *again = NULL;
@@ -164,6 +162,7 @@ static void names(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
 		assert_int_equal(fat_create(ROOT(volume), bad[i], strlen(bad[i]), NULL), -EINVAL);
+	assert_int_equal(fat_create(ROOT(volume), "...", 3, NULL), -ENOENT);
 	memset(longest, 'x', sizeof(longest));
 	assert_int_equal(fat_create(ROOT(volume), longest, 256, NULL), -ENAMETOOLONG);
 	assert_int_equal(fat_create(ROOT(volume), longest, 255, &node), 0);
