@@ -1,19 +1,26 @@
 /*
- * The buddy allocator: free memory in blocks of 2^order frames, each aligned to its size.
+ * The buddy allocator: free memory in blocks of 2^order frames, each aligned to its size. And the depot in front of it: chains of
+ * single frames as a hart's stock gave them, for the next stock that runs out, so that harts pass each other hundreds of frames by
+ * writing a line or two.
  *
  * Invariants: a block on a list has `buddy` set and `order` right in its first frame, and none of its frames is in use;
- * two buddies of one order are never both on a list, because freeing merges them.
- * Locks: one, for everything here. Harts come by in batches only (coremap.c's magazines), so it is not on any hot path.
+ * two buddies of one order are never both on a list, because freeing merges them. Frames of the depot are free, and on no list.
+ * Locks: one, for everything here. Harts come by in batches only (coremap.c's stocks), so it is not on any hot path.
  * Does not: count references, clear memory, or know what frames are for.
  */
 #include "lib/check.h"
 #include "mm/coremap.h"
 
 static struct {
-	struct spinlock lock;
+	struct spinlock lock CACHE_ALIGNED;
+	uint64_t frames;       /* [lock] in all lists together */
+	uint64_t depot_frames; /* [lock] */
+	struct frame *depot; /* [lock] first frames of chains, by stock.next_chain; the last one given is taken first */
 	struct list free[BUDDY_ORDERS]; /* [lock] */
-	uint64_t frames;		/* [lock] in all lists together */
 } buddy;
+
+/* Blocks that are freed one by one under one hold of the lock. */
+#define AT_ONCE 64
 
 static pfn_t frame_pfn(const struct frame *frame)
 {
@@ -41,6 +48,8 @@ void buddy_init(void)
 		list_init(&buddy.free[order]);
 	spin_init(&buddy.lock);
 	buddy.frames = 0;
+	buddy.depot = NULL;
+	buddy.depot_frames = 0;
 }
 
 static bool alloc_locked(unsigned order, pfn_t *out)
@@ -85,15 +94,9 @@ static void free_locked(pfn_t pfn, unsigned order)
 	block_put(pfn, order);
 }
 
-void buddy_add(pfn_t start, uint64_t count)
+/* [lock] Frames at .. end - 1, in as large blocks as there are. */
+static void free_run(uint64_t at, uint64_t end)
 {
-	uint64_t at = start.v;
-	uint64_t end = start.v + count;
-
-	for (uint64_t i = at; i < end; i++)
-		frame_of(PFN(i))->kind = FRAME_FREE;
-
-	spin_lock(&buddy.lock, RANK_BUDDY);
 	while (at < end) {
 		unsigned order = BUDDY_ORDERS - 1;
 
@@ -102,6 +105,14 @@ void buddy_add(pfn_t start, uint64_t count)
 		free_locked(PFN(at), order);
 		at += UINT64_C(1) << order;
 	}
+}
+
+void buddy_add(pfn_t start, uint64_t count)
+{
+	for (uint64_t i = start.v; i < start.v + count; i++)
+		frame_of(PFN(i))->kind = FRAME_FREE;
+	spin_lock(&buddy.lock, RANK_BUDDY);
+	free_run(start.v, start.v + count);
 	spin_unlock(&buddy.lock, RANK_BUDDY);
 }
 
@@ -113,15 +124,89 @@ bool buddy_alloc(unsigned order, pfn_t *out)
 	return got;
 }
 
-unsigned buddy_alloc_batch(pfn_t *out, unsigned want)
+/* [lock] Refills may not take what the others need, so blocks become smaller where little is left. */
+static uint32_t take_block(unsigned order, pfn_t *block)
 {
-	unsigned got = 0;
+	while (order > 0 && (UINT64_C(4) * hw_harts() << order) > buddy.frames)
+		order--;
+	for (;;) {
+		if (alloc_locked(order, block))
+			return UINT32_C(1) << order;
+		if (order-- == 0)
+			return 0;
+	}
+}
+
+uint32_t buddy_take(unsigned order, struct frame **first, pfn_t *block)
+{
+	uint32_t n;
 
 	spin_lock(&buddy.lock, RANK_BUDDY);
-	while (got < want && alloc_locked(0, &out[got]))
-		got++;
+	*first = buddy.depot;
+	if (*first != NULL) {
+		n = (*first)->stock.n;
+		buddy.depot = (*first)->stock.next_chain;
+		buddy.depot_frames -= n;
+	} else {
+		n = take_block(order, block);
+	}
 	spin_unlock(&buddy.lock, RANK_BUDDY);
-	return got;
+	return n;
+}
+
+/* Others get the lock in between. */
+void buddy_free_chain(struct frame *first)
+{
+	while (first != NULL) {
+		spin_lock(&buddy.lock, RANK_BUDDY);
+		for (unsigned i = 0; i < AT_ONCE && first != NULL; i++) {
+			struct frame *next = first->stock.next;
+
+			free_locked(frame_pfn(first), 0);
+			first = next;
+		}
+		spin_unlock(&buddy.lock, RANK_BUDDY);
+	}
+}
+
+void buddy_give(struct frame *first, uint32_t n, uint64_t keep)
+{
+	bool kept;
+
+	spin_lock(&buddy.lock, RANK_BUDDY);
+	kept = buddy.depot_frames + n <= keep;
+	if (kept) {
+		first->stock.n = n;
+		first->stock.next_chain = buddy.depot;
+		buddy.depot = first;
+		buddy.depot_frames += n;
+	}
+	spin_unlock(&buddy.lock, RANK_BUDDY);
+	if (!kept)
+		buddy_free_chain(first);
+}
+
+void buddy_give_run(pfn_t pfn, uint32_t n)
+{
+	spin_lock(&buddy.lock, RANK_BUDDY);
+	free_run(pfn.v, pfn.v + n);
+	spin_unlock(&buddy.lock, RANK_BUDDY);
+}
+
+void buddy_settle(void)
+{
+	struct frame *first;
+
+	do {
+		spin_lock(&buddy.lock, RANK_BUDDY);
+		first = buddy.depot;
+		if (first != NULL) {
+			buddy.depot = first->stock.next_chain;
+			buddy.depot_frames -= first->stock.n;
+		}
+		spin_unlock(&buddy.lock, RANK_BUDDY);
+		buddy_free_chain(first);
+	} while (first != NULL);
 }
 
 void buddy_free(pfn_t pfn, unsigned order)
@@ -131,24 +216,17 @@ void buddy_free(pfn_t pfn, unsigned order)
 	spin_unlock(&buddy.lock, RANK_BUDDY);
 }
 
-void buddy_free_batch(const pfn_t *pfns, unsigned n)
-{
-	spin_lock(&buddy.lock, RANK_BUDDY);
-	for (unsigned i = 0; i < n; i++)
-		free_locked(pfns[i], 0);
-	spin_unlock(&buddy.lock, RANK_BUDDY);
-}
-
 uint64_t buddy_free_guess(void)
 {
 	/* relaxed: without the lock, a number of a moment ago */
-	return __atomic_load_n(&buddy.frames, __ATOMIC_RELAXED);
+	return __atomic_load_n(&buddy.frames, __ATOMIC_RELAXED) +
+	       __atomic_load_n(&buddy.depot_frames, __ATOMIC_RELAXED);
 }
 
 uint64_t buddy_free_frames(void)
 {
 	spin_lock(&buddy.lock, RANK_BUDDY);
-	uint64_t frames = buddy.frames;
+	uint64_t frames = buddy.frames + buddy.depot_frames;
 	spin_unlock(&buddy.lock, RANK_BUDDY);
 	return frames;
 }

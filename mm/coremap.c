@@ -1,29 +1,41 @@
 /*
- * Frames: reference counts, and a magazine of free ones for each hart in front of the buddy allocator.
+ * Frames: reference counts, and a stock of free ones for each hart in front of the depot and the buddy allocator (buddy.c).
  *
- * Invariants: a frame is free exactly when its count is 0; it then lies in one magazine or in one buddy block. Counts
+ * A stock has two chains of frames, linked through their entries here, and a run: what is left of a block. Frames are freed to the
+ * first chain, and taken from it; when it is full it becomes the second, and what that was goes to the depot. So a hart that
+ * takes and gives back by turns stays with its own, and goes to the depot for hundreds at once.
+ *
+ * Invariants: a frame is free exactly when its count is 0; it then lies in one stock, in the depot, or in one buddy block. Counts
  * neither wrap nor go below 0: both are CHECKed, always.
- * Locks: each magazine has one, all but uncontended: only a hart that finds no memory at all looks into another's.
+ * Locks: each stock has one, all but uncontended: only a hart that finds no memory at all looks into another's.
  * Memory order: frame_put releases, and the last put acquires before it frees, so whatever anybody did with a frame is
  * done before it is handed out again; frame_is_sole acquires for the same reason.
  * Does not: know who maps a frame. Callers put a frame only after the fence that takes it out of reach (tlb.c).
  */
 #include "mm/coremap.h"
 
-#define MAGAZINE_FRAMES 62 /* eight lines with the header */
-#define MAGAZINE_BATCH	32
+#define CHAIN_ORDER 9		 /* at most: an entry of every 2 MiB that a hart uses */
+#define CHAIN_PART  UINT64_C(64) /* all stocks' chains are no more than this part of memory */
+#define DEPOT_PART  16		 /* nor is the depot more than this */
 
-struct magazine {
+/* relaxed, all of the numbers: guarded by the lock; atomic for frames_free alone, which asks for no order */
+struct stock {
 	struct spinlock lock;
-	_Atomic uint32_t n;	       /* [lock]; read by frames_free without it */
-	pfn_t frames[MAGAZINE_FRAMES]; /* [lock] the last one freed is given out first: it is in the cache */
+	_Atomic uint32_t n;	   /* [lock] of the first chain */
+	struct frame *chain;	   /* [lock] the last one freed is given out first: it is in the cache */
+	struct frame *spare_chain; /* [lock] */
+	_Atomic uint32_t spare;	   /* [lock] of the second chain */
+	_Atomic uint32_t run;	   /* [lock] of the run */
+	pfn_t run_at;		   /* [lock] */
 } CACHE_ALIGNED;
 
 static struct {
 	const struct phys_range *ram; /* never written after coremap_init, like everything here */
 	size_t nram;
-	struct magazine *magazines; /* hw_harts() of them */
+	struct stock *stocks; /* hw_harts() of them */
 	uint64_t total;
+	unsigned
+		chain_order; /* a chain has up to 2^chain_order frames, or one batch, and so has a block that is taken */
 	pfn_t zero;
 	uint64_t low_frames; /* these two are set when the machine is otherwise idle */
 	void (*low)(void);
@@ -65,22 +77,25 @@ static void add_free(uint64_t start, uint64_t end)
 	coremap.total += (end - start) >> PAGE_SHIFT;
 }
 
-static void magazines_init(void)
+static void stocks_init(void)
 {
-	uint64_t bytes = hw_harts() * sizeof(struct magazine);
+	uint64_t bytes = hw_harts() * sizeof(struct stock);
 	unsigned order = 0;
 	pfn_t pfn;
 
 	while ((PAGE_SIZE << order) < bytes)
 		order++;
 	if (!buddy_alloc(order, &pfn))
-		hw_panic("no memory: not even for %u harts' magazines", hw_harts());
-	coremap.magazines = frame_data(pfn);
+		hw_panic("no memory: not even for %u harts' stocks", hw_harts());
+	coremap.stocks = frame_data(pfn);
 	for (uint64_t i = 0; i < (UINT64_C(1) << order); i++) {
 		hw_page_clear(frame_data(PFN(pfn.v + i)));
 		frame_of(PFN(pfn.v + i))->kind = FRAME_RESERVED;
 	}
 	coremap.total -= UINT64_C(1) << order;
+	coremap.chain_order = CHAIN_ORDER;
+	while (coremap.chain_order > 0 && (CHAIN_PART * hw_harts() << coremap.chain_order) > coremap.total)
+		coremap.chain_order--;
 }
 
 void coremap_init(const struct phys_range *ram, size_t nram, const struct phys_range *reserved, size_t nreserved)
@@ -101,73 +116,96 @@ void coremap_init(const struct phys_range *ram, size_t nram, const struct phys_r
 		}
 		add_free(at, ram[i].end.v);
 	}
-	magazines_init();
+	stocks_init();
 	if (frame_alloc_zeroed(FRAME_ZERO, &coremap.zero) != 0)
 		hw_panic("no memory: not even for the zero frame");
 	coremap.total--;
 }
 
-/* Half of what another hart has put by, so that neither is left with nothing. */
-static unsigned magazine_steal(pfn_t *out)
+static uint32_t read_n(const _Atomic uint32_t *n)
 {
-	for (unsigned h = 0; h < hw_harts(); h++) {
-		struct magazine *from = &coremap.magazines[h];
-
-		spin_lock(&from->lock, RANK_MAGAZINE);
-		uint32_t n = atomic_load_explicit(&from->n, memory_order_relaxed);
-		uint32_t take = MIN((n + 1) / 2, MAGAZINE_BATCH);
-
-		for (uint32_t i = 0; i < take; i++)
-			out[i] = from->frames[n - 1 - i];
-		store_relaxed_u32(&from->n, n - take);
-		spin_unlock(&from->lock, RANK_MAGAZINE);
-		if (take != 0)
-			return take;
-	}
-	return 0;
+	return atomic_load_explicit(n, memory_order_relaxed);
 }
 
-static bool take_slow(pfn_t *out)
+/* [lock] A frame of the first chain, which is not empty. */
+static inline struct frame *pop(struct stock *stock)
 {
-	pfn_t batch[MAGAZINE_BATCH];
-	unsigned n = buddy_alloc_batch(batch, MAGAZINE_BATCH);
+	struct frame *frame = stock->chain;
 
-	if (coremap.low != NULL && buddy_free_guess() < coremap.low_frames)
-		coremap.low();
-	if (n == 0)
-		n = magazine_steal(batch);
+	stock->chain = frame->stock.next;
+	store_relaxed_u32(&stock->n, read_n(&stock->n) - 1);
+	return frame;
+}
+
+/* [lock] What there is besides the first chain, which is empty. NULL: nothing. */
+static struct frame *take_reserve(struct stock *stock)
+{
+	uint32_t run = read_n(&stock->run);
+
+	if (stock->spare_chain != NULL) {
+		stock->chain = stock->spare_chain;
+		store_relaxed_u32(&stock->n, read_n(&stock->spare));
+		stock->spare_chain = NULL;
+		store_relaxed_u32(&stock->spare, 0);
+		return pop(stock);
+	}
+	if (run == 0)
+		return NULL;
+	store_relaxed_u32(&stock->run, run - 1);
+	stock->run_at.v++;
+	return frame_of(PFN(stock->run_at.v - 1));
+}
+
+/* [lock] It is empty. */
+static bool refill(struct stock *stock, unsigned order)
+{
+	struct frame *chain;
+	uint32_t n = buddy_take(order, &chain, &stock->run_at);
+
 	if (n == 0)
 		return false;
-	*out = batch[--n];
-
-	struct magazine *mine = &coremap.magazines[hw_hart()];
-
-	spin_lock(&mine->lock, RANK_MAGAZINE);
-	uint32_t have = atomic_load_explicit(&mine->n, memory_order_relaxed);
-
-	while (n != 0 && have < MAGAZINE_FRAMES)
-		mine->frames[have++] = batch[--n];
-	store_relaxed_u32(&mine->n, have);
-	spin_unlock(&mine->lock, RANK_MAGAZINE);
-	if (n != 0)
-		buddy_free_batch(batch, n);
+	stock->chain = chain;
+	store_relaxed_u32(&stock->n, chain != NULL ? n : 0);
+	store_relaxed_u32(&stock->run, chain != NULL ? 0 : n);
 	return true;
 }
 
-static bool take(pfn_t *out)
+static struct frame *take_from(struct stock *stock, unsigned order)
 {
-	struct magazine *mine = &coremap.magazines[hw_hart()];
+	struct frame *frame;
+
+	spin_lock(&stock->lock, RANK_MAGAZINE);
+	frame = stock->chain != NULL ? pop(stock) : take_reserve(stock);
+	if (frame == NULL && refill(stock, order))
+		frame = stock->chain != NULL ? pop(stock) : take_reserve(stock);
+	spin_unlock(&stock->lock, RANK_MAGAZINE);
+	return frame;
+}
+
+/* The first chain is empty. */
+static __attribute__((noinline)) struct frame *take_slow(struct stock *mine)
+{
+	struct frame *frame = take_from(mine, coremap.chain_order);
+
+	if (coremap.low != NULL && buddy_free_guess() < coremap.low_frames)
+		coremap.low();
+	if (LIKELY(frame != NULL))
+		return frame;
+	/* What the others have put by. */
+	coremap_drain();
+	return take_from(mine, 0);
+}
+
+static inline struct frame *take(void)
+{
+	struct stock *mine = &coremap.stocks[hw_hart()];
+	struct frame *frame = NULL;
 
 	spin_lock(&mine->lock, RANK_MAGAZINE);
-	/* relaxed: n is guarded by the lock; it is atomic for frames_free alone, which asks for no order */
-	uint32_t n = atomic_load_explicit(&mine->n, memory_order_relaxed);
-
-	if (LIKELY(n != 0)) {
-		*out = mine->frames[n - 1];
-		store_relaxed_u32(&mine->n, n - 1);
-	}
+	if (LIKELY(mine->chain != NULL))
+		frame = pop(mine);
 	spin_unlock(&mine->lock, RANK_MAGAZINE);
-	return LIKELY(n != 0) || take_slow(out);
+	return LIKELY(frame != NULL) ? frame : take_slow(mine);
 }
 
 static void frame_init(struct frame *frame, enum frame_kind kind, unsigned order)
@@ -181,12 +219,12 @@ static void frame_init(struct frame *frame, enum frame_kind kind, unsigned order
 
 int frame_alloc(enum frame_kind kind, pfn_t *out)
 {
-	pfn_t pfn;
+	struct frame *frame = take();
 
-	if (UNLIKELY(!take(&pfn)))
+	if (UNLIKELY(frame == NULL))
 		return -ENOMEM;
-	frame_init(frame_of(pfn), kind, 0);
-	*out = pfn;
+	frame_init(frame, kind, 0);
+	*out = PFN((uint64_t)(frame - HW_COREMAP));
 	return 0;
 }
 
@@ -208,7 +246,7 @@ int frame_alloc_block(enum frame_kind kind, unsigned order, pfn_t *out)
 	if (order >= BUDDY_ORDERS)
 		return -ENOMEM;
 	if (!buddy_alloc(order, &pfn)) {
-		/* Frames in magazines may be what keeps a block from being whole. */
+		/* Frames in stocks may be what keeps a block from being whole. */
 		coremap_drain();
 		if (!buddy_alloc(order, &pfn))
 			return -ENOMEM;
@@ -220,29 +258,29 @@ int frame_alloc_block(enum frame_kind kind, unsigned order, pfn_t *out)
 	return 0;
 }
 
-static void give_back(pfn_t pfn)
+/* n frames, linked from first to last. */
+static void give_back(struct frame *first, struct frame *last, uint32_t n)
 {
-	struct magazine *mine = &coremap.magazines[hw_hart()];
-	pfn_t batch[MAGAZINE_BATCH];
-	unsigned over = 0;
+	struct stock *mine = &coremap.stocks[hw_hart()];
+	struct frame *full = NULL;
+	uint32_t have, nfull = 0;
 
 	spin_lock(&mine->lock, RANK_MAGAZINE);
-	uint32_t n = atomic_load_explicit(&mine->n, memory_order_relaxed);
-
-	if (UNLIKELY(n == MAGAZINE_FRAMES)) {
-		/* The oldest go: the newest are still in the cache. */
-		over = MAGAZINE_BATCH;
-		for (unsigned i = 0; i < over; i++)
-			batch[i] = mine->frames[i];
-		n -= over;
-		for (unsigned i = 0; i < n; i++)
-			mine->frames[i] = mine->frames[i + over];
+	have = read_n(&mine->n);
+	if (UNLIKELY(have != 0 && have + n > UINT32_C(1) << coremap.chain_order)) {
+		full = mine->spare_chain;
+		nfull = read_n(&mine->spare);
+		mine->spare_chain = mine->chain;
+		store_relaxed_u32(&mine->spare, have);
+		mine->chain = NULL;
+		have = 0;
 	}
-	mine->frames[n] = pfn;
-	store_relaxed_u32(&mine->n, n + 1);
+	last->stock.next = mine->chain;
+	mine->chain = first;
+	store_relaxed_u32(&mine->n, have + n);
 	spin_unlock(&mine->lock, RANK_MAGAZINE);
-	if (UNLIKELY(over != 0))
-		buddy_free_batch(batch, over);
+	if (UNLIKELY(full != NULL))
+		buddy_give(full, nfull, coremap.total / DEPOT_PART);
 }
 
 static void frame_free(pfn_t pfn)
@@ -252,7 +290,7 @@ static void frame_free(pfn_t pfn)
 
 	frame->kind = FRAME_FREE;
 	if (LIKELY(order == 0)) {
-		give_back(pfn);
+		give_back(frame, frame, 1);
 		return;
 	}
 	for (uint64_t i = 1; i < (UINT64_C(1) << order); i++) {
@@ -327,6 +365,30 @@ void frame_put(pfn_t pfn)
 	}
 }
 
+void frame_batch_put_slow(struct frame_batch *batch, struct frame *frame)
+{
+	if (frame->kind == FRAME_ZERO)
+		return;
+	/* release, acquire: as frame_put */
+	uint32_t old = atomic_fetch_sub_explicit(&frame->count, 1, memory_order_release);
+
+	CHECK(old != 0);
+	if (old != 1)
+		return;
+	atomic_thread_fence(memory_order_acquire);
+	if (frame->order == 0)
+		frame_batch_add(batch, frame);
+	else
+		frame_free(PFN((uint64_t)(frame - HW_COREMAP)));
+}
+
+void frame_batch_end(struct frame_batch *batch)
+{
+	if (batch->first != NULL)
+		give_back(batch->first, batch->last, batch->n);
+	*batch = (struct frame_batch){ .first = NULL };
+}
+
 bool frame_is_sole(pfn_t pfn)
 {
 	/* acquire: pairs with the release in frame_put */
@@ -353,21 +415,39 @@ uint64_t frames_free(void)
 {
 	uint64_t n = buddy_free_frames();
 
-	for (unsigned h = 0; h < hw_harts(); h++)
-		n += atomic_load_explicit(&coremap.magazines[h].n, memory_order_relaxed);
+	for (unsigned h = 0; h < hw_harts(); h++) {
+		const struct stock *stock = &coremap.stocks[h];
+
+		n += (uint64_t)read_n(&stock->n) + read_n(&stock->spare) + read_n(&stock->run);
+	}
 	return n;
+}
+
+static void drain(struct stock *stock)
+{
+	struct frame *chain, *spare;
+	pfn_t run_at;
+	uint32_t run;
+
+	spin_lock(&stock->lock, RANK_MAGAZINE);
+	chain = stock->chain;
+	spare = stock->spare_chain;
+	run = read_n(&stock->run);
+	run_at = stock->run_at;
+	stock->chain = stock->spare_chain = NULL;
+	store_relaxed_u32(&stock->n, 0);
+	store_relaxed_u32(&stock->spare, 0);
+	store_relaxed_u32(&stock->run, 0);
+	spin_unlock(&stock->lock, RANK_MAGAZINE);
+	buddy_free_chain(chain);
+	buddy_free_chain(spare);
+	if (run != 0)
+		buddy_give_run(run_at, run);
 }
 
 void coremap_drain(void)
 {
-	for (unsigned h = 0; h < hw_harts(); h++) {
-		struct magazine *m = &coremap.magazines[h];
-
-		spin_lock(&m->lock, RANK_MAGAZINE);
-		uint32_t n = atomic_load_explicit(&m->n, memory_order_relaxed);
-
-		buddy_free_batch(m->frames, n);
-		store_relaxed_u32(&m->n, 0);
-		spin_unlock(&m->lock, RANK_MAGAZINE);
-	}
+	for (unsigned h = 0; h < hw_harts(); h++)
+		drain(&coremap.stocks[h]);
+	buddy_settle();
 }

@@ -7,6 +7,7 @@
 #ifndef MM_COREMAP_H
 #define MM_COREMAP_H
 
+#include "lib/atomic.h"
 #include "lib/errno.h"
 #include "lib/list.h"
 #include "lib/lock.h"
@@ -18,7 +19,7 @@ struct slab_class;
 
 enum frame_kind {
 	FRAME_RESERVED, /* not ours: firmware, the kernel image, the device tree, the coremap, holes */
-	FRAME_FREE,	/* on a buddy list or in a magazine; count is 0 */
+	FRAME_FREE,	/* on a buddy list, in the depot, or in a stock; count is 0 */
 	FRAME_KERNEL,	/* kernel memory: stacks, slabs */
 	FRAME_ANON,	/* a private page of user memory */
 	FRAME_OBJECT,	/* a page of a memory object; the object holds one count */
@@ -35,7 +36,12 @@ struct frame {
 	uint8_t level;	  /* FRAME_TABLE: 2 root, 1, 0 leaf table */
 	uint32_t audited; /* the audit's own count; otherwise 0 */
 	union {
-		struct list free;		 /* FRAME_FREE, heading a buddy block [buddy lock] */
+		struct list free;		  /* FRAME_FREE, heading a buddy block [buddy lock] */
+		struct {			  /* FRAME_FREE, in a chain of a stock or of the depot */
+			struct frame *next;	  /* NULL: the last one */
+			struct frame *next_chain; /* of the first one, in the depot [buddy lock] */
+			uint32_t n;		  /* of the first one, in the depot: frames of the chain [buddy lock] */
+		} stock;
 		struct {			 /* FRAME_TABLE */
 			struct spinlock lock;	 /* guards the entries but for A and D bits, and the rest here */
 			bool stale;		 /* unlinked: whoever gets the lock now must walk again */
@@ -86,8 +92,8 @@ bool frame_exists(pfn_t pfn);
 
 /*
  * One frame of the given kind with count 1, its contents undefined (frame_alloc) or zero (frame_alloc_zeroed). Takes
- * frames from the calling hart's magazine, refills that from the buddy allocator in batches, and takes from the other
- * harts' magazines before it fails. 0 or -ENOMEM.
+ * frames from the calling hart's stock, refills that in large batches, and takes from the other harts' stocks before it
+ * fails. 0 or -ENOMEM.
  */
 int frame_alloc(enum frame_kind kind, pfn_t *out) MUST_CHECK;
 int frame_alloc_zeroed(enum frame_kind kind, pfn_t *out) MUST_CHECK;
@@ -116,6 +122,45 @@ void frame_free_frozen(pfn_t pfn);
 void frame_put(pfn_t pfn);
 
 /*
+ * frame_put for many, at one visit to the allocator: each frame that goes is kept in the batch, which lies on the caller's stack, until
+ * frame_batch_end. Whoever puts a frame here has the lock of the slot that named it, or has it out of everybody's reach.
+ */
+struct frame_batch {
+	struct frame *first, *last; /* linked by stock.next */
+	uint32_t n;
+};
+
+void frame_batch_end(struct frame_batch *batch);
+void frame_batch_put_slow(struct frame_batch *batch, struct frame *frame);
+
+static inline void frame_batch_add(struct frame_batch *batch, struct frame *frame)
+{
+	frame->kind = FRAME_FREE;
+	frame->stock.next = batch->first;
+	if (batch->first == NULL)
+		batch->last = frame;
+	batch->first = frame;
+	batch->n++;
+}
+
+static inline void frame_batch_put(struct frame_batch *batch, pfn_t pfn)
+{
+	struct frame *frame = frame_of(pfn);
+
+	/*
+	 * An anonymous page that only our slot names: only who has the slot could count it up. So no atomic operation.
+	 * acquire: as in frame_is_sole. relaxed: whoever gets the frame next has it from the allocator, whose locks order it.
+	 */
+	if (LIKELY(frame->kind == FRAME_ANON && frame->order == 0 &&
+		   atomic_load_explicit(&frame->count, memory_order_acquire) == 1)) {
+		store_relaxed_u32(&frame->count, 0);
+		frame_batch_add(batch, frame);
+	} else {
+		frame_batch_put_slow(batch, frame);
+	}
+}
+
+/*
  * Whether the caller's slot is the only one. Acquire: pairs with the release in frame_put, so that what others did with
  * the frame before they let go of it is done.
  */
@@ -129,23 +174,31 @@ uint64_t frames_total(void);
 uint64_t frames_free(void);
 
 /*
- * Whoever can give frames back is told when fewer than `low` are left to refill magazines from: on the hart that wants them, with
+ * Whoever can give frames back is told when fewer than `low` are left to refill stocks from: on the hart that wants them, with
  * whatever locks it holds, so low() only wakes somebody. low NULL: nobody. Once, or on a machine that stands still.
  */
 void frames_set_low(uint64_t frames, void (*low)(void));
 
-/* Gives every hart's magazine back to the buddy allocator. For the audit and for the last attempt before -ENOMEM. */
+/* Gives every hart's stock, and the depot, back to the buddy lists. For the audit and for the last attempt before -ENOMEM. */
 void coremap_drain(void);
 
 /* ---- buddy.c, for coremap.c and the tests alone. */
 void buddy_init(void);
 void buddy_add(pfn_t start, uint64_t count);
 bool buddy_alloc(unsigned order, pfn_t *out);
-unsigned buddy_alloc_batch(pfn_t *out, unsigned want); /* single frames; how many it got */
 void buddy_free(pfn_t pfn, unsigned order);
-void buddy_free_batch(const pfn_t *pfns, unsigned n);
 uint64_t buddy_free_frames(void);
 uint64_t buddy_free_guess(void); /* without a lock */
-#define BUDDY_ORDERS 19		 /* up to 2^18 frames, 1 GiB */
+
+/* For the stocks: a chain that was given (*first), or a block of up to 2^order frames; how many. 0: there is nothing. */
+uint32_t buddy_take(unsigned order, struct frame **first, pfn_t *block);
+/* A chain of n frames: the next that asks gets it as it is, where no more than `keep` frames are kept so. */
+void buddy_give(struct frame *first, uint32_t n, uint64_t keep);
+/* A chain's frames, or those of a block that a stock has begun to use, become blocks. */
+void buddy_free_chain(struct frame *first);
+void buddy_give_run(pfn_t pfn, uint32_t n);
+/* No chain is kept any more: all are on the lists of blocks. */
+void buddy_settle(void);
+#define BUDDY_ORDERS 19 /* up to 2^18 frames, 1 GiB */
 
 #endif

@@ -1,4 +1,4 @@
-/* Frames: the buddy allocator against a bitmap, magazines, exhaustion, counts. */
+/* Frames: the buddy allocator against a bitmap, stocks, exhaustion, counts. */
 #include "tests/unit/unit.h"
 
 #define RAM_FRAMES 4096 /* 16 MiB */
@@ -102,6 +102,26 @@ static unsigned free_random(struct held *held, unsigned n)
 	return n - 1;
 }
 
+/* Some of one frame each and some blocks, at one visit to the allocator; the first of them had another slot, and stays. */
+static unsigned free_many(struct held *held, unsigned n)
+{
+	struct frame_batch batch = { .first = NULL };
+	unsigned count = (unsigned)fake_below(MIN(n, 700)) + 1;
+
+	assert_true(frame_get(held[n - 1].pfn));
+	frame_batch_put(&batch, held[n - 1].pfn);
+	assert_true(frame_is_sole(held[n - 1].pfn));
+	frame_batch_put(&batch, frame_zero());
+	for (; count != 0; count--) {
+		n--;
+		give(held[n].pfn, held[n].order);
+		frame_batch_put(&batch, held[n].pfn);
+	}
+	frame_batch_end(&batch);
+	assert_null(batch.first);
+	return n;
+}
+
 static void random_against_a_bitmap(void **state)
 {
 	static struct held held[RAM_FRAMES];
@@ -121,6 +141,8 @@ static void random_against_a_bitmap(void **state)
 			coremap_drain();
 		if (n == 0 || fake_below(100) < (up ? 60 : 40))
 			n = alloc_random(held, n);
+		else if (fake_below(1000) == 0)
+			n = free_many(held, n);
 		else
 			n = free_random(held, n);
 		if (step % 4096 != 0)
@@ -165,7 +187,7 @@ static void blocks_merge_again(void **state)
 }
 
 /* What other harts have put by is found before an allocation fails. */
-static void magazines_are_searched(void **state)
+static void stocks_are_searched(void **state)
 {
 	static pfn_t all[RAM_FRAMES];
 	unsigned n = 0;
@@ -185,7 +207,7 @@ static void magazines_are_searched(void **state)
 	assert_int_equal(frame_alloc(FRAME_ANON, &pfn), -ENOMEM);
 	assert_int_equal(frame_alloc_zeroed(FRAME_ANON, &pfn), -ENOMEM);
 	assert_int_equal(frame_alloc_block(FRAME_ANON, 1, &pfn), -ENOMEM);
-	/* A pair that lies in a magazine as two single frames is still a pair. */
+	/* A pair that lies in a stock as two single frames is still a pair. */
 	for (unsigned i = 0; i < n; i++)
 		if ((all[i].v & 1) == 0)
 			for (unsigned j = 0; j < n && i >= 5; j++)
@@ -320,7 +342,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(what_is_reserved_is_never_given_out),
 	UNIT_TEST(random_against_a_bitmap),
 	UNIT_TEST(blocks_merge_again),
-	UNIT_TEST(magazines_are_searched),
+	UNIT_TEST(stocks_are_searched),
 	UNIT_TEST(zeroed_means_zero),
 	UNIT_TEST(counts),
 	UNIT_TEST(count_underflow_stops),
