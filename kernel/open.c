@@ -161,6 +161,7 @@ static int path_open_once(struct node *from, const char *path, unsigned flags, u
 			error = node_open(walk.node, flags, out);
 	} else {
 		error = path_create(&walk, mode);
+		CHECK(error != 0 || walk.node != NULL);
 		if (error == 0)
 			error = node_open(walk.node, flags & ~O_TRUNC, out);
 		else

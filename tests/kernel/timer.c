@@ -77,6 +77,16 @@ static void fire(struct timer *timer)
 	atomic_fetch_add(&shot->fired, 1);
 }
 
+/* How late is the host's business, which may not run this hart for a while; that it comes is ours. */
+static void wait_until_fired(struct shot *shot)
+{
+	uint64_t patience = time_ns() + 10000 * MS;
+
+	while (shot->fired == 0 && time_ns() < patience)
+		sleep_until(time_ns() + MS);
+	KT_CHECK(shot->fired == 1);
+}
+
 /* A hundred on each hart, half of them cancelled: what was cancelled in time never fires, the rest once. */
 static void many_body(unsigned index)
 {
@@ -94,7 +104,7 @@ static void many_body(unsigned index)
 		if (i % 2 == 0)
 			KT_CHECK(mine[i].fired == 0 || time_ns() > mine[i].deadline);
 		else
-			KT_CHECK(mine[i].fired == 1);
+			wait_until_fired(&mine[i]);
 		KT_CHECK(mine[i].fired <= 1 && !mine[i].early);
 		timer_cancel(&mine[i].timer); /* harmless on one that has fired */
 	}
