@@ -35,6 +35,7 @@ struct frame {
 	bool buddy;	  /* heads a block on a buddy list [buddy lock] */
 	uint8_t level;	  /* FRAME_TABLE: 2 root, 1, 0 leaf table */
 	uint32_t audited; /* the audit's own count; otherwise 0 */
+	bool emptied;	  /* FRAME_TABLE: munmap has counted it as empty: edit.c [the table's lock] */
 	union {
 		struct list free;		  /* FRAME_FREE, heading a buddy block [buddy lock] */
 		struct {			  /* FRAME_FREE, in a chain of a stock or of the depot */

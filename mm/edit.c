@@ -8,6 +8,7 @@
  */
 #include "lib/check.h"
 #include "lib/errno.h"
+#include "mm/leaf.h"
 #include "mm/locked.h"
 #include "mm/object_core.h"
 #include "mm/place.h"
@@ -48,7 +49,7 @@ static void space_fork_copies(struct space *space)
 
 /* ---- Taking away, and putting reservations in place. */
 
-static int map_at(struct space *space, vaddr_t at, uint64_t bytes, bool replacing, pte_t fill)
+static int map_range(struct space *space, vaddr_t at, uint64_t bytes, bool replacing, pte_t fill)
 {
 	struct range range;
 	int err;
@@ -60,16 +61,41 @@ static int map_at(struct space *space, vaddr_t at, uint64_t bytes, bool replacin
 		err = range_is_free(&range);
 	if (err == 0)
 		err = range_split(&range, true);
-	if (err == 0)
+	if (err == 0 && replacing)
 		range_replace(&range, fill);
+	else if (err == 0)
+		range_fill(&range, fill);
 	range_unlock(&range);
+	return err;
+}
+
+static int map_at(struct space *space, vaddr_t at, uint64_t bytes, bool replacing, pte_t fill)
+{
+	int err = leaf_map(space, at.v, at.v + bytes, fill);
+
+	if (UNLIKELY(err == -EAGAIN || (err == -EEXIST && replacing)))
+		err = map_range(space, at, bytes, replacing, fill);
 	if (err == 0 && replacing)
 		locked_forget(space, at.v, bytes);
 	return err;
 }
 
+/* Where this hart found room last there is most often some more. */
+static int map_next(struct space *space, vaddr_t *at, uint64_t bytes, pte_t fill)
+{
+	int err = -EAGAIN;
+
+	if (place_guess(space, bytes, at))
+		err = leaf_map(space, at->v, at->v + bytes, fill);
+	if (LIKELY(err == 0))
+		place_taken(space, *at, bytes);
+	return err;
+}
+
 static int map_anywhere(struct space *space, vaddr_t *at, uint64_t bytes, pte_t fill)
 {
+	if (LIKELY(map_next(space, at, bytes, fill) == 0))
+		return 0;
 	for (;;) {
 		int err = place_find(space, bytes, at);
 
@@ -179,33 +205,46 @@ static void note_emptied(struct space *space, unsigned tables)
 	struct va_hint *hint = &space->hint[hw_hart()];
 
 	hint->emptied += tables;
-	if (tables != 0 && hint->emptied >= MAX(hint->emptied_limit, EMPTIED_MIN))
+	if (hint->emptied >= MAX(hint->emptied_limit, EMPTIED_MIN))
 		free_empty_tables(space);
 }
 
-int space_unmap(struct space *space, vaddr_t start, uint64_t bytes)
+static int unmap_range(struct space *space, uint64_t start, uint64_t end, unsigned *emptied)
 {
-	unsigned emptied = 0;
 	struct range range;
 	int err;
 
-	if (!range_is_sane(start, bytes))
-		return -EINVAL;
-	range_lock(&range, space, start.v, start.v + bytes);
+	range_lock(&range, space, start, end);
 	err = seal_check(&range);
 	if (err == 0)
 		err = range_split(&range, false);
 	if (err == 0) {
 		range_replace(&range, PTE(0));
-		emptied = range_empty_ends(&range);
+		*emptied = range_emptied_ends(&range);
 	}
 	range_unlock(&range);
-	if (err == 0) {
-		place_returned(space, start, bytes);
-		locked_forget(space, start.v, bytes);
-	}
-	note_emptied(space, emptied);
 	return err;
+}
+
+int space_unmap(struct space *space, vaddr_t start, uint64_t bytes)
+{
+	unsigned emptied = 0;
+	bool one = false;
+	int err;
+
+	if (!range_is_sane(start, bytes))
+		return -EINVAL;
+	err = leaf_unmap(space, start.v, start.v + bytes, &one);
+	emptied = one;
+	if (UNLIKELY(err == -EAGAIN))
+		err = unmap_range(space, start.v, start.v + bytes, &emptied);
+	if (UNLIKELY(err != 0))
+		return err;
+	place_returned(space, start, bytes);
+	locked_forget(space, start.v, bytes);
+	if (UNLIKELY(emptied != 0))
+		note_emptied(space, emptied);
+	return 0;
 }
 
 /* ---- Permissions. */
@@ -331,6 +370,7 @@ static pte_t fold(pfn_t table)
 static int discard_run(struct range *range, const struct run *run, void *ctx)
 {
 	struct frame *frame = frame_of(run->table);
+	struct frame_batch batch = { .first = NULL };
 
 	(void)range;
 	for (unsigned i = run->first; i < run->last; i++) {
@@ -343,8 +383,9 @@ static int discard_run(struct range *range, const struct run *run, void *ctx)
 			continue;
 		/* The entry named the mapping as a page and names it as a reservation: its count stays. */
 		pte_store(slot, page_reservation(pte, table_mapping(frame, i)));
-		frame_put(pte_pfn(pte));
+		frame_batch_put(&batch, pte_pfn(pte));
 	}
+	frame_batch_end(&batch);
 	return 0;
 }
 

@@ -210,6 +210,24 @@ void mapping_free(struct mapping *mapping)
 	mapping_release(mapping);
 }
 
+void mapping_drop_to_slow(struct mapping **gone, struct mapping *mapping, uint64_t n)
+{
+	if (mapping_drop(mapping, n)) {
+		mapping->next_gone = *gone;
+		*gone = mapping;
+	}
+}
+
+void mappings_free_slow(struct mapping *gone)
+{
+	while (gone != NULL) {
+		struct mapping *mapping = gone;
+
+		gone = mapping->next_gone;
+		mapping_free(mapping);
+	}
+}
+
 void mapping_count_put(struct mapping *mapping, uint64_t n)
 {
 	if (mapping_drop(mapping, n))

@@ -51,7 +51,7 @@ struct mapping {
 	_Atomic uint64_t holds;	   /* 1 while there are slots, and 1 for each derived one and each other holder */
 	struct list link;	   /* of the object's descriptors [the object's mappings_lock] */
 	struct list attachments;   /* [the object's mappings_lock] */
-	struct mapping *next_gone; /* of those that nothing names any more: range.h */
+	struct mapping *next_gone; /* of those that nothing names any more */
 } CACHE_ALIGNED;		   /* entries store its address >> 6 */
 
 void mapping_init(void);
@@ -93,6 +93,22 @@ void mapping_count_get(struct mapping *mapping, uint64_t n);
 void mapping_count_put(struct mapping *mapping, uint64_t n);
 bool mapping_drop(struct mapping *mapping, uint64_t n) MUST_CHECK;
 void mapping_free(struct mapping *mapping);
+
+/* mapping_drop where a table lock is held: with the last it gets onto a list, for mappings_free when the lock is let go of. */
+void mapping_drop_to_slow(struct mapping **gone, struct mapping *mapping, uint64_t n);
+void mappings_free_slow(struct mapping *gone);
+
+static inline void mapping_drop_to(struct mapping **gone, struct mapping *mapping, uint64_t n)
+{
+	if (UNLIKELY(mapping->object != NULL))
+		mapping_drop_to_slow(gone, mapping, n);
+}
+
+static inline void mappings_free(struct mapping *gone)
+{
+	if (UNLIKELY(gone != NULL))
+		mappings_free_slow(gone);
+}
 
 /* It stays, with its object and what is attached to it, also without slots. hold: false when it is on its way out already. The last
  * release takes no table lock's holder. */

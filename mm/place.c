@@ -92,6 +92,14 @@ static struct va_hint *hint_of(struct space *space)
 	return hint;
 }
 
+bool place_guess(struct space *space, uint64_t bytes, vaddr_t *out)
+{
+	uint64_t top = hint_of(space)->next.v;
+
+	*out = VADDR(top - bytes);
+	return bytes < PLACE_BIG && top <= space->mmap_top.v && top >= PLACE_BOTTOM + bytes;
+}
+
 int place_find(struct space *space, uint64_t bytes, vaddr_t *out)
 {
 	const struct va_hint *hint = hint_of(space);

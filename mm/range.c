@@ -12,6 +12,7 @@
 #include "lib/check.h"
 #include "lib/errno.h"
 #include "mm/mapping.h"
+#include "mm/replace.h"
 #include "mm/share.h"
 #include "mm/tlb.h"
 #include "mm/walk.h"
@@ -64,35 +65,40 @@ static void unlock_tree(const struct range *range, pfn_t table, unsigned level, 
 	table_unlock(table);
 }
 
-/* Whether one entry of a table on this level covers the range, and leads to a private table. */
-static bool goes_down(const struct range *range, pfn_t table, unsigned level, pfn_t *below)
+/* The lowest level on which one table may cover the range. */
+static unsigned covering_level(uint64_t start, uint64_t end)
 {
-	if (level == 0 || pt_index(VADDR(range->start), level) != pt_index(VADDR(range->end - 1), level))
-		return false;
+	uint64_t differ = start ^ (end - 1);
 
-	pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(range->start), level)));
-
-	*below = pte_pfn(pte);
-	return pte_is_table(pte);
+	return differ < pt_span(1) ? 0 : differ < pt_span(2) ? 1 : PT_ROOT;
 }
 
 static void lock_range(struct range *range)
 {
+	const unsigned lowest = covering_level(range->start, range->end);
+	const vaddr_t start = VADDR(range->start);
+
 	ASSERT(range->start < range->end && range->end <= USER_END && ((range->start | range->end) & PAGE_MASK) == 0);
 	for (;;) {
 		pfn_t table = range->space->root;
 		unsigned level = PT_ROOT;
-		pfn_t below;
+		pte_t pte;
 
 		walk_enter();
 		uint32_t forks = walk_forks(range->space);
 
-		for (; goes_down(range, table, level, &below); level--)
-			table = below;
-		spin_lock(&frame_of(table)->table.lock, RANK_TABLE);
+		for (; level > lowest; level--) {
+			pte = pte_load(pt_slot(table, pt_index(start, level)));
+			if (!pte_is_table(pte))
+				break;
+			table = pte_pfn(pte);
+		}
+		struct frame *frame = frame_of(table);
+
+		spin_lock(&frame->table.lock, RANK_TABLE);
 		/* Asked within the walk, as in walk_lock. */
-		bool good = !frame_of(table)->table.stale && walk_forks(range->space) == forks &&
-			    !goes_down(range, table, level, &below);
+		bool good = !frame->table.stale && walk_forks(range->space) == forks &&
+			    (level == lowest || !pte_is_table(pte_load(pt_slot(table, pt_index(start, level)))));
 
 		if (UNLIKELY(!good))
 			table_unlock(table);
@@ -162,7 +168,7 @@ static int own_below(struct range *range, pfn_t table, unsigned level, uint64_t 
 
 int range_own(struct range *range)
 {
-	return own_below(range, range->top, range->level, range->start, range->end);
+	return LIKELY(range->level == 0) ? 0 : own_below(range, range->top, range->level, range->start, range->end);
 }
 
 /* Below one entry of a table of the range there is a private table, unless it is none and is to stay so. */
@@ -195,8 +201,11 @@ static int split_at(struct range *range, uint64_t va, bool create)
 
 int range_split(struct range *range, bool create)
 {
-	int err = split_at(range, range->start, create);
+	int err;
 
+	if (LIKELY(range->level == 0))
+		return 0;
+	err = split_at(range, range->start, create);
 	return err != 0 ? err : split_at(range, range->end, create);
 }
 
@@ -206,17 +215,23 @@ struct each {
 	void *ctx;
 };
 
+static int each_leaf(const struct each *each, pfn_t table, uint64_t start, uint64_t end)
+{
+	unsigned first = pt_index(VADDR(start), 0);
+	const struct run run = {
+		.table = table, .first = first, .last = first + (unsigned)((end - start) >> PAGE_SHIFT), .va = start
+	};
+
+	return each->fn(each->range, &run, each->ctx);
+}
+
 static int each_below(const struct each *each, pfn_t table, unsigned level, uint64_t start, uint64_t end)
 {
 	struct run run = { .table = table, .level = level };
 	int err = 0;
 
-	if (level == 0) {
-		run.first = pt_index(VADDR(start), 0);
-		run.last = run.first + (unsigned)((end - start) >> PAGE_SHIFT);
-		run.va = start;
-		return each->fn(each->range, &run, each->ctx);
-	}
+	if (level == 0)
+		return each_leaf(each, table, start, end);
 	for (uint64_t at = start; at < end && err == 0;) {
 		pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(at), level)));
 		uint64_t next = entry_end(at, level, end);
@@ -242,6 +257,8 @@ int range_each(struct range *range, range_fn *fn, void *ctx)
 {
 	const struct each each = { range, fn, ctx };
 
+	if (LIKELY(range->level == 0))
+		return each_leaf(&each, range->top, range->start, range->end);
 	return each_below(&each, range->top, range->level, range->start, range->end);
 }
 
@@ -320,10 +337,12 @@ static void unlink_below(struct range *range, pte_t (*keep)(pfn_t table), pfn_t 
 
 void range_unlink(struct range *range, pte_t (*keep)(pfn_t table))
 {
-	unlink_below(range, keep, range->top, range->level, range->start, range->end);
+	if (UNLIKELY(range->level != 0))
+		unlink_below(range, keep, range->top, range->level, range->start, range->end);
 }
 
-static bool leaf_is_empty(const struct range *range, uint64_t va)
+/* Whether the leaf table there is empty, and was not found so before. */
+static bool leaf_was_emptied(const struct range *range, uint64_t va)
 {
 	pfn_t table = range->top;
 
@@ -334,17 +353,17 @@ static bool leaf_is_empty(const struct range *range, uint64_t va)
 			return false;
 		table = pte_pfn(pte);
 	}
-	return frame_of(table)->table.used == 0;
+	return table_was_emptied(frame_of(table));
 }
 
-unsigned range_empty_ends(const struct range *range)
+unsigned range_emptied_ends(const struct range *range)
 {
 	uint64_t last = range->end - 1;
-	unsigned empty = leaf_is_empty(range, range->start);
+	unsigned emptied = leaf_was_emptied(range, range->start);
 
-	if (range->start / pt_span(1) != last / pt_span(1))
-		empty += leaf_is_empty(range, last);
-	return empty;
+	if (UNLIKELY(range->start / pt_span(1) != last / pt_span(1)))
+		emptied += leaf_was_emptied(range, last);
+	return emptied;
 }
 
 static unsigned unlink_empty(struct range *range, pfn_t table, unsigned level)
@@ -359,6 +378,7 @@ static unsigned unlink_empty(struct range *range, pfn_t table, unsigned level)
 		if (!pte_is_table(pte))
 			continue;
 		seen += unlink_empty(range, pte_pfn(pte), level - 1);
+		frame_of(pte_pfn(pte))->emptied = false;
 		if (frame_of(pte_pfn(pte))->table.used != 0)
 			continue;
 		pte_swap(slot, PTE(0));
@@ -374,20 +394,6 @@ unsigned range_unlink_empty(struct range *range)
 	return unlink_empty(range, range->top, range->level);
 }
 
-int range_park(struct range *range, const struct run *run, void *ctx)
-{
-	(void)ctx;
-	for (unsigned i = run->first; run->level == 0 && i < run->last; i++) {
-		_Atomic uint64_t *slot = pt_slot(run->table, i);
-
-		if (pte_is_valid(pte_load(slot))) {
-			pte_clear(slot, PTE_V);
-			range->revoked = true;
-		}
-	}
-	return 0;
-}
-
 void range_shootdown(struct range *range)
 {
 	if (range->unlinked)
@@ -398,49 +404,43 @@ void range_shootdown(struct range *range)
 	range->unlinked = false;
 }
 
-void range_drop_mapping(struct range *range, struct mapping *mapping)
-{
-	if (UNLIKELY(mapping_drop(mapping, 1))) {
-		mapping->next_gone = range->gone;
-		range->gone = mapping;
-	}
-}
-
 /* What an unlinked table names, but for private tables, which are on the list themselves. Nobody can reach it any more. */
 static void empty_dead(pfn_t table, pfn_t *dead)
 {
+	struct frame_batch batch = { .first = NULL };
 	struct frame *frame = frame_of(table);
 
-	for (unsigned i = 0; i < PT_ENTRIES; i++) {
+	for (unsigned i = table_next(table, 0, PT_ENTRIES); i < PT_ENTRIES; i = table_next(table, i + 1, PT_ENTRIES)) {
 		pte_t pte = pte_load(pt_slot(table, i));
 
-		if (pte_is_reservation(pte)) {
-			mapping_put(pte_mapping(pte), 1);
-		} else if (frame->level == 0 && pte_is_page(pte)) {
+		if (frame->level == 0 && pte_is_page(pte)) {
 			mapping_put(table_mapping(frame, i), 1);
-			frame_put(pte_pfn(pte));
+			frame_batch_put(&batch, pte_pfn(pte));
+		} else if (pte_is_reservation(pte)) {
+			mapping_put(pte_mapping(pte), 1);
 		} else if (pte_is_detached(pte)) {
 			table_drop(pte_pfn(pte), frame->level - 1U, dead);
 		}
 	}
+	frame_batch_end(&batch);
 }
 
 void range_unlock(struct range *range)
 {
-	unlock_tree(range, range->top, range->level, range->low, range->high);
-	range_finish(range);
+	if (LIKELY(range->level == 0))
+		table_unlock(range->top);
+	else
+		unlock_tree(range, range->top, range->level, range->low, range->high);
+	if (UNLIKELY(range->gone != NULL || range->dead.v != 0))
+		range_finish(range);
 }
 
 void range_finish(struct range *range)
 {
 	pfn_t dead = PFN(0);
 
-	while (UNLIKELY(range->gone != NULL)) {
-		struct mapping *mapping = range->gone;
-
-		range->gone = mapping->next_gone;
-		mapping_free(mapping);
-	}
+	mappings_free(range->gone);
+	range->gone = NULL;
 	if (range->dead.v == 0)
 		return;
 	ASSERT(!range->unlinked);

@@ -69,9 +69,9 @@ void range_unlink(struct range *range, pte_t (*keep)(pfn_t table));
 
 /*
  * The tables that the range has a part of only are not unlinked, empty or not: the ones above them are not locked. How many
- * leaf tables at its ends have nothing in them.
+ * leaf tables at its ends have nothing in them, and were not told of before.
  */
-unsigned range_empty_ends(const struct range *range);
+unsigned range_emptied_ends(const struct range *range);
 
 /* Takes out every table with nothing in it; the range is all of the space. How many tables there were to look at. */
 unsigned range_unlink_empty(struct range *range);
@@ -91,8 +91,14 @@ int range_is_free(struct range *range) MUST_CHECK;
  */
 void range_replace(struct range *range, pte_t fill);
 
+/* The last part of it, where there is nothing (range_is_free), and fill is a reservation. */
+void range_fill(struct range *range, pte_t fill);
+
 /* One entry less names it; what goes with the last one goes when the locks are let go of. */
-void range_drop_mapping(struct range *range, struct mapping *mapping);
+static inline void range_drop_mapping(struct range *range, struct mapping *mapping)
+{
+	mapping_drop_to(&range->gone, mapping, 1);
+}
 
 /* Lets go of the locks, then frees unlinked tables and what was in them, and descriptors: which is range_finish. */
 void range_unlock(struct range *range);

@@ -16,12 +16,6 @@ static struct mapping *mapping_at(const struct run *run, unsigned i, pte_t pte)
 	return pte_is_page(pte) ? table_mapping(frame_of(run->table), i) : pte_mapping(pte);
 }
 
-static bool has_seals(const struct space *space)
-{
-	/* relaxed: the range's locks order it */
-	return UNLIKELY(atomic_load_explicit(&space->seals, memory_order_relaxed));
-}
-
 static int check_run(struct range *range, const struct run *run, void *ctx)
 {
 	(void)range;

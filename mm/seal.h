@@ -4,6 +4,13 @@
 
 #include "mm/range.h"
 
+/* Whether there may be any. With the lock of what is to be changed. */
+static inline bool has_seals(const struct space *space)
+{
+	/* relaxed: the table's lock orders it */
+	return UNLIKELY(atomic_load_explicit(&space->seals, memory_order_relaxed));
+}
+
 /* Range locked. 0, or -EPERM where a part of it is sealed. Costs nothing in spaces without seals. */
 int seal_check(struct range *range) MUST_CHECK;
 

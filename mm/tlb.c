@@ -41,6 +41,10 @@ void tlb_init(bool ipi)
 static void fence(vaddr_t start, uint64_t bytes, uint16_t asid)
 {
 	mm_count(MM_FENCES_LOCAL);
+	if (LIKELY(bytes == PAGE_SIZE)) {
+		hw_fence_page(start, asid);
+		return;
+	}
 	if (bytes == 0 || bytes > FENCE_PAGES_MAX * PAGE_SIZE) {
 		hw_fence_asid(asid);
 		return;
@@ -112,15 +116,10 @@ static void ask(struct mm_hart *mine, uint64_t harts)
 	}
 }
 
-void tlb_shootdown(struct space *space, vaddr_t start, uint64_t bytes)
+static __attribute__((noinline)) void fence_others(struct space *space, uint64_t harts, vaddr_t start, uint64_t bytes)
 {
 	struct mm_hart *mine = mm_this_hart();
-	uint64_t harts = targets(space);
 
-	if (harts == 0) {
-		fence(start, bytes, space->asid);
-		return;
-	}
 	mm_count(MM_SHOOTDOWNS);
 	if (!by_ipi) {
 		mm_count_add(MM_REMOTE_FENCES, (uint64_t)__builtin_popcountll(harts));
@@ -136,6 +135,16 @@ void tlb_shootdown(struct space *space, vaddr_t start, uint64_t bytes)
 	/* acquire: pairs with the release in tlb_serve */
 	while (atomic_load_explicit(&mine->waiting, memory_order_acquire) != 0)
 		hw_relax();
+}
+
+void tlb_shootdown(struct space *space, vaddr_t start, uint64_t bytes)
+{
+	uint64_t harts = targets(space);
+
+	if (LIKELY(harts == 0))
+		fence(start, bytes, space->asid);
+	else
+		fence_others(space, harts, start, bytes);
 }
 
 void tlb_sync_icache(struct space *space)

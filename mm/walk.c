@@ -56,6 +56,7 @@ int table_new(unsigned level, pte_t fill, pfn_t *out)
 	}
 	frame->level = (uint8_t)level;
 	spin_init(&frame->table.lock);
+	frame->emptied = false;
 	frame->table.stale = false;
 	frame->table.shared = false;
 	frame->table.used = fill.v == 0 ? 0 : PT_ENTRIES;

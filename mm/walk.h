@@ -129,6 +129,29 @@ static inline void table_note(struct frame *frame, unsigned first, unsigned last
 	frame->table.groups |= (UINT64_MAX << from) & (UINT64_MAX >> (63 - to));
 }
 
+/* Where the group of entry index ends, at most at end. */
+static inline unsigned group_end(unsigned index, unsigned end)
+{
+	return MIN(ALIGN_DOWN(index, PT_GROUP) + PT_GROUP, end);
+}
+
+/* Whether there may be anything in the group of entry index of a locked table. */
+static inline bool table_has_group(const struct frame *frame, unsigned index)
+{
+	return (frame->table.groups >> (index / PT_GROUP) & 1) != 0;
+}
+
+/* Entries first .. last - 1 of a locked table are zero. */
+static inline void table_note_none(struct frame *frame, unsigned first, unsigned last)
+{
+	unsigned from = (first + PT_GROUP - 1) / PT_GROUP, to = last / PT_GROUP;
+
+	if (frame->table.used == 0)
+		frame->table.groups = 0;
+	else if (from < to)
+		frame->table.groups &= ~((UINT64_MAX << from) & (UINT64_MAX >> (64 - to)));
+}
+
 unsigned table_next_slow(pfn_t table, unsigned index, unsigned end);
 
 /*
