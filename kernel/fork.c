@@ -274,6 +274,8 @@ static int64_t do_clone(const struct request *request)
 
 	if (result != 0)
 		return result;
+	if ((request->flags & (CLONE_VM | CLONE_VFORK)) == CLONE_VM)
+		space_threads(current_space());
 	result = make_thread(request, &thread);
 	if (result != 0)
 		return result;

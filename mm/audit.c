@@ -11,6 +11,7 @@
 #include "mm/reverse.h"
 #include "mm/slab.h"
 #include "mm/space_list.h"
+#include "mm/view.h"
 #include "mm/walk.h"
 
 #define REPORTS_MAX 20
@@ -37,6 +38,11 @@ static void __attribute__((format(printf, 2, 3))) violation(struct audit *audit,
 	va_end(ap);
 	audit->report(line);
 }
+
+struct audit_views {
+	struct audit *audit;
+	struct space *space;
+};
 
 struct audit_object {
 	struct audit *audit;
@@ -156,12 +162,36 @@ static void audit_table(struct audit *audit, struct space *space, pfn_t table, u
 			  frame->table.used);
 }
 
+static void audit_view(void *ctx, unsigned hart, pfn_t table, unsigned of_level, uint64_t va)
+{
+	const struct audit_views *views = ctx;
+	pfn_t at = views->space->root;
+	unsigned level = PT_ROOT;
+
+	if (of_level > 0) {
+		frame_of(table)->audited++;
+		return;
+	}
+	for (; level > 0; level--) {
+		pte_t pte = pte_load(pt_slot(at, pt_index(VADDR(va), level)));
+
+		if (!pte_is_table(pte))
+			break;
+		at = pte_pfn(pte);
+	}
+	if (level != 0 || at.v != table.v || (frame_of(table)->table.harts >> hart & 1) == 0)
+		violation(views->audit, "9: %#llx: the view of hart %u leads to a table that is not there",
+			  (unsigned long long)va, hart);
+}
+
 static void audit_space(void *ctx, struct space *space)
 {
 	struct audit *audit = ctx;
 
 	frame_of(space->root)->audited += !audit->settling;
 	audit_table(audit, space, space->root, PT_ROOT, 0);
+	if (!audit->settling)
+		views_visit(space, audit_view, &(struct audit_views){ audit, space });
 }
 
 static void audit_object_page(void *ctx, uint64_t index, pfn_t pfn, bool dirty)

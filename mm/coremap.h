@@ -52,6 +52,7 @@ struct frame {
 			struct mapping *mapping; /* leaf table: what its present pages belong to, if no side page */
 			struct mapping **side;	 /* leaf table: per entry, where one table mixes mappings; or NULL */
 			pfn_t next_dead;	 /* next in a list of unlinked tables, see range.h */
+			uint64_t harts;		 /* leaf table: those whose view leads here, or did: view.h */
 		} table;
 		struct {		  /* FRAME_OBJECT */
 			uint32_t written; /* of its counts, those that are held while it is written back [object] */

@@ -275,7 +275,7 @@ static pte_t page_with(pte_t pte, uint64_t perm, bool at_once)
 	return PTE(bits);
 }
 
-static void protect_page(struct range *range, _Atomic uint64_t *slot, const struct mapping *mapping,
+static void protect_page(struct range *range, pfn_t table, _Atomic uint64_t *slot, const struct mapping *mapping,
 			 struct protect *protect)
 {
 	pte_t old = pte_load(slot);
@@ -287,7 +287,7 @@ static void protect_page(struct range *range, _Atomic uint64_t *slot, const stru
 		new.v |= expect &(PTE_A | PTE_D);
 	/* A right to execute that no entry shows may stand in a TLB: fault.c, write_in_place. */
 	if (pte_is_valid(old) && (old.v & ~new.v &(PTE_V | PTE_RWX)) != 0)
-		range->revoked = true;
+		range_revoke(range, table);
 	if ((new.v & ~old.v &PTE_RWX) != 0)
 		protect->grant = true;
 	if ((new.v & ~old.v &PTE_X) != 0)
@@ -313,7 +313,7 @@ static int protect_run(struct range *range, const struct run *run, void *ctx)
 		if (UNLIKELY(mapping->sealed))
 			return -EPERM;
 		if (pte_is_page(pte))
-			protect_page(range, slot, mapping, protect);
+			protect_page(range, run->table, slot, mapping, protect);
 		else
 			pte_store(slot, pte_reservation(mapping, protect->perm));
 	}

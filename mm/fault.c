@@ -14,6 +14,7 @@
 #include "mm/object_core.h"
 #include "mm/share.h"
 #include "mm/tlb.h"
+#include "mm/view.h"
 #include "mm/walk.h"
 
 /* What the entry must allow, and what hardware may want set beforehand; in the bits of both PTEs and permissions. */
@@ -30,7 +31,8 @@ static uint64_t access_marks(enum access access)
 /* Every fault ends in exactly one of the outcomes that are counted, so there is no count of faults as such. */
 
 /* The access is allowed as things stand: hardware wants A or D set, or held on to an older entry. */
-static enum fault fault_allowed(struct space *space, _Atomic uint64_t *slot, pte_t pte, vaddr_t va, enum access access)
+static enum fault fault_allowed(struct space *space, pfn_t table, _Atomic uint64_t *slot, pte_t pte, vaddr_t va,
+				enum access access)
 {
 	uint64_t marks = access_marks(access);
 
@@ -42,6 +44,8 @@ static enum fault fault_allowed(struct space *space, _Atomic uint64_t *slot, pte
 	}
 	/* What it held on to may be an invalid non-leaf entry: only a fence of every level covers that. */
 	mm_count(MM_SPURIOUS);
+	if (space_has_views(space))
+		view_link_slow(space, table, va);
 	tlb_fence_local(space, va, 0);
 	return FAULT_OK;
 }
@@ -65,8 +69,8 @@ static enum fault write_asking(struct space *space, _Atomic uint64_t *slot, pte_
 	return write_in_place(space, slot, va);
 }
 
-static enum fault break_cow(struct space *space, _Atomic uint64_t *slot, pte_t pte, const struct mapping *mapping,
-			    vaddr_t va)
+static enum fault break_cow(struct space *space, pfn_t table, _Atomic uint64_t *slot, pte_t pte,
+			    const struct mapping *mapping, vaddr_t va)
 {
 	pfn_t old = pte_pfn(pte);
 	uint8_t kind = frame_of(old)->kind;
@@ -93,7 +97,7 @@ static enum fault break_cow(struct space *space, _Atomic uint64_t *slot, pte_t p
 	if (UNLIKELY((pte.v & PTE_X) != 0))
 		tlb_sync_icache(space); /* before any hart can fetch from the new frame */
 	pte_swap(slot, pte_leaf(new, pte.v & (PTE_R | PTE_X | PTE_MAYWRITE)));
-	tlb_shootdown(space, vaddr_page(va), PAGE_SIZE);
+	tlb_shootdown(space, frame_of(table)->table.harts, vaddr_page(va), PAGE_SIZE);
 	pte_set(slot, PTE_W | PTE_D);
 	frame_put(old);
 	return FAULT_OK;
@@ -105,9 +109,9 @@ static enum fault fault_page(struct space *space, pfn_t table, _Atomic uint64_t 
 	if (!pte_is_valid(pte))
 		return FAULT_ACCERR; /* PROT_NONE */
 	if (access == ACCESS_WRITE && (pte.v & (PTE_W | PTE_MAYWRITE)) == PTE_MAYWRITE)
-		return break_cow(space, slot, pte, table_mapping(frame_of(table), pt_index(va, 0)), va);
+		return break_cow(space, table, slot, pte, table_mapping(frame_of(table), pt_index(va, 0)), va);
 	if ((pte.v & access_perm(access)) != 0)
-		return fault_allowed(space, slot, pte, va, access);
+		return fault_allowed(space, table, slot, pte, va, access);
 	return FAULT_ACCERR;
 }
 
@@ -288,6 +292,8 @@ enum fault space_fault(struct space *space, vaddr_t va, enum access access)
 
 		fault = LIKELY(level == 0) ? fault_leaf(space, table, va, access)
 					   : fault_upper(table, level, va, access);
+		if (LIKELY(level == 0 && fault == FAULT_OK))
+			view_link(space, table, va);
 		table_unlock(table);
 	} while (UNLIKELY(level != 0) && fault == FAULT_OK);
 	return LIKELY(fault == FAULT_OK) ? FAULT_OK : refused(space, va, fault);

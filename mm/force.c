@@ -22,7 +22,7 @@ static pte_t entry_of(pfn_t pfn, uint64_t perm)
 }
 
 /* A private copy of what the entry names, in its place. */
-static int copy_page(struct space *space, _Atomic uint64_t *slot, pte_t pte, vaddr_t va)
+static int copy_page(struct space *space, pfn_t table, _Atomic uint64_t *slot, pte_t pte, vaddr_t va)
 {
 	pfn_t old = pte_pfn(pte), new;
 
@@ -32,7 +32,7 @@ static int copy_page(struct space *space, _Atomic uint64_t *slot, pte_t pte, vad
 	if ((pte.v & PTE_X) != 0)
 		tlb_sync_icache(space); /* before any hart can fetch from the new frame */
 	pte_swap(slot, entry_of(new, page_perm(pte)));
-	tlb_shootdown(space, vaddr_page(va), PAGE_SIZE);
+	tlb_shootdown(space, frame_of(table)->table.harts, vaddr_page(va), PAGE_SIZE);
 	frame_put(old);
 	return 0;
 }
@@ -79,7 +79,7 @@ static bool step_leaf(struct space *space, pfn_t table, vaddr_t va, bool writing
 	pfn = pte_pfn(pte);
 	if (frame_of(pfn)->kind == FRAME_ANON && frame_is_sole(pfn))
 		return true;
-	*err = copy_page(space, slot, pte, va);
+	*err = copy_page(space, table, slot, pte, va);
 	return false;
 }
 

@@ -17,10 +17,12 @@
  */
 #include "lib/errno.h"
 #include "mm/mapping.h"
+#include "mm/place.h"
 #include "mm/range.h"
 #include "mm/reverse.h"
 #include "mm/share.h"
 #include "mm/tlb.h"
+#include "mm/view.h"
 #include "mm/walk.h"
 
 /*
@@ -292,6 +294,7 @@ static int fork_all(struct fork *fork, struct space *parent, struct space *child
 
 	if (err != 0)
 		return err;
+	fork->range.holders = TLB_ALL;
 	/* relaxed: under the locks, so that what is sealed in the child is known to be */
 	atomic_init(&child->seals, atomic_load_explicit(&parent->seals, memory_order_relaxed));
 	/* relaxed: as above */
@@ -317,13 +320,15 @@ static int fork_sharing(struct fork *fork, struct space *parent, struct space *c
 	if (err != 0)
 		return err;
 	fork->sharing = true;
-	fork->range = (struct range){ .space = parent, .end = USER_END };
+	fork->range = (struct range){ .space = parent, .end = USER_END, .holders = TLB_ALL };
 	lock_for_fork(fork, parent->root);
 	lock_for_fork(fork, child->root);
 	err = fork_table(fork, parent->root, child->root, PT_ROOT, 0);
 	/* release: pairs with the acquire in walk_forks; and a full fence, which pairs with the one in walk_enter: see above */
 	atomic_fetch_add_explicit(&parent->forks, 1, memory_order_seq_cst);
 	atomic_thread_fence(memory_order_seq_cst);
+	if (space_has_views(parent))
+		views_clear(parent);
 	/* relaxed: behind the fence */
 	atomic_init(&child->seals, atomic_load_explicit(&parent->seals, memory_order_relaxed));
 	if (err == 0 &&
@@ -348,7 +353,7 @@ static int fork_once(struct space *parent, const vaddr_t *hot, struct space **ou
 	child->mmap_top = parent->mmap_top;
 	/* relaxed: limits */
 	atomic_init(&child->grow_limit, atomic_load_explicit(&parent->grow_limit, memory_order_relaxed));
-	child->hint[hw_hart()] = parent->hint[hw_hart()]; /* the others' are theirs to write */
+	place_inherit(child, parent);
 
 	/* relaxed: looked at again */
 	if (policy == FORK_EAGER || atomic_load_explicit(&parent->fork_copies, memory_order_relaxed))

@@ -76,7 +76,7 @@ int leaf_unmap(struct space *space, uint64_t start, uint64_t end, bool *emptied)
 		return -EAGAIN;
 	}
 	if (leaf_park(table, first, last))
-		tlb_shootdown(space, VADDR(start), end - start);
+		tlb_shootdown(space, frame_of(table)->table.harts, VADDR(start), end - start);
 	leaf_sweep(table, first, last, &gone);
 	*emptied = table_was_emptied(frame_of(table));
 	table_unlock(table);

@@ -112,6 +112,14 @@ int place_find(struct space *space, uint64_t bytes, vaddr_t *out)
 	return -ENOMEM;
 }
 
+void place_inherit(struct space *child, const struct space *parent)
+{
+	unsigned hart = hw_hart(); /* the others' are theirs to write */
+
+	child->hint[hart].next = parent->hint[hart].next;
+	child->hint[hart].next_big = parent->hint[hart].next_big;
+}
+
 void place_taken(struct space *space, vaddr_t start, uint64_t bytes)
 {
 	struct va_hint *hint = hint_of(space);

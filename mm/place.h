@@ -13,6 +13,9 @@ int place_find(struct space *space, uint64_t bytes, vaddr_t *out) MUST_CHECK;
 /* Where the calling hart would look first, and whether that can be. Nothing is looked at. */
 bool place_guess(struct space *space, uint64_t bytes, vaddr_t *out);
 
+/* A child of fork goes on where its parent is. */
+void place_inherit(struct space *child, const struct space *parent);
+
 /* [start, start + bytes) was taken, or given back: moves the calling hart's hint. */
 void place_taken(struct space *space, vaddr_t start, uint64_t bytes);
 void place_returned(struct space *space, vaddr_t start, uint64_t bytes);

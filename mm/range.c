@@ -15,6 +15,7 @@
 #include "mm/replace.h"
 #include "mm/share.h"
 #include "mm/tlb.h"
+#include "mm/view.h"
 #include "mm/walk.h"
 
 bool range_is_sane(vaddr_t start, uint64_t bytes)
@@ -263,7 +264,7 @@ int range_each(struct range *range, range_fn *fn, void *ctx)
 }
 
 /* The table and those below it go on the dead list: marked stale, then unlocked for those who wait to find out. */
-static void bury(struct range *range, pfn_t table, unsigned level)
+static void bury(struct range *range, pfn_t table, unsigned level, uint64_t va)
 {
 	struct frame *frame = frame_of(table);
 
@@ -271,7 +272,11 @@ static void bury(struct range *range, pfn_t table, unsigned level)
 		pte_t pte = pte_load(pt_slot(table, i));
 
 		if (pte_is_table(pte))
-			bury(range, pte_pfn(pte), level - 1);
+			bury(range, pte_pfn(pte), level - 1, va + i * pt_span(level));
+	}
+	if (UNLIKELY(frame->table.harts != 0)) {
+		view_unlink(range->space, table, va);
+		range->holders |= frame->table.harts;
 	}
 	frame->table.stale = true;
 	frame->table.next_dead = range->dead;
@@ -282,7 +287,7 @@ static void bury(struct range *range, pfn_t table, unsigned level)
 }
 
 /* A table that the range covers, and others may share. The last one that names it unlinks it like a private one. */
-static void unlink_detached(struct range *range, pfn_t table, unsigned level)
+static void unlink_detached(struct range *range, pfn_t table, unsigned level, uint64_t va)
 {
 	bool last;
 
@@ -291,7 +296,7 @@ static void unlink_detached(struct range *range, pfn_t table, unsigned level)
 	if (last && level > 0)
 		each_child(range, table, level, 0, pt_span(level + 1), lock_tree);
 	if (last) {
-		bury(range, table, level);
+		bury(range, table, level, va);
 		return;
 	}
 	frame_put(table);
@@ -329,9 +334,9 @@ static void unlink_below(struct range *range, pte_t (*keep)(pfn_t table), pfn_t 
 		else
 			mapping_get(pte_mapping(instead), 1);
 		if (pte_is_detached(pte))
-			unlink_detached(range, pte_pfn(pte), level - 1);
+			unlink_detached(range, pte_pfn(pte), level - 1, at);
 		else
-			bury(range, pte_pfn(pte), level - 1);
+			bury(range, pte_pfn(pte), level - 1, at);
 	}
 }
 
@@ -366,24 +371,25 @@ unsigned range_emptied_ends(const struct range *range)
 	return emptied;
 }
 
-static unsigned unlink_empty(struct range *range, pfn_t table, unsigned level)
+static unsigned unlink_empty(struct range *range, pfn_t table, unsigned level, uint64_t va)
 {
 	unsigned end = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES;
 	unsigned seen = 1;
 
 	for (unsigned i = table_next(table, 0, end); level > 0 && i < end; i = table_next(table, i + 1, end)) {
 		_Atomic uint64_t *slot = pt_slot(table, i);
+		uint64_t at = va + i * pt_span(level);
 		pte_t pte = pte_load(slot);
 
 		if (!pte_is_table(pte))
 			continue;
-		seen += unlink_empty(range, pte_pfn(pte), level - 1);
+		seen += unlink_empty(range, pte_pfn(pte), level - 1, at);
 		frame_of(pte_pfn(pte))->emptied = false;
 		if (frame_of(pte_pfn(pte))->table.used != 0)
 			continue;
 		pte_swap(slot, PTE(0));
 		frame_of(table)->table.used--;
-		bury(range, pte_pfn(pte), level - 1);
+		bury(range, pte_pfn(pte), level - 1, at);
 	}
 	return seen;
 }
@@ -391,15 +397,15 @@ static unsigned unlink_empty(struct range *range, pfn_t table, unsigned level)
 unsigned range_unlink_empty(struct range *range)
 {
 	ASSERT(range->level == PT_ROOT && range->start == 0 && range->end == USER_END);
-	return unlink_empty(range, range->top, range->level);
+	return unlink_empty(range, range->top, range->level, 0);
 }
 
 void range_shootdown(struct range *range)
 {
 	if (range->unlinked)
-		tlb_shootdown(range->space, VADDR(range->start), 0);
+		tlb_shootdown(range->space, range->holders, VADDR(range->start), 0);
 	else if (range->revoked)
-		tlb_shootdown(range->space, VADDR(range->start), range->end - range->start);
+		tlb_shootdown(range->space, range->holders, VADDR(range->start), range->end - range->start);
 	range->revoked = false;
 	range->unlinked = false;
 }

@@ -8,6 +8,7 @@
 #ifndef MM_RANGE_H
 #define MM_RANGE_H
 
+#include "mm/coremap.h"
 #include "mm/space.h"
 
 struct range {
@@ -18,6 +19,7 @@ struct range {
 	unsigned level;	      /* top's */
 	bool revoked;	      /* some page lost a permission or its entry: shoot it down */
 	bool unlinked;	      /* some table was: shoot all levels down */
+	uint64_t holders;     /* harts that may hold what was revoked or unlinked, of those in views: view.h */
 	bool deep;	      /* tables that others share are locked, too: range_lock_deep */
 	pfn_t dead;	      /* unlinked tables, by frame.table.next_dead, with their pages still in them */
 	struct mapping *gone; /* descriptors that nothing names any more, by next_gone */
@@ -78,6 +80,13 @@ unsigned range_unlink_empty(struct range *range);
 
 /* A run function: makes present pages unreachable without forgetting them. Between it and the sweep: range_shootdown. */
 int range_park(struct range *range, const struct run *run, void *ctx);
+
+/* Something in the leaf table was revoked. */
+static inline void range_revoke(struct range *range, pfn_t table)
+{
+	range->revoked = true;
+	range->holders |= frame_of(table)->table.harts;
+}
 
 /* Fences what was revoked and unlinked since range_lock, on every hart that may hold it. */
 void range_shootdown(struct range *range);

@@ -41,8 +41,8 @@ bool leaf_park(pfn_t table, unsigned first, unsigned last)
 int range_park(struct range *range, const struct run *run, void *ctx)
 {
 	(void)ctx;
-	if (run->level == 0)
-		range->revoked |= leaf_park(run->table, run->first, run->last);
+	if (run->level == 0 && leaf_park(run->table, run->first, run->last))
+		range_revoke(range, run->table);
 	return 0;
 }
 

@@ -281,7 +281,7 @@ static int park_run(struct range *range, const struct run *run, void *ctx)
 
 		if (is_meant(ctx, run->table, i, pte) && pte_is_valid(pte)) {
 			pte_clear(slot, PTE_V);
-			range->revoked = true;
+			range_revoke(range, run->table);
 		}
 	}
 	return 0;
@@ -313,7 +313,7 @@ static int protect_run(struct range *range, const struct run *run, void *ctx)
 
 		if (is_meant(ctx, run->table, i, pte) && (pte.v & PTE_W) != 0) {
 			pte_clear(slot, PTE_W);
-			range->revoked = true;
+			range_revoke(range, run->table);
 		}
 	}
 	return 0;

@@ -19,6 +19,7 @@
 #include "mm/slab.h"
 #include "mm/space_list.h"
 #include "mm/tlb.h"
+#include "mm/view.h"
 #include "mm/walk.h"
 
 /* Room above the addresses that are chosen, for the stack that exec puts there. */
@@ -103,6 +104,7 @@ void space_put(struct space *space)
 	list_del(&space->link);
 	spin_unlock(&spaces.lock, RANK_SPACES);
 	reverse_leave(space); /* first: a walk finds nothing any more */
+	views_free(space);
 	table_take_down(space->root, PT_ROOT, false, &dead);
 	tables_free(dead);
 	locked_end(space);

@@ -18,8 +18,9 @@
 
 /* What a hart remembers of a space, so that harts map and unmap without a shared line. Written by that hart only. */
 struct va_hint {
-	vaddr_t next;	  /* the last range found began here; search downward from it */
-	vaddr_t next_big; /* the same for large ones: place.c */
+	vaddr_t next;	       /* the last range found began here; search downward from it */
+	vaddr_t next_big;      /* the same for large ones: place.c */
+	_Atomic uint64_t view; /* frame number of this hart's root, or 0: view.h */
 	/* How often munmap here left a table empty since they were last taken out, and how often is too often: edit.c. */
 	uint32_t emptied;
 	uint32_t emptied_limit;
@@ -36,6 +37,7 @@ struct space {
 	pfn_t root;
 	uint16_t asid;		     /* 0: none of its own, flushed on every switch */
 	_Atomic uint32_t forks;	     /* one more whenever fork has detached tables: walk.h */
+	_Atomic bool views;	     /* harts have roots of their own: view.h */
 	_Atomic bool fork_copies;    /* something here must not be shared by fork, or was not once: fork.c */
 	vaddr_t mmap_top;	     /* addresses are chosen below this */
 	_Atomic uint32_t users;	     /* references: threads, and whoever looks in from outside */
@@ -47,10 +49,12 @@ struct space {
 
 	/*
 	 * Which harts may hold its translations; see tlb.c for the protocol. active: have it in satp. cached: may hold
-	 * entries of its ASID since their last flush of it. icache_stale: must fence.i before they run it again.
+	 * entries of its ASID since their last flush of it. viewed: hold only what their views lead to. icache_stale: must fence.i
+	 * before they run it again.
 	 */
 	_Atomic uint64_t active CACHE_ALIGNED;
 	_Atomic uint64_t cached;
+	_Atomic uint64_t viewed;
 	_Atomic uint64_t icache_stale;
 
 	/* Descriptors of objects that may have entries here: reverse.c */
@@ -80,6 +84,8 @@ void space_put(struct space *space);
 
 /* Makes next this hart's space; NULL: none, the kernel's own root. Cheap when it already is. */
 void space_switch(struct space *next);
+/* Several threads will run in it. By its first thread, before it makes the second. */
+void space_threads(struct space *space);
 /* Every hart in it has done what it did before, and begins nothing before this; instructions: nor has it old ones (fence.i). */
 void space_barrier(struct space *space, bool instructions);
 /* This hart's space, or NULL. */

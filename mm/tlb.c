@@ -27,6 +27,7 @@
 
 #include "lib/check.h"
 #include "mm/hart.h"
+#include "mm/view.h"
 
 /* Beyond this many pages one fence of the whole ASID is cheaper than one a page. */
 #define FENCE_PAGES_MAX 8
@@ -58,8 +59,8 @@ void tlb_fence_local(struct space *space, vaddr_t start, uint64_t bytes)
 	fence(start, bytes, space->asid);
 }
 
-/* Harts other than this one that must be asked. */
-static uint64_t targets(struct space *space)
+/* Harts other than this one that must be asked: of those in no view all, of the others `holders`. */
+static uint64_t targets(struct space *space, uint64_t holders)
 {
 	uint64_t me = UINT64_C(1) << hw_hart();
 
@@ -67,14 +68,16 @@ static uint64_t targets(struct space *space)
 	atomic_thread_fence(memory_order_seq_cst);
 	/* acquire: pairs with the release in leave: what harts that have left read and wrote is before what we free */
 	uint64_t active = atomic_load_explicit(&space->active, memory_order_acquire);
-	uint64_t resting = atomic_load_explicit(&space->cached, memory_order_relaxed) & ~active & ~me;
+	/* acquire: pairs with the release in view.c: what the hart had before it has flushed */
+	uint64_t may = (holders | ~atomic_load_explicit(&space->viewed, memory_order_acquire)) & ~me;
+	uint64_t resting = atomic_load_explicit(&space->cached, memory_order_relaxed) & ~active & may;
 
 	if (UNLIKELY(resting != 0)) {
 		/* seq_cst, and active read again behind it: pairs with joining active, then reading cached. */
 		atomic_fetch_and_explicit(&space->cached, ~resting, memory_order_seq_cst);
 		active = atomic_load_explicit(&space->active, memory_order_seq_cst);
 	}
-	return active & ~me;
+	return active & may;
 }
 
 void tlb_serve(void)
@@ -137,9 +140,9 @@ static __attribute__((noinline)) void fence_others(struct space *space, uint64_t
 		hw_relax();
 }
 
-void tlb_shootdown(struct space *space, vaddr_t start, uint64_t bytes)
+void tlb_shootdown(struct space *space, uint64_t holders, vaddr_t start, uint64_t bytes)
 {
-	uint64_t harts = targets(space);
+	uint64_t harts = targets(space, holders);
 
 	if (LIKELY(harts == 0))
 		fence(start, bytes, space->asid);
@@ -169,7 +172,7 @@ void space_barrier(struct space *space, bool instructions)
 	 * A request and its answer order what a hart does before with what this one does behind, and the reverse; harts that
 	 * are not asked have left, or will join, across a full fence. The page is one that no entry is about.
 	 */
-	tlb_shootdown(space, VADDR(0), PAGE_SIZE);
+	tlb_shootdown(space, TLB_ALL, VADDR(0), PAGE_SIZE);
 	if (instructions)
 		tlb_sync_icache(space);
 	/* pairs with the same in whoever joins (space_switch) */
@@ -197,7 +200,7 @@ static void enter(struct space *space)
 		hw_fence_asid(space->asid);
 		mm_count(MM_FENCES_LOCAL);
 	}
-	hw_set_root(space->root, space->asid);
+	view_enter(space);
 	if (space->asid == 0) {
 		/* Until here the last space is not left, and its tables are there. */
 		hw_fence_asid(0);

@@ -64,6 +64,7 @@ int table_new(unsigned level, pte_t fill, pfn_t *out)
 	frame->table.mapping = NULL;
 	frame->table.side = NULL;
 	frame->table.next_dead = PFN(0);
+	frame->table.harts = 0;
 	*out = table;
 	return 0;
 }

@@ -28,6 +28,7 @@ void model_start(void)
 	assert_int_equal(object_create(PAGES(MODEL_OBJECT_PAGES), source, sizeof(source), &model.object[0]), 0);
 	assert_int_equal(object_create(PAGES(MODEL_OBJECT_PAGES) - 100, NULL, 0, &model.object[1]), 0);
 	assert_int_equal(space_create(&model.space[0].space), 0);
+	unit_created(model.space[0].space);
 }
 
 void model_end(void)

@@ -107,6 +107,8 @@ static int op_discard(const struct op *op)
 {
 	int error = space_discard(op->in->space, start_of(op), PAGES(op->n));
 
+	if (error == -EAGAIN && fake_fail_hit()) /* a shared table could not be made private */
+		return -ENOMEM;
 	expect("discard", op, error, model_discard(op->in, op->first, op->n));
 	return 0;
 }
@@ -134,6 +136,7 @@ static int op_fork(const struct op *op)
 		return error;
 	}
 	expect("fork", op, error, 0);
+	unit_created(child->space);
 	model_fork(op->in, child);
 	return 0;
 }

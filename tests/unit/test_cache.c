@@ -337,6 +337,7 @@ static void store_body(unsigned hart)
 			struct space *child;
 
 			MUST(space_fork(common, &child) == 0);
+			unit_created(child);
 			space_put(child);
 		}
 	}
@@ -465,6 +466,7 @@ static void fork_and_look(void)
 	uint64_t value;
 
 	MUST(space_fork(common, &child) == 0);
+	unit_created(child);
 	for (unsigned i = 0; i < 4; i++)
 		(void)!user_read(child, &value, AT(SHARED_AT, fake_below(OBJECT_PAGES)), 8);
 	space_put(child);

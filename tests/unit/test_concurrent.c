@@ -117,6 +117,7 @@ static void break_and_read(unsigned hart)
 		struct space *child;
 
 		MUST(space_fork(common, &child) == 0);
+		unit_created(child);
 		for (unsigned i = 0; i < 8; i++)
 			(void)must_load(slot_va((unsigned)fake_below(2), 0));
 		space_put(child);

@@ -107,6 +107,7 @@ static void watched_by_space(void **state)
 	assert_int_equal(watched, 1);
 	assert_int_equal(space_fault(parent, VADDR(at.v + PAGES(700)), ACCESS_WRITE), FAULT_OK);
 	assert_int_equal(space_fork(parent, &child), 0);
+	unit_created(child);
 	assert_int_equal(watched, 2);
 	unit_audit();
 	assert_int_equal(space_unmap(parent, at, PAGES(1000)), 0);
@@ -151,6 +152,7 @@ static void sealed(void **state)
 		assert_int_equal(space_fault(space, VADDR(at[i].v + PAGES(1100)), ACCESS_WRITE), FAULT_OK);
 	}
 	assert_int_equal(space_fork(space, &child), 0);
+	unit_created(child);
 	unit_audit();
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(space_unmap(child, VADDR(at[i].v + PAGES(1499)), PAGES(9)), -EPERM);

@@ -153,6 +153,7 @@ static void forked_pages_stay_apart(void **state)
 	(void)unit_map(space, AT, 20, RW);
 	fill(AT, 20, 1);
 	assert_int_equal(space_fork(space, &child), 0);
+	unit_created(child);
 	assert_int_equal(move(space, AT, 20, TO, 20, false), 0);
 	verify(TO, 20, 1);
 	for (uint64_t i = 0; i < 20; i++)

@@ -68,6 +68,7 @@ static void exit_without_memory(void **state)
 	for (uint64_t i = 0; i < 3000; i += 7)
 		unit_store(VADDR(0x10000000 + PAGES(i)), i);
 	assert_int_equal(space_fork(space, &child), 0);
+	unit_created(child);
 	fake_fail_at(1, true);
 	unit_drop(space);
 	unit_drop(child);

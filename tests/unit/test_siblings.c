@@ -69,6 +69,7 @@ static void fork_and_write(unsigned hart)
 		if (fake_below(4) != 0)
 			continue;
 		MUST(space_fork(common, &child) == 0);
+		unit_created(child);
 		space_switch(child);
 		check_child(hart, round);
 		space_switch(common);
@@ -132,6 +133,7 @@ static void shared_object(unsigned hart)
 		if (fake_below(16) != 0)
 			continue;
 		MUST(space_fork(own, &child) == 0);
+		unit_created(child);
 		space_switch(child);
 		must_store(slot_va(page, hart), step + 7);
 		space_switch(own);
@@ -161,6 +163,7 @@ static void siblings(unsigned hart)
 	struct space *mine;
 
 	MUST(space_fork(common, &mine) == 0);
+	unit_created(mine);
 	space_switch(mine);
 	for (unsigned step = 0; step < unit_steps(40); step++) {
 		struct space *next;
@@ -171,6 +174,7 @@ static void siblings(unsigned hart)
 			MUST(must_load(slot_va(page, (hart + 1) % HARTS)) == 0);
 		}
 		MUST(space_fork(fake_below(3) == 0 ? mine : common, &next) == 0);
+		unit_created(next);
 		space_switch(next);
 		space_put(mine);
 		mine = next;

@@ -162,6 +162,71 @@ static void asids_are_apart(void **state)
 	unit_end(keep);
 }
 
+/* With views: only harts that have used a table are asked when something in it goes; with its table it goes from their views. */
+static void harts_that_have_not_used_a_table_are_not_asked(void **state)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = 16 });
+	uint64_t far = AT + (UINT64_C(4) << 20);
+
+	(void)state;
+	space_threads(space);
+	(void)unit_map(space, AT, 2, RW);
+	(void)unit_map(space, far, 512, RW);
+	for (unsigned h = 0; h < 3; h++) {
+		on_hart(h, space);
+		unit_store(VADDR(far + PAGES(h)), h);
+		if (h != 1)
+			unit_store(VADDR(AT), h);
+	}
+	fake_hart_enter(0);
+	fake_counts_reset();
+	assert_int_equal(space_unmap(space, VADDR(AT), PAGE_SIZE), 0);
+	assert_int_equal(asked(1), 0);
+	assert_int_equal(asked(2), 1);
+	assert_int_equal(space_unmap(space, VADDR(far), PAGES(512)), 0);
+	assert_int_equal(asked(1), 1);
+	assert_int_equal(asked(2), 2);
+	unit_audit();
+	for (unsigned h = 0; h < 3; h++) {
+		on_hart(h, space);
+		unit_expect_fault(VADDR(AT), ACCESS_READ, FAULT_MAPERR);
+		unit_expect_fault(VADDR(far), ACCESS_READ, FAULT_MAPERR);
+	}
+	fake_hart_enter(0);
+	unit_end(space);
+}
+
+/* Away from its view, since there is no memory for one: it is asked as it was without; and comes back to it. */
+static void a_hart_without_a_view_is_asked(void **state)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = 16 });
+
+	(void)state;
+	space_threads(space);
+	(void)unit_map(space, AT, 8, RW);
+	for (unsigned i = 0; i < 8; i++)
+		unit_store(VADDR(AT + PAGES(i)), i);
+	for (unsigned round = 0; round < 2; round++) {
+		on_hart(1, space);
+		fake_fail_at(1, round == 0);
+		assert_int_equal(unit_load(VADDR(AT + PAGES(round))), round);
+		assert_int_equal(fake_fail_hit(), round == 0);
+		fake_fail_at(0, false);
+		assert_int_equal(fake_hart_root(1).v == space->root.v, round == 0);
+		assert_int_equal(space->viewed >> 1 & 1, round);
+		fake_hart_enter(0);
+		fake_counts_reset();
+		assert_int_equal(space_unmap(space, VADDR(AT + PAGES(round)), PAGE_SIZE), 0);
+		assert_int_equal(asked(1), 1);
+		on_hart(1, space);
+		unit_expect_fault(VADDR(AT + PAGES(round)), ACCESS_READ, FAULT_MAPERR);
+		space_switch(NULL);
+		fake_hart_enter(0);
+	}
+	unit_audit();
+	unit_end(space);
+}
+
 /* A freed table: the other hart's entry for the level above must be gone too. */
 static void whole_tables_go(bool rfence)
 {
@@ -254,6 +319,7 @@ static void breaking_copy_on_write_asks_who_reads(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		unit_store(VADDR(AT + PAGES(i)), 1);
 	assert_int_equal(space_fork(space, &child), 0);
+	unit_created(child);
 	fake_counts_reset();
 	unit_store(VADDR(AT), 2);
 	assert_int_equal(fake_counts(0)->ipi_calls, 0);
@@ -293,6 +359,7 @@ static void a_copy_is_read_only_until_all_have_fenced(bool rfence)
 	(void)unit_map(space, AT, 1, RW);
 	unit_store(VADDR(AT), 1);
 	assert_int_equal(space_fork(space, &child), 0);
+	unit_created(child);
 	for (unsigned h = 1; h < 3; h++) {
 		on_hart(h, space);
 		assert_int_equal(unit_load(VADDR(AT)), 1);
@@ -402,6 +469,8 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(coming_back_keeps_the_entries),
 	UNIT_TEST(an_asid_used_again),
 	UNIT_TEST(asids_are_apart),
+	UNIT_TEST(harts_that_have_not_used_a_table_are_not_asked),
+	UNIT_TEST(a_hart_without_a_view_is_asked),
 	UNIT_TEST(whole_tables_go_on_every_level),
 	UNIT_TEST(whole_tables_go_on_every_level_by_rfence),
 	UNIT_TEST(a_request_waits_its_turn),

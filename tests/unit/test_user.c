@@ -137,6 +137,7 @@ static void futex_keys(void **state)
 	assert_int_equal(a.offset, PAGES(3) + 12);
 	assert_int_equal(a.offset, b.offset);
 	assert_int_equal(space_fork(space, &child), 0);
+	unit_created(child);
 	assert_int_equal(user_futex_key(child, VADDR(AT + PAGES(10) + 12), &b), 0);
 	assert_ptr_equal(a.of, b.of);
 	assert_int_equal(a.offset, b.offset);

@@ -68,6 +68,8 @@ static void show(FILE *capture)
 		printf("    | %s", line);
 }
 
+bool unit_views;
+
 static int run_one(const char *module, const struct CMUnitTest *test)
 {
 	FILE *capture = getenv("UNIT_VERBOSE") != NULL ? NULL : tmpfile();
@@ -88,7 +90,11 @@ static int run_one(const char *module, const struct CMUnitTest *test)
 	       passed	 ? "      OK"
 	       : skipped ? " SKIPPED"
 			 : "  FAILED",
-	       module, test->name, fork_policy == FORK_ALL_TABLES ? ", sharing" : "", now() - start);
+	       module, test->name,
+	       unit_views			? ", views"
+	       : fork_policy == FORK_ALL_TABLES ? ", sharing"
+						: "",
+	       now() - start);
 	if (WIFSIGNALED(status))
 		printf("    | ended by signal %d%s\n", WTERMSIG(status), WTERMSIG(status) == SIGALRM ? " (hang)" : "");
 	if (capture != NULL) {
@@ -99,14 +105,15 @@ static int run_one(const char *module, const struct CMUnitTest *test)
 	return passed ? 0 : skipped ? 2 : 1;
 }
 
-int unit_run(const char *module, const struct CMUnitTest *tests, size_t count, bool sharing)
+int unit_run(const char *module, const struct CMUnitTest *tests, size_t count, unsigned ways)
 {
 	const char *only = getenv("UNIT_ONLY");
 	const char *results = getenv("UNIT_RESULTS");
 	unsigned outcome[3] = { 0, 0, 0 };
 
-	for (size_t i = 0; i < count * (1 + sharing); i++) {
+	for (size_t i = 0; i < count * ways; i++) {
 		fork_policy = i < count ? FORK_TABLES : FORK_ALL_TABLES;
+		unit_views = i >= 2 * count;
 		if (only == NULL || strstr(tests[i % count].name, only) != NULL)
 			outcome[run_one(module, &tests[i % count])]++;
 	}

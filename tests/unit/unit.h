@@ -28,15 +28,19 @@
 	}
 #define UNIT_SKIPPED 77
 
-int unit_run(const char *module, const struct CMUnitTest *tests, size_t count, bool sharing);
-#define UNIT_MAIN_WITH(module, tests, sharing)                                                                         \
+int unit_run(const char *module, const struct CMUnitTest *tests, size_t count, unsigned ways);
+#define UNIT_MAIN_WITH(module, tests, ways)                                                                            \
 	int main(void)                                                                                                 \
 	{                                                                                                              \
-		return unit_run(module, tests, ARRAY_LEN(tests), sharing);                                             \
+		return unit_run(module, tests, ARRAY_LEN(tests), ways);                                                \
 	}
-#define UNIT_MAIN(module, tests) UNIT_MAIN_WITH(module, tests, false)
-/* Each test a second time, with forks that share all page tables, also those with few entries. */
-#define UNIT_MAIN_SHARING(module, tests) UNIT_MAIN_WITH(module, tests, true)
+#define UNIT_MAIN(module, tests) UNIT_MAIN_WITH(module, tests, 1)
+/*
+ * Each test a second time, with forks that share all page tables, also those with few entries; and a third time so, with views
+ * (mm/view.h) in each space.
+ */
+extern bool unit_views;
+#define UNIT_MAIN_SHARING(module, tests) UNIT_MAIN_WITH(module, tests, 3)
 
 /* For random tests: the seed of this run, printed, given to fake_seed; and a number of steps scaled to the run's. */
 uint64_t unit_seed(void);
@@ -49,8 +53,9 @@ void unit_audit(void);
 /* A machine and one space on it; and its end: audit clean, every frame back. */
 struct space *unit_begin(const struct fake_config *config);
 void unit_end(struct space *space);
-extern uint64_t unit_free_before; /* frames free when unit_begin had started the machine */
-struct space *unit_space(void);	  /* created, and entered on this hart */
+extern uint64_t unit_free_before;	/* frames free when unit_begin had started the machine */
+struct space *unit_space(void);		/* created, and entered on this hart */
+void unit_created(struct space *space); /* whatever else made it */
 vaddr_t unit_map(struct space *space, uint64_t at, uint64_t pages, uint64_t perm); /* at = 0: anywhere */
 vaddr_t unit_map_object(struct space *space, uint64_t at, uint64_t pages, uint64_t perm, struct object *object,
 			uint64_t page, bool shared);

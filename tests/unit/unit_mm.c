@@ -17,12 +17,19 @@ void unit_audit(void)
 		fake_fail("the audit found %u violations", wrong);
 }
 
+void unit_created(struct space *space)
+{
+	if (unit_views)
+		space_threads(space);
+}
+
 struct space *unit_space(void)
 {
 	struct space *space;
 
 	assert_int_equal(space_create(&space), 0);
 	space_switch(space);
+	unit_created(space);
 	return space;
 }
 
