@@ -121,7 +121,10 @@ static int share_or_copy(const struct request *request, struct process *parent, 
 		child->space = parent->space;
 		return 0;
 	}
-	error = space_fork(parent->space, &child->space);
+	const struct trap_frame *frame = thread_frame(current_thread());
+	const vaddr_t hot[SPACE_HOT] = { VADDR(frame->sepc), VADDR(frame->sp), VADDR(frame->gp), VADDR(frame->tp) };
+
+	error = space_fork_near(parent->space, hot, &child->space);
 	if (error != 0)
 		fdtable_put(child->files);
 	else

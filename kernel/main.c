@@ -41,6 +41,7 @@
 struct options {
 	const char *init;
 	bool tlb_ipi;
+	enum fork_policy fork;
 	bool framed;
 	bool log_enosys;
 	bool audit;
@@ -67,6 +68,17 @@ static bool either(const char *key, const char *first, const char *second)
 	return true;
 }
 
+static enum fork_policy read_fork_policy(void)
+{
+	const char *value = boot_arg("fork");
+
+	if (value == NULL || strcmp(value, "tables") == 0)
+		return FORK_TABLES;
+	if (strcmp(value, "all") != 0 && strcmp(value, "eager") != 0)
+		boot_fail("boot argument fork=%s: must be tables, eager or all", value);
+	return strcmp(value, "all") == 0 ? FORK_ALL_TABLES : FORK_EAGER;
+}
+
 static struct options read_options(void)
 {
 	struct options options = { .init = boot_arg("init") };
@@ -77,6 +89,7 @@ static struct options read_options(void)
 	else if (options.init[0] != '/')
 		boot_fail("boot argument init=%s: must be an absolute path", options.init);
 	options.tlb_ipi = !either("tlb", "ipi", "rfence");
+	options.fork = read_fork_policy();
 	options.framed = either("console", "plain", "mux");
 	options.audit = either("audit", "off", "on");
 	if (debug != NULL && strcmp(debug, "enosys") != 0)
@@ -294,6 +307,7 @@ void kernel_main(const struct boot_info *info)
 	options = read_options();
 	coremap_init(info->ram, info->ram_count, info->reserved, info->reserved_count);
 	mm_init(options.tlb_ipi);
+	space_set_fork_policy(options.fork);
 	sched_init();
 	kthread_init();
 	touch_init();

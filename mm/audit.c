@@ -15,9 +15,13 @@
 
 #define REPORTS_MAX 20
 
+/* In frame.audited of a table: met in the second round. */
+#define SETTLED (UINT32_C(1) << 31)
+
 struct audit {
 	void (*report)(const char *line);
 	unsigned violations;
+	bool again;    /* what is below has been seen, by way of another space */
 	bool settling; /* second round: descriptors are compared and their marks taken back */
 };
 
@@ -48,6 +52,8 @@ static void audit_mapping(struct audit *audit, struct space *space, struct mappi
 		return;
 	if (!audit->settling && !reverse_knows(mapping, space))
 		violation(audit, "8: an entry's space is not attached to its descriptor");
+	if (audit->again)
+		return;
 	if (!audit->settling) {
 		mapping->audited++;
 		return;
@@ -69,7 +75,7 @@ static void audit_page(struct audit *audit, pte_t pte, const struct mapping *map
 			  (unsigned long long)pte_pfn(pte).v);
 		return;
 	}
-	if (audit->settling)
+	if (audit->settling || audit->again)
 		return;
 	frame->audited++;
 	count = atomic_load_explicit(&frame->count, memory_order_relaxed);
@@ -86,39 +92,64 @@ static void audit_page(struct audit *audit, pte_t pte, const struct mapping *map
 		violation(audit, "3: %#llx is writable, but not by right", (unsigned long long)va);
 }
 
+static void audit_table(struct audit *audit, struct space *space, pfn_t table, unsigned level, uint64_t va);
+
+/* Through an entry above the leaves. What several entries name is counted once, and looked at again for invariant 8. */
+static void audit_link(struct audit *audit, struct space *space, pte_t pte, unsigned level, uint64_t va)
+{
+	struct frame *frame = frame_of(pte_pfn(pte));
+	bool again = audit->again;
+
+	if (pte_is_table(pte) && atomic_load_explicit(&frame->count, memory_order_relaxed) != 1)
+		violation(audit, "5: %#llx: a private table has count %u", (unsigned long long)va,
+			  atomic_load_explicit(&frame->count, memory_order_relaxed));
+	if (!audit->settling) {
+		audit->again |= frame->audited != 0;
+		frame->audited += !again;
+	} else {
+		audit->again |= (frame->audited & SETTLED) != 0;
+		frame->audited |= SETTLED;
+	}
+	if (!audit->again || !audit->settling)
+		audit_table(audit, space, pte_pfn(pte), level, va);
+	audit->again = again;
+}
+
+static void audit_entry(struct audit *audit, struct space *space, pfn_t table, unsigned level, unsigned i, uint64_t at)
+{
+	pte_t pte = pte_load(pt_slot(table, i));
+
+	if ((frame_of(table)->table.groups >> (i / PT_GROUP) & 1) == 0)
+		violation(audit, "5: %#llx: entry %u is not in its table's groups", (unsigned long long)at, i);
+	if (level > 0 && pte_leads(pte)) {
+		audit_link(audit, space, pte, level - 1, at);
+	} else if (pte_is_reservation(pte)) {
+		audit_mapping(audit, space, pte_mapping(pte));
+	} else if (level == 0 && pte_is_page(pte)) {
+		audit_page(audit, pte, table_mapping(frame_of(table), i), at);
+		audit_mapping(audit, space, table_mapping(frame_of(table), i));
+	} else {
+		violation(audit, "5: %#llx: entry %#llx means nothing", (unsigned long long)at,
+			  (unsigned long long)pte.v);
+	}
+}
+
 static void audit_table(struct audit *audit, struct space *space, pfn_t table, unsigned level, uint64_t va)
 {
 	struct frame *frame = frame_of(table);
 	unsigned entries = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES;
 	unsigned used = 0;
 
-	if (!audit->settling)
-		frame->audited++;
 	if (frame->kind != FRAME_TABLE || frame->level != level || frame->table.stale)
 		violation(audit, "5: %#llx: kind %u, level %u for %u%s", (unsigned long long)va, frame->kind,
 			  frame->level, level, frame->table.stale ? ", stale" : "");
-	if (level == 0 && frame->table.side != NULL && !audit->settling)
+	if (level == 0 && frame->table.side != NULL && !audit->settling && !audit->again)
 		frame_of(paddr_pfn(hw_paddr(frame->table.side)))->audited++;
 	for (unsigned i = 0; i < entries; i++) {
-		pte_t pte = pte_load(pt_slot(table, i));
-		uint64_t at = va + i * pt_span(level);
-
-		if (pte_is_none(pte))
+		if (pte_is_none(pte_load(pt_slot(table, i))))
 			continue;
 		used++;
-		if ((frame->table.groups >> (i / PT_GROUP) & 1) == 0)
-			violation(audit, "5: %#llx: entry %u is not in its table's groups", (unsigned long long)va, i);
-		if (level > 0 && pte_is_table(pte)) {
-			audit_table(audit, space, pte_pfn(pte), level - 1, at);
-		} else if (pte_is_reservation(pte)) {
-			audit_mapping(audit, space, pte_mapping(pte));
-		} else if (level == 0 && pte_is_page(pte)) {
-			audit_page(audit, pte, table_mapping(frame, i), at);
-			audit_mapping(audit, space, table_mapping(frame, i));
-		} else {
-			violation(audit, "5: %#llx: entry %#llx means nothing", (unsigned long long)at,
-				  (unsigned long long)pte.v);
-		}
+		audit_entry(audit, space, table, level, i, va + i * pt_span(level));
 	}
 	if (used != frame->table.used)
 		violation(audit, "5: %#llx: a table with %u entries counts %u", (unsigned long long)va, used,
@@ -127,7 +158,10 @@ static void audit_table(struct audit *audit, struct space *space, pfn_t table, u
 
 static void audit_space(void *ctx, struct space *space)
 {
-	audit_table(ctx, space, space->root, PT_ROOT, 0);
+	struct audit *audit = ctx;
+
+	frame_of(space->root)->audited += !audit->settling;
+	audit_table(audit, space, space->root, PT_ROOT, 0);
 }
 
 static void audit_object_page(void *ctx, uint64_t index, pfn_t pfn, bool dirty)
@@ -161,7 +195,7 @@ static uint64_t audit_frame(struct audit *audit, pfn_t pfn)
 {
 	struct frame *frame = frame_of(pfn);
 	uint32_t count = atomic_load_explicit(&frame->count, memory_order_relaxed);
-	uint32_t seen = frame->audited;
+	uint32_t seen = frame->audited & ~SETTLED;
 	bool counted = frame->kind == FRAME_ANON || frame->kind == FRAME_OBJECT || frame->kind == FRAME_TABLE;
 
 	frame->audited = 0;

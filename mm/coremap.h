@@ -39,6 +39,7 @@ struct frame {
 		struct {			 /* FRAME_TABLE */
 			struct spinlock lock;	 /* guards the entries but for A and D bits, and the rest here */
 			bool stale;		 /* unlinked: whoever gets the lock now must walk again */
+			bool shared;		 /* several entries name it, or once did: share.h */
 			uint16_t used;		 /* entries that are not zero */
 			uint64_t groups;	 /* bit i clear: entries 8 i to 8 i + 7 are all zero */
 			struct mapping *mapping; /* leaf table: what its present pages belong to, if no side page */

@@ -39,6 +39,13 @@ static bool perm_is_refused(uint64_t perm, const struct mapping *mapping)
 	return (perm & ~mapping->max_perm) != 0;
 }
 
+/* Some descriptor here is to be treated by fork as others are not. Before the first entry of it: fork.c. */
+static void space_fork_copies(struct space *space)
+{
+	/* relaxed: walk_enter's fence follows */
+	atomic_store_explicit(&space->fork_copies, true, memory_order_relaxed);
+}
+
 /* ---- Taking away, and putting reservations in place. */
 
 static int map_at(struct space *space, vaddr_t at, uint64_t bytes, bool replacing, pte_t fill)
@@ -47,7 +54,10 @@ static int map_at(struct space *space, vaddr_t at, uint64_t bytes, bool replacin
 	int err;
 
 	range_lock(&range, space, at.v, at.v + bytes);
-	err = replacing ? seal_check(&range) : range_is_free(&range);
+	/* What is free must be free entry by entry; what is replaced may be shared, unless it may be sealed. */
+	err = replacing ? seal_check(&range) : range_own(&range);
+	if (err == 0 && !replacing)
+		err = range_is_free(&range);
 	if (err == 0)
 		err = range_split(&range, true);
 	if (err == 0)
@@ -69,7 +79,7 @@ static int map_anywhere(struct space *space, vaddr_t *at, uint64_t bytes, pte_t 
 		/* Another thread may have taken what we found: it got somewhere, and we look again. */
 		if (err != -EEXIST) {
 			if (err == 0)
-				place_taken(space, *at);
+				place_taken(space, *at, bytes);
 			return err;
 		}
 	}
@@ -82,6 +92,8 @@ int space_map(struct space *space, enum space_place place, vaddr_t *at, uint64_t
 
 	if (perm_is_refused(perm_normal(perm), mapping) || exec_is_refused(space, perm, PERM_X))
 		return -EACCES;
+	if (UNLIKELY(mapping->watch != NULL || mapping->fork != MAPPING_FORK_COPY))
+		space_fork_copies(space);
 	if (place != PLACE_HINT)
 		return range_is_sane(*at, bytes) ? map_at(space, *at, bytes, place == PLACE_FIXED, fill) : -EINVAL;
 	if ((bytes & PAGE_MASK) != 0 || bytes == 0)
@@ -126,7 +138,7 @@ int space_map_like(struct space *space, enum space_place place, vaddr_t *at, uin
 			continue;
 		}
 		if (err == 0 && found)
-			place_taken(space, want);
+			place_taken(space, want, bytes);
 		if (err == 0)
 			*at = want;
 		return err;
@@ -280,6 +292,8 @@ int space_protect(struct space *space, vaddr_t start, uint64_t bytes, uint64_t p
 	range_lock(&range, space, start.v, start.v + bytes);
 	err = range_split(&range, false);
 	if (err == 0)
+		err = range_own(&range);
+	if (err == 0)
 		err = range_each(&range, protect_run, &protect);
 	/* Also when a part was refused: what came before it has changed. Mere grants are found out by the others' faults. */
 	if (protect.grant && !range.revoked)
@@ -344,6 +358,10 @@ int space_discard(struct space *space, vaddr_t start, uint64_t bytes)
 	if (!range_is_sane(start, bytes))
 		return -EINVAL;
 	range_lock(&range, space, start.v, start.v + bytes);
+	if (range_own(&range) != 0) {
+		range_unlock(&range);
+		return -EAGAIN;
+	}
 	range.end = seal_discard_end(&range);
 	sealed = range.end != start.v + bytes;
 	if (range.end != range.start) {
@@ -398,8 +416,12 @@ int space_set_fork(struct space *space, vaddr_t start, uint64_t bytes, enum mapp
 
 	if (!range_is_sane(start, bytes))
 		return -EINVAL;
+	if (fork != MAPPING_FORK_COPY)
+		space_fork_copies(space);
 	range_lock(&range, space, start.v, start.v + bytes);
 	err = range_split(&range, false);
+	if (err == 0)
+		err = range_own(&range);
 	if (err == 0)
 		err = range_each(&range, set_fork_run, &fork);
 	range_unlock(&range);

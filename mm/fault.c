@@ -12,6 +12,7 @@
 #include "lib/errno.h"
 #include "mm/mapping.h"
 #include "mm/object_core.h"
+#include "mm/share.h"
 #include "mm/tlb.h"
 #include "mm/walk.h"
 
@@ -204,13 +205,15 @@ static enum fault fault_fill(struct space *space, pfn_t table, _Atomic uint64_t 
 	return fill_anon(space, slot, page_bits(pte.v), access);
 }
 
-/* No leaf table on the path yet: FAULT_OK when there is one a level further down now. */
+/* No leaf table of our own on the path yet: FAULT_OK when there is one a level further down now. */
 static enum fault fault_upper(pfn_t table, unsigned level, vaddr_t va, enum access access)
 {
 	pte_t pte = pte_load(pt_slot(table, pt_index(va, level)));
 
 	if (pte_is_none(pte))
 		return FAULT_MAPERR;
+	if (pte_is_detached(pte))
+		return table_own(table, level, pt_index(va, level), false) == 0 ? FAULT_OK : FAULT_OOM;
 	if ((pte.v & access_perm(access)) == 0)
 		return FAULT_ACCERR;
 	return table_split(table, level, pt_index(va, level), false) == 0 ? FAULT_OK : FAULT_OOM;

@@ -11,6 +11,7 @@
 #include "lib/errno.h"
 #include "mm/mapping.h"
 #include "mm/object_core.h"
+#include "mm/share.h"
 #include "mm/tlb.h"
 #include "mm/walk.h"
 
@@ -101,6 +102,8 @@ static void *page_lock(struct space *space, vaddr_t va, bool writing, pfn_t *tab
 			}
 		} else if (pte_is_none(pte_load(pt_slot(at, pt_index(va, level))))) {
 			err = -EFAULT;
+		} else if (pte_is_detached(pte_load(pt_slot(at, pt_index(va, level))))) {
+			err = table_own(at, level, pt_index(va, level), false);
 		} else {
 			err = table_split(at, level, pt_index(va, level), false);
 		}

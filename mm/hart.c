@@ -12,7 +12,8 @@ const char *const mm_counter_name[MM_COUNTERS] = {
 	[MM_SPURIOUS] = "spurious_faults",    [MM_REFUSED] = "refused_faults",
 	[MM_SHOOTDOWNS] = "shootdowns",	      [MM_IPIS] = "ipis",
 	[MM_REMOTE_FENCES] = "remote_fences", [MM_FENCES_LOCAL] = "local_fences",
-	[MM_TABLES_FREED] = "tables_freed",
+	[MM_TABLES_FREED] = "tables_freed",   [MM_TABLES_SHARED] = "tables_shared",
+	[MM_TABLES_COPIED] = "tables_copied", [MM_TABLES_TAKEN] = "tables_taken_over",
 };
 
 void mm_hart_init(void)

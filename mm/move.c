@@ -185,8 +185,12 @@ static int move_locked(struct range *range, struct move *move, bool keep)
 	move->mapping = NULL;
 	move->leaf_at = 1;
 	narrow(range, move->to, move->new_bytes);
-	err = range_is_free(range);
+	err = range_own(range);
+	if (err == 0)
+		err = range_is_free(range);
 	narrow(range, move->from, move->bytes);
+	if (err == 0)
+		err = range_own(range);
 	if (err == 0)
 		err = range_each(range, one_region, move);
 	if (err == 0 && move->mapping != seen)
@@ -243,7 +247,7 @@ int space_move(struct space *space, vaddr_t from, uint64_t bytes, enum space_pla
 			continue;
 		}
 		if (err == 0 && !given)
-			place_taken(space, at);
+			place_taken(space, at, new_bytes);
 		if (err == 0 && !keep)
 			place_returned(space, from, bytes);
 		if (err == 0)

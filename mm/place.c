@@ -3,6 +3,8 @@
  *
  * Harts begin in different parts of the space, so their searches and the tables they fill do not meet. A range that is
  * given back while it is the last one found is found again next, as a stack would.
+ * Large ranges have a place of their own, in a part of the space that is a whole entry of the root: so their tables are not those that
+ * hold what every process touches at once, stack and small mappings, and fork shares them all as one (fork.c).
  * Locks: none. What is found is a guess that space_map checks under lock.
  */
 #include "mm/place.h"
@@ -12,6 +14,9 @@
 
 /* Below this nothing is placed: a null pointer plus an offset should fault (Linux: vm.mmap_min_addr). */
 #define PLACE_BOTTOM UINT64_C(0x10000)
+
+/* What is large. */
+#define PLACE_BIG (UINT64_C(32) << 20)
 
 /* The end of the lowest stretch of nothing that reaches up to `end`, down to `start`: `start` itself when all is free. */
 static uint64_t free_down_to(struct space *space, uint64_t start, uint64_t end)
@@ -25,7 +30,7 @@ static uint64_t free_down_to(struct space *space, uint64_t start, uint64_t end)
 		vaddr_t last = VADDR(at - 1);
 		pte_t pte = pte_load(pt_slot(table, pt_index(last, level)));
 
-		while (level > 0 && pte_is_table(pte)) {
+		while (level > 0 && pte_leads(pte)) {
 			table = pte_pfn(pte);
 			level--;
 			pte = pte_load(pt_slot(table, pt_index(last, level)));
@@ -49,7 +54,7 @@ static uint64_t used_down_to(struct space *space, uint64_t end)
 	for (;;) {
 		pte_t pte = pte_load(pt_slot(table, pt_index(last, level)));
 
-		if (level == 0 || !pte_is_table(pte))
+		if (level == 0 || !pte_leads(pte))
 			break;
 		table = pte_pfn(pte);
 		level--;
@@ -82,13 +87,15 @@ static struct va_hint *hint_of(struct space *space)
 		uint64_t part = ALIGN_DOWN(space->mmap_top.v / hw_harts(), pt_span(PT_ROOT));
 
 		hint->next = VADDR(space->mmap_top.v - part * hart);
+		hint->next_big = VADDR(ALIGN_DOWN(hint->next.v, pt_span(PT_ROOT)));
 	}
 	return hint;
 }
 
 int place_find(struct space *space, uint64_t bytes, vaddr_t *out)
 {
-	uint64_t top = MIN(hint_of(space)->next.v, space->mmap_top.v);
+	const struct va_hint *hint = hint_of(space);
+	uint64_t top = MIN(bytes < PLACE_BIG ? hint->next.v : hint->next_big.v, space->mmap_top.v);
 
 	if (bytes > USER_END)
 		return -ENOMEM;
@@ -97,9 +104,11 @@ int place_find(struct space *space, uint64_t bytes, vaddr_t *out)
 	return -ENOMEM;
 }
 
-void place_taken(struct space *space, vaddr_t start)
+void place_taken(struct space *space, vaddr_t start, uint64_t bytes)
 {
-	hint_of(space)->next = start;
+	struct va_hint *hint = hint_of(space);
+
+	*(bytes < PLACE_BIG ? &hint->next : &hint->next_big) = start;
 }
 
 void place_returned(struct space *space, vaddr_t start, uint64_t bytes)
@@ -108,4 +117,6 @@ void place_returned(struct space *space, vaddr_t start, uint64_t bytes)
 
 	if (start.v <= hint->next.v && start.v + bytes > hint->next.v)
 		hint->next = VADDR(start.v + bytes);
+	if (start.v <= hint->next_big.v && start.v + bytes > hint->next_big.v)
+		hint->next_big = VADDR(MIN(start.v + bytes, ALIGN_DOWN(space->mmap_top.v, pt_span(PT_ROOT))));
 }

@@ -11,7 +11,7 @@
 int place_find(struct space *space, uint64_t bytes, vaddr_t *out) MUST_CHECK;
 
 /* [start, start + bytes) was taken, or given back: moves the calling hart's hint. */
-void place_taken(struct space *space, vaddr_t start);
+void place_taken(struct space *space, vaddr_t start, uint64_t bytes);
 void place_returned(struct space *space, vaddr_t start, uint64_t bytes);
 
 #endif

@@ -4,12 +4,13 @@
  *
  *   V=1, R|X       leaf. RSW0 = MAYWRITE: writable by right, also while W is clear (copy-on-write).
  *                  RSW1 is free. Whether a page is of a shared mapping, its mapping says.
- *   V=1, R=W=X=0   pointer to the next table. RSW is free for "attached frozen" (shared page tables, not used yet).
+ *   V=1, R=W=X=0   pointer to the next table, which no other entry names.
  *   V=0, U=1       parked page: names a frame that no hart may reach: PROT_NONE, or on its way out of a range that is
  *                  being unmapped. R, W, X and RSW stand as they were for the latter, R=W=X=0 for the former.
  *   V=0, U=0, G=1  reservation: memory that was asked for and never touched. R, W, X: the permissions; bits 10-53: the
  *                  mapping descriptor's physical address >> 6. On level 1 and 2 it stands for the whole span below.
- *   V=0, U=0, G=0  other than 0: left for "detached table" (shared page tables, not used yet).
+ *   V=0, U=0, G=0, RSW1=1  detached: names the next table, which other spaces' tables may name too. No hart can go
+ *                  there (share.h). Above the leaves only.
  *   0              nothing mapped.
  *
  * The permissions of a page are in its own entry, not in the descriptor (docs/decisions/0002-permissions-in-entries.md),
@@ -31,6 +32,7 @@
 #define PTE_A	      (UINT64_C(1) << 6)
 #define PTE_D	      (UINT64_C(1) << 7)
 #define PTE_MAYWRITE  (UINT64_C(1) << 8)
+#define PTE_DETACHED  (UINT64_C(1) << 9)
 #define PTE_RWX	      (PTE_R | PTE_W | PTE_X)
 #define PTE_PFN_SHIFT 10
 #define PTE_PFN_MASK  (((UINT64_C(1) << 44) - 1) << PTE_PFN_SHIFT)
@@ -88,6 +90,17 @@ static inline bool pte_is_reservation(pte_t pte)
 	return (pte.v & (PTE_V | PTE_U | PTE_G)) == PTE_G;
 }
 
+static inline bool pte_is_detached(pte_t pte)
+{
+	return (pte.v & (PTE_V | PTE_U | PTE_G | PTE_DETACHED)) == PTE_DETACHED;
+}
+
+/* Names a table, whether a hart can follow or not. */
+static inline bool pte_leads(pte_t pte)
+{
+	return pte_is_table(pte) || pte_is_detached(pte);
+}
+
 static inline pfn_t pte_pfn(pte_t pte)
 {
 	return PFN((pte.v & PTE_PFN_MASK) >> PTE_PFN_SHIFT);
@@ -96,6 +109,11 @@ static inline pfn_t pte_pfn(pte_t pte)
 static inline pte_t pte_table(pfn_t table)
 {
 	return PTE((table.v << PTE_PFN_SHIFT) | PTE_V);
+}
+
+static inline pte_t pte_detached(pfn_t table)
+{
+	return PTE((table.v << PTE_PFN_SHIFT) | PTE_DETACHED);
 }
 
 /* A user leaf. bits: R, W, X, MAYWRITE. A and D are set at once where they are implied: harts may trap on them. */

@@ -12,6 +12,7 @@
 #include "lib/check.h"
 #include "lib/errno.h"
 #include "mm/mapping.h"
+#include "mm/share.h"
 #include "mm/tlb.h"
 #include "mm/walk.h"
 
@@ -26,9 +27,15 @@ static uint64_t entry_end(uint64_t at, unsigned level, uint64_t end)
 	return MIN(end, ALIGN_DOWN(at, pt_span(level)) + pt_span(level));
 }
 
+/* Whether the range's locks go further down there. */
+static bool goes_on(const struct range *range, pte_t pte)
+{
+	return range->deep ? pte_leads(pte) : pte_is_table(pte);
+}
+
 /* Calls fn for each table that hangs below the entries of this one that overlap the range. */
-static void each_child(pfn_t table, unsigned level, uint64_t start, uint64_t end,
-		       void (*fn)(pfn_t child, unsigned level, uint64_t start, uint64_t end))
+static void each_child(const struct range *range, pfn_t table, unsigned level, uint64_t start, uint64_t end,
+		       void (*fn)(const struct range *range, pfn_t child, unsigned level, uint64_t start, uint64_t end))
 {
 	unsigned i = pt_index(VADDR(start), level);
 	unsigned last = pt_index(VADDR(end - 1), level) + 1;
@@ -38,54 +45,54 @@ static void each_child(pfn_t table, unsigned level, uint64_t start, uint64_t end
 		pte_t pte = pte_load(pt_slot(table, i));
 		uint64_t at = base + i * pt_span(level);
 
-		if (pte_is_table(pte))
-			fn(pte_pfn(pte), level - 1, MAX(at, start), MIN(at + pt_span(level), end));
+		if (goes_on(range, pte))
+			fn(range, pte_pfn(pte), level - 1, MAX(at, start), MIN(at + pt_span(level), end));
 	}
 }
 
-static void lock_tree(pfn_t table, unsigned level, uint64_t start, uint64_t end)
+static void lock_tree(const struct range *range, pfn_t table, unsigned level, uint64_t start, uint64_t end)
 {
 	spin_lock(&frame_of(table)->table.lock, RANK_TABLE);
 	if (level > 0)
-		each_child(table, level, start, end, lock_tree);
+		each_child(range, table, level, start, end, lock_tree);
 }
 
-static void unlock_tree(pfn_t table, unsigned level, uint64_t start, uint64_t end)
+static void unlock_tree(const struct range *range, pfn_t table, unsigned level, uint64_t start, uint64_t end)
 {
 	if (level > 0)
-		each_child(table, level, start, end, unlock_tree);
+		each_child(range, table, level, start, end, unlock_tree);
 	table_unlock(table);
 }
 
-/* Whether one entry of a table on this level covers the range, and leads to a table. */
-static bool goes_down(pfn_t table, unsigned level, uint64_t start, uint64_t end, pfn_t *below)
+/* Whether one entry of a table on this level covers the range, and leads to a private table. */
+static bool goes_down(const struct range *range, pfn_t table, unsigned level, pfn_t *below)
 {
-	if (level == 0 || pt_index(VADDR(start), level) != pt_index(VADDR(end - 1), level))
+	if (level == 0 || pt_index(VADDR(range->start), level) != pt_index(VADDR(range->end - 1), level))
 		return false;
 
-	pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(start), level)));
+	pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(range->start), level)));
 
 	*below = pte_pfn(pte);
 	return pte_is_table(pte);
 }
 
-void range_lock(struct range *range, struct space *space, uint64_t start, uint64_t end)
+static void lock_range(struct range *range)
 {
-	*range = (struct range){ .space = space, .start = start, .end = end };
-	ASSERT(start < end && end <= USER_END && ((start | end) & PAGE_MASK) == 0);
+	ASSERT(range->start < range->end && range->end <= USER_END && ((range->start | range->end) & PAGE_MASK) == 0);
 	for (;;) {
-		pfn_t table = space->root;
-		pfn_t below;
+		pfn_t table = range->space->root;
 		unsigned level = PT_ROOT;
+		pfn_t below;
 
 		walk_enter();
-		while (goes_down(table, level, start, end, &below)) {
+		uint32_t forks = walk_forks(range->space);
+
+		for (; goes_down(range, table, level, &below); level--)
 			table = below;
-			level--;
-		}
 		spin_lock(&frame_of(table)->table.lock, RANK_TABLE);
 		/* Asked within the walk, as in walk_lock. */
-		bool good = !frame_of(table)->table.stale && !goes_down(table, level, start, end, &below);
+		bool good = !frame_of(table)->table.stale && walk_forks(range->space) == forks &&
+			    !goes_down(range, table, level, &below);
 
 		if (UNLIKELY(!good))
 			table_unlock(table);
@@ -94,10 +101,81 @@ void range_lock(struct range *range, struct space *space, uint64_t start, uint64
 			range->top = table;
 			range->level = level;
 			if (level > 0)
-				each_child(table, level, start, end, lock_tree);
+				each_child(range, table, level, range->start, range->end, lock_tree);
 			return;
 		}
 	}
+}
+
+void range_lock(struct range *range, struct space *space, uint64_t start, uint64_t end)
+{
+	*range = (struct range){ .space = space, .start = start, .end = end, .low = start, .high = end };
+	lock_range(range);
+}
+
+void range_lock_deep(struct range *range, struct space *space, uint64_t start, uint64_t end)
+{
+	*range = (struct range){ .space = space, .start = start, .end = end, .low = start, .high = end, .deep = true };
+	lock_range(range);
+}
+
+/* ---- Making private. */
+
+/* Entry `index`, at va, is detached. What is below it and private gets locked then, as all of the range is. */
+static int own_entry(struct range *range, pfn_t table, unsigned level, uint64_t va)
+{
+	_Atomic uint64_t *slot = pt_slot(table, pt_index(VADDR(va), level));
+	uint64_t base = ALIGN_DOWN(va, pt_span(level));
+	int err = table_own(table, level, pt_index(VADDR(va), level), true);
+
+	/*
+	 * Out of order where the range goes on behind it. But who has a lock below here without the one above wants none that is not
+	 * below here, and we have the one above.
+	 */
+	if (err == 0 && level > 1)
+		each_child(range, pte_pfn(pte_load(slot)), level - 1, MAX(base, range->low),
+			   MIN(base + pt_span(level), range->high), lock_tree);
+	return err;
+}
+
+static int own_below(struct range *range, pfn_t table, unsigned level, uint64_t start, uint64_t end)
+{
+	uint64_t base = start - (start & (pt_span(level + 1) - 1));
+	unsigned last = pt_index(VADDR(end - 1), level) + 1;
+	int err = 0;
+
+	for (unsigned i = table_next(table, pt_index(VADDR(start), level), last); level > 0 && err == 0 && i < last;
+	     i = table_next(table, i + 1, last)) {
+		uint64_t from = MAX(base + i * pt_span(level), start);
+		uint64_t to = MIN(base + (i + 1) * pt_span(level), end);
+		pte_t pte = pte_load(pt_slot(table, i));
+
+		if (pte_is_detached(pte)) {
+			err = own_entry(range, table, level, from);
+			pte = pte_load(pt_slot(table, i));
+		}
+		if (err == 0 && pte_is_table(pte))
+			err = own_below(range, pte_pfn(pte), level - 1, from, to);
+	}
+	return err;
+}
+
+int range_own(struct range *range)
+{
+	return own_below(range, range->top, range->level, range->start, range->end);
+}
+
+/* Below one entry of a table of the range there is a private table, unless it is none and is to stay so. */
+static int split_entry(struct range *range, pfn_t table, unsigned level, uint64_t va, bool create)
+{
+	unsigned index = pt_index(VADDR(va), level);
+	pte_t pte = pte_load(pt_slot(table, index));
+
+	if (pte_is_table(pte) || (pte_is_none(pte) && !create))
+		return 0;
+	if (pte_is_detached(pte))
+		return own_entry(range, table, level, va);
+	return table_split(table, level, index, true);
 }
 
 static int split_at(struct range *range, uint64_t va, bool create)
@@ -105,19 +183,11 @@ static int split_at(struct range *range, uint64_t va, bool create)
 	pfn_t table = range->top;
 
 	for (unsigned level = range->level; level > 0 && (va & (pt_span(level) - 1)) != 0; level--) {
-		unsigned index = pt_index(VADDR(va), level);
-		pte_t pte = pte_load(pt_slot(table, index));
+		int err = split_entry(range, table, level, va, create);
+		pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(va), level)));
 
-		if (!pte_is_table(pte)) {
-			int err;
-
-			if (pte_is_none(pte) && !create)
-				return 0;
-			err = table_split(table, level, index, true);
-			if (err != 0)
-				return err;
-			pte = pte_load(pt_slot(table, index));
-		}
+		if (err != 0 || !pte_is_table(pte))
+			return err;
 		table = pte_pfn(pte);
 	}
 	return 0;
@@ -151,7 +221,7 @@ static int each_below(const struct each *each, pfn_t table, unsigned level, uint
 		pte_t pte = pte_load(pt_slot(table, pt_index(VADDR(at), level)));
 		uint64_t next = entry_end(at, level, end);
 
-		if (pte_is_table(pte)) {
+		if (goes_on(each->range, pte)) {
 			err = each_below(each, pte_pfn(pte), level - 1, at, next);
 			at = next;
 			continue;
@@ -159,7 +229,7 @@ static int each_below(const struct each *each, pfn_t table, unsigned level, uint
 		run.first = pt_index(VADDR(at), level);
 		run.last = run.first;
 		run.va = at;
-		while (at < end && !pte_is_table(pte_load(pt_slot(table, pt_index(VADDR(at), level))))) {
+		while (at < end && !goes_on(each->range, pte_load(pt_slot(table, pt_index(VADDR(at), level))))) {
 			run.last++;
 			at = entry_end(at, level, end);
 		}
@@ -194,6 +264,23 @@ static void bury(struct range *range, pfn_t table, unsigned level)
 	table_unlock(table);
 }
 
+/* A table that the range covers, and others may share. The last one that names it unlinks it like a private one. */
+static void unlink_detached(struct range *range, pfn_t table, unsigned level)
+{
+	bool last;
+
+	spin_lock(&frame_of(table)->table.lock, RANK_TABLE);
+	last = frame_is_sole(table);
+	if (last && level > 0)
+		each_child(range, table, level, 0, pt_span(level + 1), lock_tree);
+	if (last) {
+		bury(range, table, level);
+		return;
+	}
+	frame_put(table);
+	table_unlock(table);
+}
+
 static void unlink_below(struct range *range, pte_t (*keep)(pfn_t table), pfn_t table, unsigned level, uint64_t start,
 			 uint64_t end)
 {
@@ -206,7 +293,7 @@ static void unlink_below(struct range *range, pte_t (*keep)(pfn_t table), pfn_t 
 		bool go;
 
 		next = entry_end(at, level, end);
-		if (!pte_is_table(pte))
+		if (!pte_leads(pte))
 			continue;
 		go = next - at == pt_span(level);
 		if (go && keep != NULL) {
@@ -215,6 +302,7 @@ static void unlink_below(struct range *range, pte_t (*keep)(pfn_t table), pfn_t 
 			go = instead.v != 0;
 		}
 		if (!go) {
+			ASSERT(pte_is_table(pte)); /* range_split, or range_own */
 			unlink_below(range, keep, pte_pfn(pte), level - 1, at, next);
 			continue;
 		}
@@ -223,7 +311,10 @@ static void unlink_below(struct range *range, pte_t (*keep)(pfn_t table), pfn_t 
 			frame_of(table)->table.used--;
 		else
 			mapping_get(pte_mapping(instead), 1);
-		bury(range, pte_pfn(pte), level - 1);
+		if (pte_is_detached(pte))
+			unlink_detached(range, pte_pfn(pte), level - 1);
+		else
+			bury(range, pte_pfn(pte), level - 1);
 	}
 }
 
@@ -307,11 +398,6 @@ void range_shootdown(struct range *range)
 	range->unlinked = false;
 }
 
-struct sweep {
-	pte_t fill;	 /* what entries become; none: nothing */
-	uint64_t filled; /* how many */
-};
-
 void range_drop_mapping(struct range *range, struct mapping *mapping)
 {
 	if (UNLIKELY(mapping_drop(mapping, 1))) {
@@ -320,72 +406,8 @@ void range_drop_mapping(struct range *range, struct mapping *mapping)
 	}
 }
 
-static int sweep_run(struct range *range, const struct run *run, void *ctx)
-{
-	struct sweep *sweep = ctx;
-	struct frame *frame = frame_of(run->table);
-	unsigned cleared = 0;
-
-	for (unsigned i = run->first; i < run->last; i++) {
-		_Atomic uint64_t *slot = pt_slot(run->table, i);
-		pte_t pte = pte_load(slot);
-
-		if (pte_is_none(pte)) {
-			if (sweep->fill.v == 0)
-				continue;
-		} else {
-			cleared++;
-			if (pte_is_page(pte)) {
-				range_drop_mapping(range, table_mapping(frame, i));
-				frame_put(pte_pfn(pte));
-			} else {
-				range_drop_mapping(range, pte_mapping(pte));
-			}
-		}
-		pte_store(slot, sweep->fill);
-	}
-	frame->table.used = (uint16_t)(frame->table.used - cleared);
-	if (sweep->fill.v != 0) {
-		frame->table.used = (uint16_t)(frame->table.used + (run->last - run->first));
-		table_note(frame, run->first, run->last);
-		sweep->filled += run->last - run->first;
-	}
-	return 0;
-}
-
-static int find_used(struct range *range, const struct run *run, void *ctx)
-{
-	(void)range;
-	(void)ctx;
-	for (unsigned i = run->first; i < run->last; i++)
-		if (!pte_is_none(pte_load(pt_slot(run->table, i))))
-			return -EEXIST;
-	return 0;
-}
-
-int range_is_free(struct range *range)
-{
-	return range_each(range, find_used, NULL);
-}
-
-void range_replace(struct range *range, pte_t fill)
-{
-	struct sweep sweep = { .fill = fill };
-	int err;
-
-	range_unlink(range, NULL);
-	err = range_each(range, range_park, NULL);
-	range_shootdown(range);
-	if (fill.v != 0) /* counted ahead, so that no entry ever names a descriptor that does not know of it */
-		mapping_get(pte_mapping(fill), (range->end - range->start) >> PAGE_SHIFT);
-	err |= range_each(range, sweep_run, &sweep);
-	if (fill.v != 0)
-		mapping_put(pte_mapping(fill), ((range->end - range->start) >> PAGE_SHIFT) - sweep.filled);
-	CHECK(err == 0);
-}
-
-/* What an unlinked table names. Nobody can reach it any more. */
-static void empty_dead(pfn_t table)
+/* What an unlinked table names, but for private tables, which are on the list themselves. Nobody can reach it any more. */
+static void empty_dead(pfn_t table, pfn_t *dead)
 {
 	struct frame *frame = frame_of(table);
 
@@ -397,13 +419,21 @@ static void empty_dead(pfn_t table)
 		} else if (frame->level == 0 && pte_is_page(pte)) {
 			mapping_put(table_mapping(frame, i), 1);
 			frame_put(pte_pfn(pte));
+		} else if (pte_is_detached(pte)) {
+			table_drop(pte_pfn(pte), frame->level - 1U, dead);
 		}
 	}
 }
 
 void range_unlock(struct range *range)
 {
-	unlock_tree(range->top, range->level, range->start, range->end);
+	unlock_tree(range, range->top, range->level, range->low, range->high);
+	range_finish(range);
+}
+
+void range_finish(struct range *range)
+{
+	pfn_t dead = PFN(0);
 
 	while (UNLIKELY(range->gone != NULL)) {
 		struct mapping *mapping = range->gone;
@@ -420,7 +450,8 @@ void range_unlock(struct range *range)
 		pfn_t table = range->dead;
 
 		range->dead = frame_of(table)->table.next_dead;
-		empty_dead(table);
+		empty_dead(table, &dead);
 		table_free(table);
 	}
+	tables_free(dead);
 }

@@ -12,11 +12,13 @@
 
 struct range {
 	struct space *space;
-	uint64_t start, end;  /* bytes, page-aligned */
+	uint64_t start, end;  /* bytes, page-aligned; may be narrowed meanwhile */
+	uint64_t low, high;   /* as they were when it was locked */
 	pfn_t top;	      /* covers it */
 	unsigned level;	      /* top's */
 	bool revoked;	      /* some page lost a permission or its entry: shoot it down */
 	bool unlinked;	      /* some table was: shoot all levels down */
+	bool deep;	      /* tables that others share are locked, too: range_lock_deep */
 	pfn_t dead;	      /* unlinked tables, by frame.table.next_dead, with their pages still in them */
 	struct mapping *gone; /* descriptors that nothing names any more, by next_gone */
 };
@@ -36,18 +38,30 @@ bool range_is_sane(vaddr_t start, uint64_t bytes);
 void range_lock(struct range *range, struct space *space, uint64_t start, uint64_t end);
 
 /*
+ * The same with all tables that the range leads to, also those that other spaces share: to take out of them what must go
+ * from all. Nothing that can fail, nothing that adds entries.
+ */
+void range_lock_deep(struct range *range, struct space *space, uint64_t start, uint64_t end);
+
+/*
+ * Makes every table of the range private (share.h): before entries are looked at one by one, or changed. 0, or -ENOMEM with nothing
+ * changed that a program could see.
+ */
+int range_own(struct range *range) MUST_CHECK;
+
+/*
  * Splits reservations until the range's ends fall between entries; with `create`, also where there is nothing, so that
- * every address of the range has an entry of its own size or larger within the range. 0, or -ENOMEM with nothing changed
- * that a program could see.
+ * every address of the range has an entry of its own size or larger within the range; and makes the tables private that the
+ * range has a part of only. 0, or -ENOMEM with nothing changed that a program could see.
  */
 int range_split(struct range *range, bool create) MUST_CHECK;
 
-/* Calls fn for each run, lowest first; stops at the first that returns non-zero and returns that. */
+/* Calls fn for each run, lowest first, in tables that range_own has made private, or that are locked anyway; stops at the first that returns non-zero and returns that. */
 typedef int range_fn(struct range *range, const struct run *run, void *ctx);
 int range_each(struct range *range, range_fn *fn, void *ctx) MUST_CHECK;
 
 /*
- * Takes out every table that lies wholly within the range; its entry is none afterwards. keep: asked for each leaf table;
+ * Takes out every table that lies wholly within the range, shared or not; its entry is none afterwards. keep: asked for each leaf table;
  * may return a reservation that stands for all of it, which then takes its place, or none to leave the table alone.
  * NULL: all go.
  */
@@ -80,7 +94,8 @@ void range_replace(struct range *range, pte_t fill);
 /* One entry less names it; what goes with the last one goes when the locks are let go of. */
 void range_drop_mapping(struct range *range, struct mapping *mapping);
 
-/* Lets go of the locks, then frees unlinked tables and what was in them, and descriptors. */
+/* Lets go of the locks, then frees unlinked tables and what was in them, and descriptors: which is range_finish. */
 void range_unlock(struct range *range);
+void range_finish(struct range *range);
 
 #endif

@@ -6,12 +6,15 @@
 #include "mm/walk.h"
 
 /* A page that a locked table names: the entry's own count keeps the others from becoming fewer than one. */
-static void use_page(struct space_use *use, pte_t pte)
+static void use_page(struct space_use *use, pte_t pte, uint32_t places)
 {
 	struct frame *frame = frame_of(pte_pfn(pte));
 	bool anonymous = frame->kind == FRAME_ANON;
 	/* relaxed: true at some moment. The object's own count names no mapping. */
 	uint32_t entries = atomic_load_explicit(&frame->count, memory_order_relaxed) - (anonymous ? 0 : 1);
+
+	/* Through shared tables one entry is in several spaces. */
+	entries += places - 1;
 	bool dirty = anonymous || (pte.v & PTE_D) != 0;
 
 	if (entries > 1)
@@ -22,18 +25,23 @@ static void use_page(struct space_use *use, pte_t pte)
 	use->proportion += (PAGE_SIZE << SPACE_PROPORTION_SHIFT) / MAX(entries, 1U);
 }
 
+struct at {
+	pfn_t table;
+	unsigned level;
+	uint32_t places;
+};
+
 /* Takes entry i of a locked table into the region: false when it does not belong to it. */
-static bool region_takes(struct space_region *region, pfn_t table, unsigned level, unsigned i, uint64_t start,
-			 uint64_t end)
+static bool region_takes(struct space_region *region, const struct at *in, unsigned i, uint64_t start, uint64_t end)
 {
-	pte_t pte = pte_load(pt_slot(table, i));
-	bool page = level == 0 && pte_is_page(pte);
+	pte_t pte = pte_load(pt_slot(in->table, i));
+	bool page = in->level == 0 && pte_is_page(pte);
 	struct mapping *mapping;
 	uint64_t perm;
 
 	if (pte_is_none(pte))
 		return region->mapping == NULL;
-	mapping = page ? table_mapping(frame_of(table), i) : pte_mapping(pte);
+	mapping = page ? table_mapping(frame_of(in->table), i) : pte_mapping(pte);
 	perm = page ? page_perm(pte) : pte.v & PERM_RWX;
 	if (region->mapping == NULL) {
 		region->mapping = mapping;
@@ -52,7 +60,7 @@ static bool region_takes(struct space_region *region, pfn_t table, unsigned leve
 	region->end = VADDR(end);
 	if (page && frame_of(pte_pfn(pte))->kind != FRAME_ZERO) {
 		region->resident++;
-		use_page(&region->use, pte);
+		use_page(&region->use, pte, in->places);
 	}
 	return true;
 }
@@ -63,19 +71,20 @@ static bool scan(struct space *space, uint64_t at, uint64_t end, struct space_re
 
 	*out = (struct space_region){ .mapping = NULL };
 	while (more && at < end) {
-		unsigned level;
-		pfn_t table = walk_lock(space, VADDR(at), &level);
-		unsigned i = pt_index(VADDR(at), level);
+		struct at in;
+
+		in.table = walk_read(space, VADDR(at), &in.level, &in.places);
+		unsigned i = pt_index(VADDR(at), in.level);
 
 		for (; more && i < PT_ENTRIES && at < end; i++) {
-			uint64_t next = MIN(ALIGN_DOWN(at, pt_span(level)) + pt_span(level), end);
+			uint64_t next = MIN(ALIGN_DOWN(at, pt_span(in.level)) + pt_span(in.level), end);
 
-			if (level > 0 && pte_is_table(pte_load(pt_slot(table, i))))
+			if (in.level > 0 && pte_leads(pte_load(pt_slot(in.table, i))))
 				break;
-			more = region_takes(out, table, level, i, at, next);
+			more = region_takes(out, &in, i, at, next);
 			at = next;
 		}
-		table_unlock(table);
+		table_unlock(in.table);
 	}
 	return out->mapping != NULL;
 }
@@ -113,7 +122,7 @@ int space_resident(struct space *space, vaddr_t start, uint64_t pages, uint8_t *
 		return -ENOMEM;
 	while (done < pages) {
 		unsigned level;
-		pfn_t table = walk_lock(space, VADDR(start.v + done * PAGE_SIZE), &level);
+		pfn_t table = walk_read(space, VADDR(start.v + done * PAGE_SIZE), &level, NULL);
 		bool hole = false;
 
 		do {
@@ -121,7 +130,7 @@ int space_resident(struct space *space, vaddr_t start, uint64_t pages, uint8_t *
 			pte_t pte = pte_load(pt_slot(table, pt_index(va, level)));
 
 			hole = pte_is_none(pte);
-			if (hole || (level > 0 && pte_is_table(pte)))
+			if (hole || (level > 0 && pte_leads(pte)))
 				break;
 			out[done++] = is_resident(level, pte, va);
 		} while (done < pages && ((start.v + done * PAGE_SIZE) & (pt_span(level + 1) - 1)) != 0);

@@ -4,9 +4,13 @@
  * Invariants: a space that has an entry of a descriptor is attached to it, from before the entry until after it. Descriptors
  * of an object are in the order they were made, and so are the attachments of one.
  * Why a walk misses no entry that moves meanwhile: it holds the lock of the lists from end to end, so nothing is
- * attached during it. Entries come to be elsewhere in two ways. Fork copies them from a space to one that was attached to the same
+ * attached during it. Entries come to be elsewhere in three ways. Fork copies them from a space to one that was attached to the same
  * descriptor later; mremap moves them to a descriptor that was made later. Both go forward in the order of the walk, and happen
- * under the locks of all tables concerned. So the walk meets an entry where it was, or where it has come to, or both.
+ * under the locks of all tables concerned. So the walk meets an entry where it was, or where it has come to, or both. And a space
+ * makes its own copy of a table that it shares (share.c), under the lock of both: of one that the walk has been through, by way of
+ * whatever space, or of one that it has not, and then it comes to both, since all that share one are attached.
+ * What is taken out of a shared table goes from all spaces, as it should. No hart can be holding it: fork has shot the table
+ * down, and keeps a child's tables locked until it has.
  * Locks: the object's, for its lists (RANK_REVERSE); the space's, for its own list and the blocks in it (RANK_ATTACHED). Tables are
  * locked one range at a time, within the first. A space whose list is empty is reached by no walk, so it can be taken down.
  * Does not: find anonymous frames (docs/decisions/0008-page-cache.md).
@@ -320,7 +324,7 @@ static void walk_space(struct space *space, uint64_t start, uint64_t end, struct
 	struct range range;
 	int err;
 
-	range_lock(&range, space, start, end);
+	range_lock_deep(&range, space, start, end);
 	err = range_each(&range, unmap ? park_run : protect_run, walk);
 	range_shootdown(&range);
 	if (unmap)

@@ -37,7 +37,9 @@ static int check_run(struct range *range, const struct run *run, void *ctx)
 
 int seal_check(struct range *range)
 {
-	return has_seals(range->space) ? range_each(range, check_run, NULL) : 0;
+	int err = has_seals(range->space) ? range_own(range) : 0;
+
+	return err == 0 && has_seals(range->space) ? range_each(range, check_run, NULL) : err;
 }
 
 bool seal_keeps(const struct mapping *mapping, uint64_t perm)
@@ -142,10 +144,12 @@ int space_seal(struct space *space, vaddr_t start, uint64_t bytes)
 
 	if (!range_is_sane(start, bytes))
 		return -EINVAL;
-	/* relaxed: the range's locks order it */
+	/* relaxed: the range's locks order it; for fork, walk_enter's fence */
 	atomic_store_explicit(&space->seals, true, memory_order_relaxed);
 	range_lock(&range, space, start.v, start.v + bytes);
-	err = range_each(&range, find_hole, NULL);
+	err = range_own(&range);
+	if (err == 0)
+		err = range_each(&range, find_hole, NULL);
 	if (err == 0)
 		err = range_split(&range, false);
 	if (err == 0)

@@ -15,6 +15,7 @@
 #include "mm/locked.h"
 #include "mm/object_list.h"
 #include "mm/reverse.h"
+#include "mm/share.h"
 #include "mm/slab.h"
 #include "mm/space_list.h"
 #include "mm/tlb.h"
@@ -86,34 +87,10 @@ void space_get(struct space *space)
 	CHECK(old != 0 && old != UINT32_MAX);
 }
 
-/* Frees what a table names, and the table. Nobody else can reach it. */
-static void take_down(pfn_t table, unsigned level)
-{
-	struct frame *frame = frame_of(table);
-	unsigned end = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES;
-	unsigned seen = 0, next;
-
-	for (unsigned i = table_next(table, 0, end); i < end; i = table_next(table, next, end)) {
-		pte_t pte = pte_load(pt_slot(table, i));
-
-		next = i + 1;
-		if (level > 0 && pte_is_table(pte)) {
-			take_down(pte_pfn(pte), level - 1);
-		} else if (pte_is_page(pte)) {
-			mapping_put(table_mapping(frame, i), 1);
-			frame_put(pte_pfn(pte));
-		} else {
-			next = table_run(table, i, end);
-			mapping_put(pte_mapping(pte), next - i);
-		}
-		seen += next - i;
-	}
-	CHECK(seen == frame->table.used);
-	table_free(table);
-}
-
 void space_put(struct space *space)
 {
+	pfn_t dead = PFN(0);
+
 	/* acq_rel: what other threads did in the space is done before it is taken down */
 	uint32_t old = atomic_fetch_sub_explicit(&space->users, 1, memory_order_acq_rel);
 
@@ -126,7 +103,8 @@ void space_put(struct space *space)
 	list_del(&space->link);
 	spin_unlock(&spaces.lock, RANK_SPACES);
 	reverse_leave(space); /* first: a walk finds nothing any more */
-	take_down(space->root, PT_ROOT);
+	table_take_down(space->root, PT_ROOT, false, &dead);
+	tables_free(dead);
 	locked_end(space);
 	asid_free(space->asid);
 	kfree(space);

@@ -18,7 +18,8 @@
 
 /* What a hart remembers of a space, so that harts map and unmap without a shared line. Written by that hart only. */
 struct va_hint {
-	vaddr_t next; /* the last range found began here; search downward from it */
+	vaddr_t next;	  /* the last range found began here; search downward from it */
+	vaddr_t next_big; /* the same for large ones: place.c */
 	/* How often munmap here left a table empty since they were last taken out, and how often is too often: edit.c. */
 	uint32_t emptied;
 	uint32_t emptied_limit;
@@ -34,6 +35,8 @@ struct space {
 	/* Written when the space is created, then only read. */
 	pfn_t root;
 	uint16_t asid;		     /* 0: none of its own, flushed on every switch */
+	_Atomic uint32_t forks;	     /* one more whenever fork has detached tables: walk.h */
+	_Atomic bool fork_copies;    /* something here must not be shared by fork, or was not once: fork.c */
 	vaddr_t mmap_top;	     /* addresses are chosen below this */
 	_Atomic uint32_t users;	     /* references: threads, and whoever looks in from outside */
 	uint64_t serial;	     /* no other space has or had it */
@@ -85,6 +88,14 @@ struct space *space_current(void);
 /* A copy-on-write copy for fork, with one reference. The parent loses nothing on failure. 0 or -ENOMEM. */
 int space_fork(struct space *parent, struct space **child) MUST_CHECK;
 
+/* The same; both will soon touch these SPACE_HOT addresses (program counter, stack, static data, thread's data), so their tables are not shared. */
+#define SPACE_HOT 4
+int space_fork_near(struct space *parent, const vaddr_t *hot, struct space **child) MUST_CHECK;
+
+/* How fork shares page tables: none; those where it pays; all (for tests). Set once, before programs run. */
+enum fork_policy { FORK_EAGER, FORK_TABLES, FORK_ALL_TABLES };
+void space_set_fork_policy(enum fork_policy policy);
+
 enum space_place {
 	PLACE_HINT,	  /* `at` if free, else somewhere else; at = 0: anywhere */
 	PLACE_FIXED,	  /* at `at`, in place of what is there (MAP_FIXED) */
@@ -117,7 +128,7 @@ int space_unmap(struct space *space, vaddr_t start, uint64_t bytes) MUST_CHECK;
  */
 int space_protect(struct space *space, vaddr_t start, uint64_t bytes, uint64_t perm) MUST_CHECK;
 
-/* MADV_DONTNEED: pages become untouched again. -ENOMEM: a part is unmapped (the rest is done, as on Linux). */
+/* MADV_DONTNEED: pages become untouched again. -ENOMEM: a part is unmapped (the rest is done, as on Linux); -EAGAIN: no memory. */
 int space_discard(struct space *space, vaddr_t start, uint64_t bytes) MUST_CHECK;
 
 /*
@@ -261,6 +272,9 @@ enum mm_counter {
 	MM_REMOTE_FENCES,
 	MM_FENCES_LOCAL,
 	MM_TABLES_FREED,
+	MM_TABLES_SHARED,
+	MM_TABLES_COPIED,
+	MM_TABLES_TAKEN,
 	MM_COUNTERS
 };
 uint64_t mm_counter_sum(enum mm_counter counter);

@@ -179,7 +179,7 @@ int user_futex_key(struct space *space, vaddr_t va, struct user_key *key)
 
 	if (va.v >= USER_END)
 		return -EFAULT;
-	table = walk_lock(space, va, &level);
+	table = walk_read(space, va, &level, NULL);
 	pte = pte_load(pt_slot(table, pt_index(va, level)));
 	if (!pte_is_none(pte))
 		mapping = pte_is_page(pte) ? table_mapping(frame_of(table), pt_index(va, 0)) : pte_mapping(pte);

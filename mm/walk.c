@@ -57,6 +57,7 @@ int table_new(unsigned level, pte_t fill, pfn_t *out)
 	frame->level = (uint8_t)level;
 	spin_init(&frame->table.lock);
 	frame->table.stale = false;
+	frame->table.shared = false;
 	frame->table.used = fill.v == 0 ? 0 : PT_ENTRIES;
 	frame->table.groups = fill.v == 0 ? 0 : UINT64_MAX;
 	frame->table.mapping = NULL;
@@ -152,11 +153,51 @@ int table_set_mapping_slow(pfn_t table, unsigned index, struct mapping *mapping)
 	return 0;
 }
 
+static pfn_t lowest(struct space *space, vaddr_t va, unsigned *level, uint64_t *places)
+{
+	pfn_t table = space->root;
+
+	*places = 1;
+	for (*level = PT_ROOT; *level > 0; --*level) {
+		pte_t pte = pte_load(pt_slot(table, pt_index(va, *level)));
+
+		if (!pte_leads(pte))
+			break;
+		table = pte_pfn(pte);
+		/* relaxed: true at some moment */
+		*places *= atomic_load_explicit(&frame_of(table)->count, memory_order_relaxed);
+	}
+	return table;
+}
+
+pfn_t walk_read(struct space *space, vaddr_t va, unsigned *level, uint32_t *places)
+{
+	for (;;) {
+		unsigned now;
+		uint64_t n;
+
+		walk_enter();
+		pfn_t table = lowest(space, va, level, &n);
+
+		spin_lock(&frame_of(table)->table.lock, RANK_TABLE);
+		/* On the path still? Who takes a table off it, or makes one that is shared a private one, has its lock. */
+		bool good = lowest(space, va, &now, &n).v == table.v && now == *level;
+
+		if (UNLIKELY(!good))
+			table_unlock(table);
+		walk_exit();
+		if (places != NULL)
+			*places = (uint32_t)MIN(n, UINT32_MAX);
+		if (LIKELY(good))
+			return table;
+	}
+}
+
 struct mapping *walk_mapping(struct space *space, vaddr_t va, uint64_t *perm)
 {
 	struct mapping *mapping = NULL;
 	unsigned level;
-	pfn_t table = walk_lock(space, va, &level);
+	pfn_t table = walk_read(space, va, &level, NULL);
 	unsigned index = pt_index(va, level);
 	pte_t pte = pte_load(pt_slot(table, index));
 

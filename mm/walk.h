@@ -64,8 +64,19 @@ static inline void table_unlock(pfn_t table)
 }
 
 /*
- * Finds the lowest table on va's path and returns it locked and not stale: level 0 where there is a leaf table. Where it
- * is higher, its entry for va was not a table when it was locked. va < USER_END.
+ * Fork may detach an upper table while somebody is on the way through it to a lower one, of which it takes no lock. So whoever has
+ * got a table's lock asks whether fork has detached anything since he began to walk, and if so walks again. acquire: pairs with
+ * the bump in fork.c: who sees it sees what was detached, too. Who does not see it is before the fork: fork.c says why that will do.
+ */
+static inline uint32_t walk_forks(const struct space *space)
+{
+	return atomic_load_explicit(&space->forks, memory_order_acquire);
+}
+
+/*
+ * Finds the lowest table on va's path that is this space's alone and returns it locked and not stale: level 0 where there is a
+ * leaf table. Where it is higher, its entry for va was no private table when it was locked, but may be a detached one.
+ * va < USER_END.
  */
 static inline pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level)
 {
@@ -74,6 +85,8 @@ static inline pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level)
 		unsigned at = PT_ROOT;
 
 		walk_enter();
+		uint32_t forks = walk_forks(space);
+
 		while (at > 0) {
 			pte_t pte = pte_load(pt_slot(table, pt_index(va, at)));
 
@@ -89,8 +102,8 @@ static inline pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level)
 		 * Linked still, and no table came below it while we waited for the lock? The answer, and letting go of a
 		 * table that is not linked, belong to the walk: only the epoch keeps such a table from being freed.
 		 */
-		bool good =
-			!frame->table.stale && (at == 0 || !pte_is_table(pte_load(pt_slot(table, pt_index(va, at)))));
+		bool good = !frame->table.stale && walk_forks(space) == forks &&
+			    (at == 0 || !pte_is_table(pte_load(pt_slot(table, pt_index(va, at)))));
 
 		if (UNLIKELY(!good))
 			table_unlock(table);
@@ -101,6 +114,12 @@ static inline pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level)
 		}
 	}
 }
+
+/*
+ * The lowest table on va's path, locked, also where others share it: to read only. *level, and in how many places the path makes
+ * its pages be (1: in this one alone); NULL: not asked.
+ */
+pfn_t walk_read(struct space *space, vaddr_t va, unsigned *level, uint32_t *places);
 
 /* Entries first .. last - 1 of a locked table may no longer be zero. */
 static inline void table_note(struct frame *frame, unsigned first, unsigned last)

@@ -542,4 +542,4 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(clone_storm), UNIT_TEST(cut_storm_by_ipi),   UNIT_TEST(cut_storm_without_asids),
 };
 
-UNIT_MAIN("cache", tests)
+UNIT_MAIN_SHARING("cache", tests)

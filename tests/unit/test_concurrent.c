@@ -378,4 +378,4 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(allocator_storm),
 };
 
-UNIT_MAIN("concurrent", tests)
+UNIT_MAIN_SHARING("concurrent", tests)

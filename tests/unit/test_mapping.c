@@ -187,4 +187,4 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(watched_by_space),   UNIT_TEST(sealed),	  UNIT_TEST(no_memory),
 };
 
-UNIT_MAIN("mapping", tests)
+UNIT_MAIN_SHARING("mapping", tests)

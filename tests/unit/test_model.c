@@ -88,4 +88,4 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(large_calm_tlb),
 };
 
-UNIT_MAIN("model", tests)
+UNIT_MAIN_SHARING("model", tests)

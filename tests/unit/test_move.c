@@ -225,4 +225,4 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(regions_grow),
 };
 
-UNIT_MAIN("move", tests)
+UNIT_MAIN_SHARING("move", tests)

@@ -192,4 +192,4 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(sparse_and_large), UNIT_TEST(no_memory),
 };
 
-UNIT_MAIN("object", tests)
+UNIT_MAIN_SHARING("object", tests)

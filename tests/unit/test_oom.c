@@ -84,4 +84,4 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(exit_without_memory),
 };
 
-UNIT_MAIN("oom", tests)
+UNIT_MAIN_SHARING("oom", tests)

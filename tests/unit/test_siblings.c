@@ -199,4 +199,4 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(forks_with_few_asids), UNIT_TEST(shared_pages_are_shared), UNIT_TEST(siblings_are_apart),
 };
 
-UNIT_MAIN("siblings", tests)
+UNIT_MAIN_SHARING("siblings", tests)

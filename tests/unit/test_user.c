@@ -196,4 +196,4 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(words),	  UNIT_TEST(futex_keys),    UNIT_TEST(forced),
 };
 
-UNIT_MAIN("user", tests)
+UNIT_MAIN_SHARING("user", tests)

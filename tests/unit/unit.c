@@ -36,6 +36,8 @@ const char *__ubsan_default_options(void)
 	return "print_stacktrace=1:halt_on_error=1";
 }
 
+static enum fork_policy fork_policy = FORK_TABLES;
+
 static double now(void)
 {
 	struct timespec at;
@@ -53,6 +55,7 @@ static void child(const struct CMUnitTest *test, FILE *capture)
 		dup2(fileno(capture), STDERR_FILENO);
 	}
 	alarm(TEST_SECONDS);
+	space_set_fork_policy(fork_policy);
 	exit(cmocka_run_group_tests(one, NULL, NULL) == 0 ? 0 : 1);
 }
 
@@ -81,11 +84,11 @@ static int run_one(const char *module, const struct CMUnitTest *test)
 	bool skipped = WIFEXITED(status) && WEXITSTATUS(status) == UNIT_SKIPPED;
 	bool passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
-	printf("[ %s ] %s: %s (%.2f s)\n",
+	printf("[ %s ] %s: %s%s (%.2f s)\n",
 	       passed	 ? "      OK"
 	       : skipped ? " SKIPPED"
 			 : "  FAILED",
-	       module, test->name, now() - start);
+	       module, test->name, fork_policy == FORK_ALL_TABLES ? ", sharing" : "", now() - start);
 	if (WIFSIGNALED(status))
 		printf("    | ended by signal %d%s\n", WTERMSIG(status), WTERMSIG(status) == SIGALRM ? " (hang)" : "");
 	if (capture != NULL) {
@@ -96,15 +99,17 @@ static int run_one(const char *module, const struct CMUnitTest *test)
 	return passed ? 0 : skipped ? 2 : 1;
 }
 
-int unit_run(const char *module, const struct CMUnitTest *tests, size_t count)
+int unit_run(const char *module, const struct CMUnitTest *tests, size_t count, bool sharing)
 {
 	const char *only = getenv("UNIT_ONLY");
 	const char *results = getenv("UNIT_RESULTS");
 	unsigned outcome[3] = { 0, 0, 0 };
 
-	for (size_t i = 0; i < count; i++)
-		if (only == NULL || strstr(tests[i].name, only) != NULL)
-			outcome[run_one(module, &tests[i])]++;
+	for (size_t i = 0; i < count * (1 + sharing); i++) {
+		fork_policy = i < count ? FORK_TABLES : FORK_ALL_TABLES;
+		if (only == NULL || strstr(tests[i % count].name, only) != NULL)
+			outcome[run_one(module, &tests[i % count])]++;
+	}
 	printf("[ %s ] %s: %u passed, %u failed, %u skipped\n", outcome[1] == 0 ? "  PASSED" : "  FAILED", module,
 	       outcome[0], outcome[1], outcome[2]);
 	if (results != NULL) {

@@ -28,12 +28,15 @@
 	}
 #define UNIT_SKIPPED 77
 
-int unit_run(const char *module, const struct CMUnitTest *tests, size_t count);
-#define UNIT_MAIN(module, tests)                                                                                       \
+int unit_run(const char *module, const struct CMUnitTest *tests, size_t count, bool sharing);
+#define UNIT_MAIN_WITH(module, tests, sharing)                                                                         \
 	int main(void)                                                                                                 \
 	{                                                                                                              \
-		return unit_run(module, tests, ARRAY_LEN(tests));                                                      \
+		return unit_run(module, tests, ARRAY_LEN(tests), sharing);                                             \
 	}
+#define UNIT_MAIN(module, tests) UNIT_MAIN_WITH(module, tests, false)
+/* Each test a second time, with forks that share all page tables, also those with few entries. */
+#define UNIT_MAIN_SHARING(module, tests) UNIT_MAIN_WITH(module, tests, true)
 
 /* For random tests: the seed of this run, printed, given to fake_seed; and a number of steps scaled to the run's. */
 uint64_t unit_seed(void);

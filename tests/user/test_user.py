@@ -3,7 +3,7 @@ Runs the programs of this folder, one boot each, on the debug kernel with the au
 of what is true at all times, a panic or a hang fails the test, whatever the program thought of it.
 
 CORRAL_USER_ON=emulation runs them under qemu-riscv64 instead, on the Linux of this machine: whether the tests are right.
-CORRAL_SEED repeats the random ones.
+CORRAL_SEED repeats the random ones. CORRAL_APPEND: more boot arguments (fork=all).
 """
 import os
 import pathlib
@@ -55,7 +55,7 @@ def test_program(name, harts, corral, programs, tmp_path):
         outcome = f"status {status}\n{out}\n{err}"
     else:
         outcome = corral(program, *args, harts=harts, mem=case.get("mem", "256M"),
-                         timeout=case.get("limit", DEFAULT_LIMIT), append="audit=on " + case.get("append", ""),
+                         timeout=case.get("limit", DEFAULT_LIMIT), append=f"audit=on {case.get('append', '')} {os.environ.get('CORRAL_APPEND', '')}",
                          files=[f"{broken}:/broken"] if case.get("files") else [], stdin=case.get("stdin"),
                          options=["--qemu-args", case["qemu"]] if "qemu" in case else [])
         status, out, err = outcome.status, outcome.out, outcome.err

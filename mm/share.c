@@ -1,0 +1,220 @@
+/*
+ * Page tables that several spaces share. Contract and invariants: share.h; how they come to be shared: fork.c.
+ *
+ * Why a shared table may be copied, taken over or taken down under its own lock alone: an entry that names it goes away only with
+ * that lock held, so "nobody else names it" stays true once it is seen under the lock. Those that looked at it without being sure
+ * that it is on their path (walk_read, walks of the reverse map) ask again once they have the lock, and are in a walk epoch until then, so
+ * a table that was ever shared is freed after walk_wait.
+ * Locks: the table whose entry it is, then the shared one. Nothing below it: of tables further down only counts change.
+ * Memory order: counts go down with a release, under the lock, and are looked at with an acquire (coremap.h).
+ * Does not: shoot down. No TLB holds what is below a detached entry.
+ */
+#include "mm/share.h"
+
+#include "lib/check.h"
+#include "lib/errno.h"
+#include "mm/hart.h"
+#include "mm/mapping.h"
+#include "mm/walk.h"
+
+/* ---- Copying. */
+
+/* A page becomes one of both, writable in neither, unless it is meant to be seen by all. 0 or -ENOMEM. */
+static int copy_page(_Atomic uint64_t *slot, pte_t *pte, struct mapping *mapping)
+{
+	if (!frame_get(pte_pfn(*pte)))
+		return -ENOMEM;
+	if ((pte->v & PTE_W) != 0 && !mapping->shared)
+		*pte = PTE(pte_clear(slot, PTE_W).v & ~PTE_W);
+	mapping_get(mapping, 1);
+	return 0;
+}
+
+/* A table further down: shared from now on, also where it was private to this one. */
+static int copy_link(_Atomic uint64_t *slot, pte_t *pte)
+{
+	pfn_t below = pte_pfn(*pte);
+
+	if (!frame_get(below))
+		return -ENOMEM;
+	if (pte_is_table(*pte)) {
+		frame_of(below)->table.shared = true;
+		*pte = pte_detached(below);
+		pte_swap(slot, *pte);
+	}
+	return 0;
+}
+
+static int copy_side(const struct frame *from, struct frame *to)
+{
+	pfn_t side;
+
+	to->table.mapping = from->table.mapping;
+	if (from->table.side == NULL)
+		return 0;
+	if (frame_alloc(FRAME_TABLE, &side) != 0)
+		return -ENOMEM;
+	hw_page_copy(frame_data(side), from->table.side);
+	to->table.side = frame_data(side);
+	return 0;
+}
+
+/* What one entry, or a run of reservations, becomes in the copy; *next is behind it. 0 or -ENOMEM. */
+static int copy_entry(pfn_t from, pfn_t to, unsigned level, unsigned index, unsigned *next)
+{
+	_Atomic uint64_t *slot = pt_slot(from, index);
+	pte_t pte = pte_load(slot);
+	int err = 0;
+
+	*next = index + 1;
+	if (level > 0 && pte_leads(pte)) {
+		err = copy_link(slot, &pte);
+	} else if (pte_is_page(pte)) {
+		err = copy_page(slot, &pte, table_mapping(frame_of(from), index));
+	} else {
+		*next = table_run(from, index, PT_ENTRIES);
+		mapping_get(pte_mapping(pte), *next - index);
+	}
+	if (err != 0)
+		return err;
+	for (unsigned i = index; i < *next; i++)
+		pte_store_unseen(pt_slot(to, i), pte);
+	frame_of(to)->table.used = (uint16_t)(frame_of(to)->table.used + (*next - index));
+	return 0;
+}
+
+/* The table is shared, and locked. 0 or -ENOMEM, with nothing changed but W. */
+static int table_copy(pfn_t from, unsigned level, pfn_t *out)
+{
+	pfn_t dead = PFN(0);
+	unsigned next;
+	pfn_t to;
+	int err = table_new(level, PTE(0), &to);
+
+	if (err != 0)
+		return err;
+	err = copy_side(frame_of(from), frame_of(to));
+	frame_of(to)->table.groups = frame_of(from)->table.groups;
+	for (unsigned i = table_next(from, 0, PT_ENTRIES); err == 0 && i < PT_ENTRIES;
+	     i = table_next(from, next, PT_ENTRIES))
+		err = copy_entry(from, to, level, i, &next);
+	if (err != 0) {
+		/* Of all it names there is another entry, which is locked, so nothing goes with it. */
+		table_take_down(to, level, false, &dead);
+		CHECK(dead.v == 0);
+		return err;
+	}
+	mm_count(MM_TABLES_COPIED);
+	*out = to;
+	return 0;
+}
+
+/*
+ * An upper table that only we name is about to be walked by our harts. Somebody in a space that shared it may still be at work in a table
+ * below: he had locked that before fork detached this one (walk.h), and would shoot down his space alone. Nobody else comes.
+ */
+static void settle(pfn_t table)
+{
+	for (unsigned i = table_next(table, 0, PT_ENTRIES); i < PT_ENTRIES; i = table_next(table, i + 1, PT_ENTRIES)) {
+		pte_t pte = pte_load(pt_slot(table, i));
+
+		if (!pte_is_table(pte))
+			continue;
+		spin_lock(&frame_of(pte_pfn(pte))->table.lock, RANK_TABLE);
+		table_unlock(pte_pfn(pte));
+	}
+}
+
+int table_own(pfn_t table, unsigned level, unsigned index, bool keep_locked)
+{
+	_Atomic uint64_t *slot = pt_slot(table, index);
+	pfn_t below = pte_pfn(pte_load(slot)), own;
+	int err;
+
+	spin_lock(&frame_of(below)->table.lock, RANK_TABLE);
+	if (frame_is_sole(below)) {
+		/* Nobody else can come to name it: that would be through this entry. */
+		if (level > 1)
+			settle(below);
+		pte_store(slot, pte_table(below));
+		mm_count(MM_TABLES_TAKEN);
+		if (!keep_locked)
+			table_unlock(below);
+		return 0;
+	}
+	err = table_copy(below, level - 1, &own);
+	if (err == 0) {
+		if (keep_locked)
+			spin_lock(&frame_of(own)->table.lock, RANK_TABLE);
+		pte_store(slot, pte_table(own));
+		frame_put(below); /* not the last: that would need the lock */
+	}
+	table_unlock(below);
+	return err;
+}
+
+/* ---- Letting go. */
+
+void table_take_down(pfn_t table, unsigned level, bool shared, pfn_t *dead)
+{
+	struct frame *frame = frame_of(table);
+	unsigned end = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES; /* the rest is the kernel's */
+	unsigned seen = 0, next;
+
+	shared |= frame->table.shared;
+	if (shared) {
+		/* Whoever was sure that it is on his path had the lock before it went, and may be at work in it. Nobody else comes. */
+		spin_lock(&frame->table.lock, RANK_TABLE);
+		table_unlock(table);
+	}
+	for (unsigned i = table_next(table, 0, end); i < end; i = table_next(table, next, end)) {
+		pte_t pte = pte_load(pt_slot(table, i));
+
+		next = i + 1;
+		if (level > 0 && pte_is_table(pte)) {
+			table_take_down(pte_pfn(pte), level - 1, shared, dead);
+		} else if (level > 0 && pte_is_detached(pte)) {
+			table_drop(pte_pfn(pte), level - 1, dead);
+		} else if (pte_is_page(pte)) {
+			mapping_put(table_mapping(frame, i), 1);
+			frame_put(pte_pfn(pte));
+		} else {
+			next = table_run(table, i, end);
+			mapping_put(pte_mapping(pte), next - i);
+		}
+		seen += next - i;
+	}
+	CHECK(seen == frame->table.used);
+	if (!shared) {
+		table_free(table);
+		return;
+	}
+	frame->table.next_dead = *dead;
+	*dead = table;
+}
+
+void table_drop(pfn_t table, unsigned level, pfn_t *dead)
+{
+	bool last;
+
+	spin_lock(&frame_of(table)->table.lock, RANK_TABLE);
+	last = frame_is_sole(table);
+	if (!last)
+		frame_put(table);
+	table_unlock(table);
+	if (last)
+		table_take_down(table, level, true, dead);
+}
+
+void tables_free(pfn_t dead)
+{
+	if (dead.v == 0)
+		return;
+	walk_wait();
+	while (dead.v != 0) {
+		pfn_t table = dead;
+
+		dead = frame_of(table)->table.next_dead;
+		table_free(table);
+	}
+}
