@@ -49,9 +49,6 @@ enum {
 	AT_EXECFN = 31
 };
 
-/* What user mode starts with: interrupts on, 64-bit. */
-#define SSTATUS_USER (SSTATUS_SPIE | UINT64_C(2) << 32)
-
 static uint64_t hwcap;
 
 void exec_init(const char *isa)
@@ -336,7 +333,6 @@ static void set_registers(struct thread *thread, const struct program *program)
 	memset(frame, 0, sizeof(*frame));
 	frame->sepc = program->image.entry;
 	frame->sp = program->sp;
-	frame->sstatus = SSTATUS_USER | SSTATUS_FS_CLEAN;
 	memset(&thread->fp, 0, sizeof(thread->fp));
 }
 

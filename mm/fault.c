@@ -292,3 +292,8 @@ enum fault space_fault(struct space *space, vaddr_t va, enum access access)
 	} while (UNLIKELY(level != 0) && fault == FAULT_OK);
 	return LIKELY(fault == FAULT_OK) ? FAULT_OK : refused(space, va, fault);
 }
+
+enum fault space_fault_here(vaddr_t va, enum access access)
+{
+	return space_fault(mm_this_hart()->space, va, access);
+}
