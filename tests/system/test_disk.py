@@ -36,7 +36,7 @@ def by_hand(image, kind, drive="", device="", front="file="):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("harts", (1, 4, 8))
+@pytest.mark.parametrize("harts", (1, 2, 4, 8))
 def test_many_processes(corral, programs, image, harts, kind):
     path = image()
     done = corral(programs / "disk", "fill", "/dev/vda", "8", "600", harts=harts, append="audit=on",
@@ -146,7 +146,7 @@ def test_slow(corral, programs, image, kind):
     assert "out of use" not in done.log
 
 
-@pytest.mark.parametrize("harts", (1, 4))
+@pytest.mark.parametrize("harts", (1, 8))
 def test_kill(corral, programs, image, harts):
     """A MiB is 256 requests, or 13 s; who is killed waits for those that are under way."""
     began = time.monotonic()
