@@ -24,7 +24,7 @@ CASES = {
     "args": {"args": ["one", "two words", '-x="q"', "last"]},
     "environment": {"append": "PATH=/mine FOO=bar", "out": "PATH=/mine\nFOO=bar\nHOME=/\nTERM=linux\nok\n",
                     "harts": (1,), "emulation": "the host's environment is not ours"},
-    "stack_grow": {},
+    "stack_grow": {"emulation": "the emulator's stack does not grow"},
     "identity": {},
     "enosys": {},
     "registers": {"harts": SMP},
