@@ -27,6 +27,8 @@ static struct {
 	pfn_t zero;
 	uint64_t low_frames; /* these two are set when the machine is otherwise idle */
 	void (*low)(void);
+	uint64_t (*kept)(void);
+	void (*reclaim)(void);
 } coremap;
 
 bool frame_exists(pfn_t pfn)
@@ -88,6 +90,7 @@ void coremap_init(const struct phys_range *ram, size_t nram, const struct phys_r
 	coremap.ram = ram;
 	coremap.nram = nram;
 	coremap.total = 0;
+	coremap.kept = NULL;
 	buddy_init();
 
 	for (size_t i = 0; i < nram; i++) {
@@ -136,6 +139,10 @@ static bool take_slow(pfn_t *out)
 		coremap.low();
 	if (n == 0)
 		n = magazine_steal(batch);
+	if (n == 0 && coremap.kept != NULL && coremap.kept() != 0) {
+		coremap.reclaim();
+		n = magazine_steal(batch);
+	}
 	if (n == 0)
 		return false;
 	*out = batch[--n];
@@ -262,22 +269,12 @@ static void frame_free(pfn_t pfn)
 	buddy_free(pfn, order);
 }
 
-bool frame_get(pfn_t pfn)
+bool frame_get_refused(struct frame *frame, uint32_t old)
 {
-	struct frame *frame = frame_of(pfn);
-
-	if (frame->kind == FRAME_ZERO)
-		return true;
-	/* relaxed: whoever counts up holds a count already, or the lock of a slot that does */
-	uint32_t old = atomic_fetch_add_explicit(&frame->count, 1, memory_order_relaxed);
-
 	CHECK(old != 0);
-	if (UNLIKELY(old >= FRAME_COUNT_MAX)) {
-		/* Harts that are here at the same time overshoot by one each, far below where it would wrap. */
-		atomic_fetch_sub_explicit(&frame->count, 1, memory_order_relaxed);
-		return false;
-	}
-	return true;
+	/* Harts that are here at the same time overshoot by one each, far below where it would wrap. */
+	atomic_fetch_sub_explicit(&frame->count, 1, memory_order_relaxed);
+	return false;
 }
 
 int frame_try_get(pfn_t pfn)
@@ -344,6 +341,12 @@ void frames_set_low(uint64_t frames, void (*low)(void))
 	coremap.low = low;
 }
 
+void frames_set_keeper(uint64_t (*kept)(void), void (*reclaim)(void))
+{
+	coremap.kept = kept;
+	coremap.reclaim = reclaim;
+}
+
 uint64_t frames_total(void)
 {
 	return coremap.total;
@@ -355,11 +358,13 @@ uint64_t frames_free(void)
 
 	for (unsigned h = 0; h < hw_harts(); h++)
 		n += atomic_load_explicit(&coremap.magazines[h].n, memory_order_relaxed);
-	return n;
+	return coremap.kept == NULL ? n : n + coremap.kept();
 }
 
 void coremap_drain(void)
 {
+	if (coremap.kept != NULL)
+		coremap.reclaim();
 	for (unsigned h = 0; h < hw_harts(); h++) {
 		struct magazine *m = &coremap.magazines[h];
 
