@@ -81,6 +81,7 @@ static int walker_enter_link(struct walker *w, struct node *link, struct node *r
 	}
 	if (*target == 0)
 		return -ENOENT;
+	node_accessed(link);
 	w->rest[++w->depth] = target;
 	if (*target == '/')
 		w->at = root;

@@ -130,8 +130,6 @@ static int64_t make_node(int dirfd, uint64_t address, unsigned mode, uint64_t rd
 
 	if (error != 0)
 		return error;
-	if (node_is(node, S_IFREG))
-		node->regular.changed = true;
 	node->rdev = rdev;
 	error = name_node(dirfd, address, node, 0);
 	node_put(node);
@@ -367,6 +365,7 @@ static int64_t link_read(struct node *node, uint64_t address, uint64_t bytes)
 	if (target == NULL)
 		return -ENOMEM;
 	n = node_link_text(node, target, PATH_MAX);
+	node_accessed(node);
 	if (n >= 0) {
 		n = MIN(n, (int64_t)bytes);
 		error = user_write(current_space(), VADDR(address), target, (uint64_t)n);

@@ -74,9 +74,11 @@ static enum fault break_cow(struct space *space, _Atomic uint64_t *slot, pte_t p
 
 	if (kind == FRAME_ANON && frame_is_sole(old))
 		return write_in_place(space, slot, va);
-	if (mapping->shared)
+	if (mapping->shared) {
+		object_note_write(mapping->object);
 		return object_asks(mapping->object) ? write_asking(space, slot, pte, mapping, va)
 						    : write_in_place(space, slot, va);
+	}
 	if (frame_alloc(FRAME_ANON, &new) != 0)
 		return FAULT_OOM;
 	if (kind == FRAME_ZERO) {
@@ -183,6 +185,8 @@ static enum fault fill_object(struct space *space, _Atomic uint64_t *slot, const
 			frame_put(page);
 			return object_store(mapping->object) == NULL ? FAULT_READ : FAULT_OK;
 		}
+		if (access == ACCESS_WRITE)
+			object_note_write(mapping->object);
 		bits |= !asks || access == ACCESS_WRITE ? PTE_W : 0;
 	}
 	mm_count(MM_OBJECT_FAULTS);

@@ -134,6 +134,8 @@ CASES = {
     "files": {"emulation": "QEMU runs, not the program, so /proc/self/exe can be written to"},
     "file_race": {"harts": SMP},
     "file_append": {"harts": SMP},
+    "file_apart": {"harts": SMP},
+    "file_times": {},
     "file_force": {"harts": FEW, "emulation": "QEMU has its own /proc/self/mem"},
     "map_many": {"harts": FEW, "emulation": "QEMU keeps its own account of mappings"},
     "file_cut": {"harts": SMP, "seeded": True, "emulation": NO_UNMAP_FAULT},
