@@ -9,23 +9,35 @@
 
 #define RENAME_NOREPLACE 1U
 #define MODE_BITS	 07777U
+#define PATH_SHORT	 128U
 
-int user_path(uint64_t address, bool empty, char **out)
+/* Most are short, and what is allocated is cleared. */
+static int64_t read_path(uint64_t address, uint64_t bytes, char **out)
 {
-	char *path = kalloc(PATH_MAX);
+	char *path = kalloc(bytes);
 	int64_t n;
 
 	if (path == NULL)
 		return -ENOMEM;
-	n = user_read_string(current_space(), path, VADDR(address), PATH_MAX);
-	if (n == 0 && !empty)
-		n = -ENOENT;
-	if (n < 0) {
+	n = user_read_string(current_space(), path, VADDR(address), bytes);
+	if (n < 0)
 		kfree(path);
-		return (int)n;
+	else
+		*out = path;
+	return n;
+}
+
+int user_path(uint64_t address, bool empty, char **out)
+{
+	int64_t n = read_path(address, PATH_SHORT, out);
+
+	if (n == -ENAMETOOLONG)
+		n = read_path(address, PATH_MAX, out);
+	if (n == 0 && !empty) {
+		kfree(*out);
+		n = -ENOENT;
 	}
-	*out = path;
-	return 0;
+	return n < 0 ? (int)n : 0;
 }
 
 int path_start(int dirfd, const char *path, struct node **out)

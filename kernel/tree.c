@@ -153,6 +153,9 @@ static void entry_unlink(struct entry *entry)
 	struct node_directory *dir = &directory->directory;
 	struct entry **at = &dir->bucket[entry->hash & (dir->buckets - 1)];
 
+	if (dir->found == entry)
+		dir->found =
+			entry->link.next == &dir->entries ? NULL : list_entry(entry->link.next, struct entry, link);
 	while (*at != entry)
 		at = &(*at)->chain;
 	*at = entry->chain;
@@ -211,16 +214,24 @@ int tree_rename_locked(struct entry *entry, struct node *directory, const char *
 	return 0;
 }
 
+/*
+ * From where the last one was found, forwards or backwards: whoever reads a directory comes back for what stands behind. Where many
+ * read it at once, each finds his place anew once for each of his calls.
+ */
 struct entry *tree_next_locked(struct node *directory, uint64_t cookie)
 {
-	ASSERT(spin_is_held(&tree.lock));
-	list_for_each (pos, &directory->directory.entries) {
-		struct entry *entry = list_entry(pos, struct entry, link);
+	struct node_directory *dir = &directory->directory;
+	struct list *at = dir->found != NULL ? &dir->found->link : dir->entries.next;
 
-		if (entry->cookie >= cookie)
-			return entry;
-	}
-	return NULL;
+	ASSERT(spin_is_held(&tree.lock));
+	if (list_empty(&dir->entries) || list_entry(dir->entries.prev, struct entry, link)->cookie < cookie)
+		return NULL;
+	while (at->prev != &dir->entries && list_entry(at->prev, struct entry, link)->cookie >= cookie)
+		at = at->prev;
+	while (list_entry(at, struct entry, link)->cookie < cookie)
+		at = at->next;
+	dir->found = list_entry(at, struct entry, link);
+	return dir->found;
 }
 
 int tree_init(void)

@@ -51,6 +51,7 @@ struct entry {
 struct node_directory {
 	struct node *parent;   /* counted, but for the root's, which is itself [tree] */
 	struct list entries;   /* [tree] */
+	struct entry *found;   /* by the last tree_next_locked, or what stands behind it by now; NULL: none [tree] */
 	struct entry **bucket; /* [tree] */
 	uint32_t buckets;      /* a power of two; 0: none yet [tree] */
 	uint32_t count;	       /* [tree] */

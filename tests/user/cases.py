@@ -135,6 +135,7 @@ CASES = {
     "file_race": {"harts": SMP},
     "file_append": {"harts": SMP},
     "file_apart": {"harts": SMP},
+    "directory_many": {},
     "file_times": {},
     "file_force": {"harts": FEW, "emulation": "QEMU has its own /proc/self/mem"},
     "map_many": {"harts": FEW, "emulation": "QEMU keeps its own account of mappings"},
