@@ -5,6 +5,8 @@
  * The watch is on exactly while device->watched is 1. pending and watched are Dekker's two flags: block_submit raises
  * pending and then looks at watched, the watch clears watched and then looks at pending, all sequentially consistent; so
  * one of them starts the watch again, and the exchange lets only one.
+ *
+ * Counts are relaxed: they order nothing, and each was true when it was read.
  */
 #include "drivers/block.h"
 
@@ -63,6 +65,7 @@ int block_partition(struct block_device *part, struct block_device *disk, unsign
 	memcpy(part, disk, sizeof(*part));
 	atomic_init(&part->pending, 0);
 	atomic_init(&part->watched, 0);
+	memset(&part->counts, 0, sizeof(part->counts));
 	if (snprintf(part->name, sizeof(part->name), "%s%s%u", disk->name, between, number) >= (int)sizeof(part->name))
 		return -EINVAL;
 	part->minor = disk->minor + number;
@@ -72,10 +75,69 @@ int block_partition(struct block_device *part, struct block_device *disk, unsign
 	return 0;
 }
 
-static bool is_valid(const struct block_device *device, const struct block_request *request)
+/* ---- Counts. */
+
+static void add(_Atomic uint64_t *count, uint64_t n)
+{
+	atomic_fetch_add_explicit(count, n, memory_order_relaxed);
+}
+
+static uint64_t now(void)
+{
+	return registry.hooks == NULL ? 0 : registry.hooks->now();
+}
+
+/* What has passed since anybody looked counts as busy, if there were requests: one of those who look at once adds it. */
+static void count_busy(struct block_counts *counts, uint64_t at, bool busy)
+{
+	uint64_t until = atomic_load_explicit(&counts->busy_until, memory_order_relaxed);
+
+	if (at > until &&
+	    atomic_compare_exchange_strong_explicit(&counts->busy_until, &until, at, memory_order_relaxed,
+						    memory_order_relaxed) &&
+	    busy)
+		add(&counts->busy_ns, at - until);
+}
+
+static void count_begin(struct block_counts *counts, const struct block_request *request)
+{
+	count_busy(counts, request->since, atomic_fetch_add_explicit(&counts->under_way, 1, memory_order_relaxed) != 0);
+}
+
+static void count_end(struct block_counts *counts, const struct block_request *request, uint64_t at, int error)
+{
+	count_busy(counts, at, true);
+	add(&counts->requests[request->op], 1);
+	add(&counts->sectors[request->op], error == 0 ? request->bytes / SECTOR_BYTES : 0);
+	add(&counts->ns[request->op], at - request->since);
+	add(&counts->failed, error != 0);
+	atomic_fetch_sub_explicit(&counts->under_way, 1, memory_order_relaxed);
+}
+
+static void begin(struct block_request *request)
+{
+	request->since = now();
+	count_begin(&request->device->counts, request);
+	if (request->part != request->device)
+		count_begin(&request->part->counts, request);
+}
+
+static void end(struct block_request *request, int error)
+{
+	uint64_t at = now();
+
+	count_end(&request->device->counts, request, at, error);
+	if (request->part != request->device)
+		count_end(&request->part->counts, request, at, error);
+}
+
+/* ---- Requests. */
+
+static bool is_valid(const struct block_device *device, struct block_request *request)
 {
 	uint64_t bytes = 0;
 
+	request->bytes = 0;
 	if (request->op == BLOCK_FLUSH)
 		return true;
 	if (request->count == 0 || request->count > device->max_segments)
@@ -87,6 +149,7 @@ static bool is_valid(const struct block_device *device, const struct block_reque
 			return false;
 		bytes += segment->bytes;
 	}
+	request->bytes = bytes;
 	if ((bytes | request->sector * SECTOR_BYTES) % device->block_bytes != 0)
 		return false;
 	bytes /= SECTOR_BYTES;
@@ -107,11 +170,13 @@ void block_submit(struct block_device *device, struct block_request *request)
 {
 	bool valid = is_valid(device, request);
 
+	request->part = device;
 	if (device->parent != NULL) {
 		request->sector += device->start;
 		device = device->parent;
 	}
 	request->device = device;
+	begin(request);
 	/* seq_cst: see the top */
 	atomic_fetch_add_explicit(&device->pending, 1, memory_order_seq_cst);
 	if (!valid || (request->op == BLOCK_FLUSH && !device->has_flush)) {
@@ -124,6 +189,7 @@ void block_submit(struct block_device *device, struct block_request *request)
 
 void block_done(struct block_request *request, int error)
 {
+	end(request, error);
 	/* relaxed: the watch only counts them */
 	CHECK(atomic_fetch_sub_explicit(&request->device->pending, 1, memory_order_relaxed) != 0);
 	request->done(request, error);

@@ -47,9 +47,23 @@ struct block_request {
 	void *arg; /* for done() */
 	/* The device's. */
 	struct block_device *device;
+	struct block_device *part; /* that it was submitted to: device, or a partition of it */
 	struct list link;
 	uint64_t due;
+	uint64_t since; /* nanoseconds, as block_hooks.now has them */
+	uint64_t bytes;
 	int error;
+};
+
+/* What a device has done: kernel/proc_disk.c shows it. A disk's has its partitions' in it. */
+struct block_counts {
+	/* by enum block_op */
+	_Atomic uint64_t requests[3], sectors[3], ns[3];
+	_Atomic uint64_t failed;
+	_Atomic uint64_t busy_ns;      /* while there was at least one */
+	_Atomic uint64_t busy_until;   /* busy_ns is up to date till then */
+	_Atomic uint32_t under_way;    /* submitted, and not done */
+	_Atomic uint32_t most_at_once; /* that the device itself ever had; the driver's */
 };
 
 struct block_device;
@@ -80,10 +94,12 @@ struct block_device {
 	struct block_device *parent; /* a partition's disk; NULL: a device of its own */
 	uint64_t start;		     /* a partition's first sector */
 	bool fat;		     /* a partition that its table says is one for FAT */
+	const char *table_error; /* what is wrong with a disk's partition table, by who looked at boot; NULL: nothing */
 	/* block.c's. */
 	struct block_device *_Atomic next;
 	_Atomic uint32_t pending; /* submitted and not done */
 	_Atomic uint32_t watched;
+	struct block_counts counts;
 };
 
 /* Checks the request (its range, segments and sizes; if they are wrong: done(-EIO), as the caller is wrong) and submits it. */
@@ -111,6 +127,8 @@ struct block_hooks {
 	void (*watch)(struct block_device *device);
 	/* The device may still write to this memory: it is not to be reused, ever. */
 	void (*keep)(paddr_t start, uint64_t bytes);
+	/* Nanoseconds since some moment. */
+	uint64_t (*now)(void);
 };
 
 void block_set_hooks(const struct block_hooks *hooks);

@@ -289,7 +289,7 @@ void console_window(unsigned *rows, unsigned *columns)
 
 /* ---- The UART's interrupt, and setting up. */
 
-static void console_interrupt(void *arg)
+static bool console_interrupt(void *arg)
 {
 	(void)arg;
 	bool locked = console_lock();
@@ -307,6 +307,7 @@ static void console_interrupt(void *arg)
 		console.readable();
 	if (writable && console.writable != NULL)
 		console.writable();
+	return true;
 }
 
 void console_set_callbacks(void (*readable)(void), void (*writable)(void))
@@ -380,7 +381,7 @@ void console_probe(const void *fdt, bool framed)
 	log_set_sink(&console_sink);
 	if (regs == NULL)
 		return;
-	if (dt_interrupt(fdt, node, &source) != 0 || plic_enable(source, console_interrupt, NULL) != 0)
+	if (dt_interrupt(fdt, node, &source) != 0 || plic_enable(source, console_interrupt, NULL, "console") != 0)
 		klog("the console's UART has no interrupt: no input");
 	bool locked = console_lock();
 	interrupts_update_locked();

@@ -1,135 +1,197 @@
 /*
- * The PLIC. All sources go to the boot hart's context. Set up by the boot hart; the harts then only read what is here
- * and claim and complete in their own context's registers, so there is no lock.
+ * The PLIC. Contract: plic.h.
+ *
+ * No lock: the boot hart alone sets up and spreads, before there are others or while they only claim; later on a hart writes
+ * to its own context's registers, and to the counts of the sources that go to it. A source must not change harts between claim
+ * and completion, as the controller ignores a completion from where the source is not enabled, and the source would be dead:
+ * so plic_spread is the business of the hart that all sources go to, which then has claimed none.
+ *
+ * Memory order: a source's handler is stored before the source is enabled, with a fence between (device writes are ordered
+ * behind it). Counts are relaxed: they order nothing.
  */
 #include "drivers/plic.h"
 
-#include <string.h>
+#include <stdatomic.h>
 
-#include "drivers/dt.h"
-#include "firmware/hart.h"
+#include "drivers/mmio.h"
 #include "firmware/log.h"
-#include "firmware/tree.h"
 #include "lib/errno.h"
 #include "lib/hw.h"
 
 /* Of the specification: sources 1-1023. */
-#define SOURCES	       1024
+#define SOURCES	       1024U
 #define NO_CONTEXT     UINT32_MAX
-#define S_EXTERNAL     9
-#define PRIORITY       0x0
-#define ENABLE	       0x2000
-#define ENABLE_STRIDE  0x80
-#define CONTEXT	       0x200000
-#define CONTEXT_STRIDE 0x1000
-#define CLAIM	       4
+#define PRIORITY       0x0U
+#define ENABLE	       0x2000U
+#define ENABLE_STRIDE  0x80U
+#define CONTEXT	       0x200000U
+#define CONTEXT_STRIDE 0x1000U
+#define CLAIM	       4U
+#define NOTHING_MAX    10000U /* in a row: the device's line is stuck */
 
-struct plic_handler {
-	void (*handle)(void *arg);
+struct plic_source {
+	plic_handler *handle; /* NULL: not in use */
 	void *arg;
+	const char *name;
+	unsigned hart, first;
+	uint32_t nothing;
+	_Atomic uint64_t count, count_first;
 };
 
 static struct {
-	volatile uint8_t *regs; /* NULL: none */
+	volatile void *regs; /* NULL: none */
 	uint32_t sources;
-	unsigned target; /* the boot hart's index */
 	uint32_t context[HW_MAX_HARTS];
-	struct plic_handler handler[SOURCES];
+	struct plic_source source[SOURCES];
 } plic;
 
-static volatile uint32_t *reg(uint64_t at)
+static unsigned enable_of(unsigned hart, unsigned source)
 {
-	return (volatile uint32_t *)(volatile void *)(plic.regs + at);
+	return ENABLE + plic.context[hart] * ENABLE_STRIDE + source / 32 * 4;
 }
 
-/* The index of the hart whose interrupt controller this phandle is, or -1. */
-static int hart_of(const void *fdt, uint32_t phandle)
+static void turn(unsigned hart, unsigned source, bool on)
 {
-	int controller = fdt_node_offset_by_phandle(fdt, phandle);
-	int cpu = controller < 0 ? -1 : fdt_parent_offset(fdt, controller);
+	uint32_t word = mmio_read32(plic.regs, enable_of(hart, source)), bit = 1U << source % 32;
 
-	for (unsigned i = 0; cpu >= 0 && i < hw_harts(); i++)
-		if (hart_get(i)->id == tree_hart_id(fdt, cpu))
-			return (int)i;
-	return -1;
+	mmio_write32(plic.regs, enable_of(hart, source), on ? word | bit : word & ~bit);
+}
+
+static bool has_context(unsigned hart)
+{
+	return plic.regs != NULL && plic.context[hart] != NO_CONTEXT;
+}
+
+void plic_init(volatile void *regs, unsigned sources)
+{
+	plic.regs = regs;
+	plic.sources = MIN(sources, SOURCES);
+	for (unsigned hart = 0; hart < HW_MAX_HARTS; hart++)
+		plic.context[hart] = NO_CONTEXT;
+	for (uint32_t source = 1; regs != NULL && source < plic.sources; source++) {
+		plic.source[source].handle = NULL;
+		mmio_write32(regs, PRIORITY + 4 * source, 0);
+	}
 }
 
 /* What the firmware left enabled there is not ours. */
-static void context_take(unsigned hart, uint32_t context)
+void plic_context(unsigned hart, unsigned context)
 {
 	plic.context[hart] = context;
-	for (uint32_t word = 0; word < (plic.sources + 31) / 32; word++)
-		*reg(ENABLE + (uint64_t)context * ENABLE_STRIDE + word * 4) = 0;
+	for (uint32_t source = 0; source < plic.sources; source += 32)
+		mmio_write32(plic.regs, enable_of(hart, source), 0);
 }
 
-/* interrupts-extended has a pair for each context, in order: whose, and which of its interrupts. */
-static void contexts_find(const void *fdt, int node)
+int plic_enable(unsigned source, plic_handler *handler, void *arg, const char *name)
 {
-	int bytes;
-	const fdt32_t *pair = fdt_getprop(fdt, node, "interrupts-extended", &bytes);
+	unsigned hart = hw_hart();
 
-	for (uint32_t context = 0; pair != NULL && bytes >= 8; context++, pair += 2, bytes -= 8) {
-		int hart = fdt32_ld(pair + 1) == S_EXTERNAL ? hart_of(fdt, fdt32_ld(pair)) : -1;
-		if (hart >= 0)
-			context_take((unsigned)hart, context);
-	}
-}
-
-void plic_probe(const void *fdt)
-{
-	static const char *const names[] = { "sifive,plic-1.0.0", "riscv,plic0", "sifive,fu540-c000-plic" };
-	int node = -1;
-
-	for (unsigned i = 0; node < 0 && i < ARRAY_LEN(names); i++)
-		node = tree_find(fdt, names[i]);
-	memset(plic.context, 0xff, sizeof(plic.context));
-	plic.target = hw_hart();
-	plic.regs = node < 0 ? NULL : dt_map(fdt, node);
-	if (plic.regs == NULL) {
-		klog("no PLIC: no interrupts from devices");
-		return;
-	}
-	plic.sources = MIN(tree_u32(fdt, node, "riscv,ndev", 0) + 1, SOURCES);
-	contexts_find(fdt, node);
-	for (uint32_t source = 1; source < plic.sources; source++)
-		*reg(PRIORITY + 4 * source) = 0;
-}
-
-int plic_enable(unsigned source, void (*handler)(void *arg), void *arg)
-{
-	uint32_t context = plic.context[plic.target];
-
-	if (plic.regs == NULL || context == NO_CONTEXT)
+	if (!has_context(hart))
 		return -ENODEV;
 	if (source == 0 || source >= plic.sources)
 		return -EINVAL;
-	if (plic.handler[source].handle != NULL)
+	if (plic.source[source].handle != NULL)
 		return -EBUSY;
-	plic.handler[source] = (struct plic_handler){ handler, arg };
-	*reg(PRIORITY + 4 * source) = 1;
-	*reg(ENABLE + (uint64_t)context * ENABLE_STRIDE + source / 32 * 4) |= 1U << source % 32;
+	plic.source[source] =
+		(struct plic_source){ .handle = handler, .arg = arg, .name = name, .hart = hart, .first = hart };
+	hw_fence_io(); /* see the top */
+	mmio_write32(plic.regs, PRIORITY + 4 * source, 1);
+	turn(hart, source, true);
 	return 0;
+}
+
+/* The next hart of the set from this one on, round and round. */
+static unsigned next_hart(uint64_t harts, unsigned from)
+{
+	while ((harts >> from % HW_MAX_HARTS & 1) == 0)
+		from++;
+	return from % HW_MAX_HARTS;
+}
+
+static void move(unsigned number, unsigned hart)
+{
+	struct plic_source *source = &plic.source[number];
+
+	if (hart == source->hart)
+		return;
+	turn(source->hart, number, false);
+	/* relaxed: nobody else writes them before the source is enabled there */
+	atomic_store_explicit(&source->count_first, atomic_load_explicit(&source->count, memory_order_relaxed),
+			      memory_order_relaxed);
+	atomic_store_explicit(&source->count, 0, memory_order_relaxed);
+	source->hart = hart;
+	hw_fence_io(); /* see the top */
+	turn(hart, number, true);
+}
+
+void plic_spread(uint64_t harts)
+{
+	unsigned hart = hw_hart();
+
+	for (unsigned i = 0; i < HW_MAX_HARTS; i++)
+		if (!has_context(i))
+			harts &= ~(UINT64_C(1) << i);
+	for (uint32_t source = 1; harts != 0 && source < plic.sources; source++) {
+		if (plic.source[source].handle == NULL)
+			continue;
+		hart = next_hart(harts, hart);
+		move(source, hart++);
+	}
 }
 
 void plic_init_hart(void)
 {
-	uint32_t context = plic.regs == NULL ? NO_CONTEXT : plic.context[hw_hart()];
+	if (has_context(hw_hart()))
+		mmio_write32(plic.regs, CONTEXT + plic.context[hw_hart()] * CONTEXT_STRIDE, 0);
+}
 
-	if (context != NO_CONTEXT)
-		*reg(CONTEXT + (uint64_t)context * CONTEXT_STRIDE) = 0;
+static void serve(struct plic_source *source, unsigned number)
+{
+	if (source->handle == NULL)
+		return;
+	/* relaxed: only this hart writes it */
+	atomic_store_explicit(&source->count, atomic_load_explicit(&source->count, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+	source->nothing = source->handle(source->arg) ? 0 : source->nothing + 1;
+	if (source->nothing == NOTHING_MAX)
+		klog("interrupt %u (%s) does not end, and is turned off", number, source->name);
 }
 
 void plic_serve(void)
 {
-	uint32_t context = plic.regs == NULL ? NO_CONTEXT : plic.context[hw_hart()], source;
+	unsigned hart = hw_hart(), claim, number;
 
-	if (context == NO_CONTEXT)
+	if (!has_context(hart))
 		return;
-	volatile uint32_t *claim = reg(CONTEXT + (uint64_t)context * CONTEXT_STRIDE + CLAIM);
-	while ((source = *claim) != 0) {
-		const struct plic_handler *handler = &plic.handler[source % SOURCES];
-		if (handler->handle != NULL)
-			handler->handle(handler->arg);
-		*claim = source;
+	claim = CONTEXT + plic.context[hart] * CONTEXT_STRIDE + CLAIM;
+	while ((number = mmio_read32(plic.regs, claim)) != 0) {
+		struct plic_source *source = &plic.source[number % SOURCES];
+
+		serve(source, number);
+		hw_fence_io(); /* what the handler told the device before the completion */
+		mmio_write32(plic.regs, claim, number);
+		if (source->handle == NULL || source->nothing >= NOTHING_MAX)
+			turn(hart, number % SOURCES, false);
 	}
+}
+
+unsigned plic_sources(void)
+{
+	return plic.regs == NULL ? 0 : plic.sources;
+}
+
+bool plic_line(unsigned source, struct plic_line *out)
+{
+	const struct plic_source *from = &plic.source[source];
+
+	if (from->handle == NULL)
+		return false;
+	*out = (struct plic_line){
+		.name = from->name,
+		.hart = from->hart,
+		.first = from->first,
+		.count = atomic_load_explicit(&from->count, memory_order_relaxed),
+		.count_first = atomic_load_explicit(&from->count_first, memory_order_relaxed),
+	};
+	return true;
 }

@@ -1,1 +1,1 @@
-drivers-y := console.o ns16550a.o sifive_uart.o plic.o dt.o block.o mmio.o virtio.o virtio_blk.o virtio_mmio.o virtio_ring.o ramdisk.o
+drivers-y := console.o ns16550a.o sifive_uart.o plic.o plic_probe.o dt.o block.o mmio.o virtio.o virtio_blk.o virtio_mmio.o virtio_ring.o ramdisk.o

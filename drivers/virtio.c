@@ -42,7 +42,7 @@ static bool start_disk(const void *fdt, int node, struct virtio_blk *blk, virtio
 	int error = dt_interrupt(fdt, node, &source);
 
 	if (error == 0)
-		error = plic_enable(source, virtio_blk_interrupt, blk);
+		error = plic_enable(source, virtio_blk_interrupt, blk, blk->block.name);
 	if (error != 0) {
 		klog("%s: no interrupt (error %d): left out", blk->block.name, -error);
 		return false;

@@ -86,11 +86,12 @@ static bool send_locked(struct virtio_blk *blk, struct block_request *request)
 	struct virtio_descriptor chain[VIRTIO_BLK_SEGMENTS + AROUND];
 	bool indirect = (blk->device.features & VIRTIO_F_INDIRECT_DESC) != 0;
 	uint16_t id = blk->ring.free_head;
-	struct virtio_blk_slot *slot = &blk->slot[id];
+	struct virtio_blk_slot *slot;
 	unsigned n = 1 + add_segments(blk, request, &chain[1]);
 
 	if (blk->ring.free_count == 0)
 		return false;
+	slot = &blk->slot[id];
 	chain[0] = (struct virtio_descriptor){ .address = hw_paddr(slot).v, .bytes = 16 };
 	chain[n++] = (struct virtio_descriptor){ .address = hw_paddr(&slot->status).v,
 						 .bytes = 1,
@@ -119,6 +120,9 @@ static void pump_locked(struct virtio_blk *blk)
 		/* its own time, and that of each before it */
 		request->due = blk->tick + (uint64_t)patience * blk->ring.under_way;
 	}
+	/* relaxed: only here, under the lock, is it written */
+	if (blk->ring.under_way > atomic_load_explicit(&blk->block.counts.most_at_once, memory_order_relaxed))
+		atomic_store_explicit(&blk->block.counts.most_at_once, blk->ring.under_way, memory_order_relaxed);
 	if (virtio_ring_kick(&blk->ring))
 		virtio_mmio_notify(&blk->device);
 }
@@ -158,14 +162,22 @@ static void die_locked(struct virtio_blk *blk, const char *why, struct list *don
 	fail_all(&blk->waiting, done);
 }
 
-/* Modern devices say how much they have written. */
+/* What the device has to write: the status, and what is read. */
+static uint64_t written_of(const struct block_request *request)
+{
+	return 1 + (request->op == BLOCK_READ ? request->bytes : 0);
+}
+
+/* Modern devices say how much they have written; what legacy ones say means nothing. */
 static bool is_whole(const struct virtio_blk *blk, const struct block_request *request, uint32_t written)
 {
-	uint64_t bytes = 1;
+	return blk->device.legacy || written == written_of(request);
+}
 
-	for (uint32_t i = 0; request->op == BLOCK_READ && i < request->count; i++)
-		bytes += request->segments[i].bytes;
-	return blk->device.legacy || written >= bytes;
+/* More than there was room for: who knows where. */
+static bool is_too_much(const struct virtio_blk *blk, const struct block_request *request, uint32_t written)
+{
+	return !blk->device.legacy && written > written_of(request);
 }
 
 /* All that the device has answered: to `done`. 0 or -EIO. */
@@ -185,29 +197,40 @@ static int collect_locked(struct virtio_blk *blk, struct list *done)
 			request->error = status == STATUS_OK && is_whole(blk, request, written) ? 0 : -EIO;
 			list_del(&request->link);
 			list_add_tail(done, &request->link);
+			if (is_too_much(blk, request, written))
+				return -EIO;
 		}
 	} while (taken == 0 && virtio_ring_rearm(&blk->ring));
 	return taken;
 }
 
-void virtio_blk_interrupt(void *arg)
+static const char *why_failed(struct virtio_blk *blk)
+{
+	return virtio_mmio_gone(&blk->device) ? "it is gone" : "it says that it has failed";
+}
+
+bool virtio_blk_interrupt(void *arg)
 {
 	struct virtio_blk *blk = arg;
 	struct list done;
+	bool told;
 
 	list_init(&done);
 	spin_lock(&blk->lock, RANK_BLOCK);
 	(void)virtio_mmio_interrupt(&blk->device);
+	told = !blk->dead;
 	if (!blk->dead) {
 		if (collect_locked(blk, &done) != 0)
 			die_locked(blk, "it answers nonsense", &done);
 		else if (virtio_mmio_failed(&blk->device))
-			die_locked(blk, "it says that it has failed", &done);
+			die_locked(blk, why_failed(blk), &done);
 		else
 			pump_locked(blk);
 	}
+	told = told && (blk->dead || !list_empty(&done));
 	spin_unlock(&blk->lock, RANK_BLOCK);
 	finish(&done);
+	return told;
 }
 
 /* ---- Behind block.h. */
@@ -251,7 +274,9 @@ static void blk_tick(struct block_device *device)
 	list_init(&done);
 	spin_lock(&blk->lock, RANK_BLOCK);
 	blk->tick++;
-	if (!blk->dead && is_late(blk))
+	if (!blk->dead && virtio_mmio_failed(&blk->device))
+		die_locked(blk, why_failed(blk), &done);
+	else if (!blk->dead && is_late(blk))
 		die_locked(blk, "it does not answer", &done);
 	spin_unlock(&blk->lock, RANK_BLOCK);
 	finish(&done);

@@ -41,7 +41,7 @@ void virtio_blk_set_patience(uint32_t seconds);
  * do as it should; -ENOMEM. In either case the device is left reset.
  */
 int virtio_blk_start(struct virtio_blk *blk, virtio_memory *memory) MUST_CHECK;
-/* The device's interrupt. arg: its struct virtio_blk. */
-void virtio_blk_interrupt(void *arg);
+/* The device's interrupt. arg: its struct virtio_blk. Whether it had an answer, or has failed. */
+bool virtio_blk_interrupt(void *arg);
 
 #endif

@@ -177,6 +177,11 @@ bool virtio_mmio_failed(struct virtio_mmio *device)
 	return (get(device, STATUS) & STATUS_NEEDS_RESET) != 0;
 }
 
+bool virtio_mmio_gone(struct virtio_mmio *device)
+{
+	return get(device, MAGIC) != MAGIC_VALUE;
+}
+
 /* ---- Configuration. */
 
 uint8_t virtio_mmio_config8(struct virtio_mmio *device, unsigned at)

@@ -35,6 +35,8 @@ void virtio_mmio_notify(struct virtio_mmio *device);
 bool virtio_mmio_interrupt(struct virtio_mmio *device);
 /* Whether the device says that it has failed (DEVICE_NEEDS_RESET). */
 bool virtio_mmio_failed(struct virtio_mmio *device);
+/* Nothing is behind the registers any more. */
+bool virtio_mmio_gone(struct virtio_mmio *device);
 /* Whether the device confirms that it is reset, and so has stopped using memory. */
 bool virtio_mmio_reset(struct virtio_mmio *device);
 void virtio_mmio_give_up(struct virtio_mmio *device);

@@ -16,16 +16,15 @@ static void frame_offsets(void)
 	DEFINE(FRAME_SIZE, sizeof(struct trap_frame));
 	FRAME(ORIG_A0, orig_a0);
 	FRAME(X, x);
-	FRAME(RA, ra);
 	FRAME(SP, sp);
 	FRAME(TP, tp);
 	FRAME(T0, t0);
-	FRAME(T1, t1);
 	FRAME(A0, a0);
 	FRAME(SEPC, sepc);
 	FRAME(SSTATUS, sstatus);
 	FRAME(SCAUSE, scause);
 	FRAME(STVAL, stval);
+	FRAME(HART, hart);
 }
 
 void asm_offsets(void)
@@ -33,6 +32,13 @@ void asm_offsets(void)
 	frame_offsets();
 	DEFINE(HART_KERNEL_SP, offsetof(struct hart, kernel_sp));
 	DEFINE(HART_SCRATCH, offsetof(struct hart, scratch));
+	DEFINE(HART_THREAD, offsetof(struct hart, thread));
 	DEFINE(HART_EMERGENCY_SP, offsetof(struct hart, emergency_sp));
+	DEFINE(TRAP_CALLS, TRAP_CALLS);
+	DEFINE(TRAP_THREAD_WORK, TRAP_THREAD_WORK);
+	DEFINE(TRAP_THREAD_FAULTS, TRAP_THREAD_FAULTS);
+	DEFINE(TRAP_READ, TRAP_READ);
+	DEFINE(TRAP_WRITE, TRAP_WRITE);
+	DEFINE(TRAP_EXEC, TRAP_EXEC);
 	DEFINE(FP_FCSR, offsetof(struct fp_state, fcsr));
 }

@@ -7,12 +7,12 @@
 struct thread;
 
 /*
- * What tp points to in the kernel, on every hart, always. In user mode sscratch holds it; in the kernel sscratch is
- * 0, so that trap entry can tell. trap.S knows the first fields by generated offsets.
+ * What tp points to in the kernel, on every hart, always. In user mode sscratch holds the trap frame, which names it; in the
+ * kernel sscratch is 0, so that trap entry can tell. trap.S knows the first fields by generated offsets.
  */
 struct hart {
-	uint64_t kernel_sp;    /* where the trap frame of the current thread ends: its kernel stack's top */
-	uint64_t scratch[2];   /* trap entry's */
+	uint64_t kernel_sp;    /* the stack it starts on */
+	uint64_t scratch[2];   /* of a trap from the kernel */
 	struct thread *thread; /* kernel/'s current thread; NULL before the scheduler runs */
 	uint32_t index;	       /* 0 .. hw_harts() - 1 */
 	void *local;	       /* mm's block of this hart: hw_local() */

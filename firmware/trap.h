@@ -14,24 +14,53 @@ struct trap_frame {
 		};
 	};
 	uint64_t sepc;
-	uint64_t sstatus;
+	uint64_t sstatus; /* in a panic only */
 	uint64_t scause;
-	uint64_t stval; /* sign-extended by now where an erratum (CIP-453) needs it */
+	uint64_t stval;	   /* sign-extended by now where an erratum (CIP-453) needs it */
+	struct hart *hart; /* trap.S's: what tp becomes when the thread traps; right while it is in user mode */
+	uint64_t unused;
 };
 
 /*
- * Implemented by kernel/trap.c, called by trap.S for each trap from user mode, with interrupts off, on the thread's
- * kernel stack. When it returns, trap.S restores the frame and returns to user mode. Everything in it may have been
- * changed. Traps from kernel mode are bugs: they panic (firmware/panic.c).
+ * Traps from user mode, with interrupts off, on the thread's kernel stack. trap.S goes to these, implemented by kernel/ and mm/:
+ *
+ *   syscall_table[TRAP_CALLS], sys_unknown	a system call; a0 becomes what it returns
+ *   space_fault_here				a page fault; then, where that does not say FAULT_OK, trap_refused
+ *   trap_other					anything else
+ *   trap_work					before user mode, where the thread's word of work is not 0
+ *
+ * In the frame that the first two see, s0-s11, gp, sepc and sstatus are not (trap.S says where they are), and they may not
+ * change it. The others have all of it, and what they change is what the program finds.
+ * Traps from kernel mode are bugs: they panic (firmware/panic.c).
  */
-void trap_from_user(struct trap_frame *frame);
+void trap_other(struct trap_frame *frame);
+void trap_work(struct trap_frame *frame);
+
+#define TRAP_CALLS 512
+/* What stands for handlers that need all of the frame: the entries of the table. */
+int64_t trap_call_clone(const uint64_t *a);
+int64_t trap_call_clone3(const uint64_t *a);
+int64_t trap_call_execve(const uint64_t *a);
+int64_t trap_call_rt_sigreturn(const uint64_t *a);
+
+/* Where struct thread has what trap.S reads: a word that is not 0 where there is work, and the count of page faults. */
+#define TRAP_THREAD_WORK   0
+#define TRAP_THREAD_FAULTS 16
+/* mm's enum access */
+#define TRAP_READ  0
+#define TRAP_WRITE 1
+#define TRAP_EXEC  2
 
 /* Enters user mode with this frame, which lies at the top of the current thread's kernel stack. For new threads. */
 _Noreturn void trap_return(struct trap_frame *frame);
 
-/* Saves the callee-saved registers on this stack and its sp to *save_sp, takes load_sp, restores from there. */
+/*
+ * Saves the callee-saved registers, gp, sepc and sstatus on this stack and its sp to *save_sp, takes load_sp, restores from
+ * there.
+ */
 void context_switch(uint64_t *save_sp, uint64_t load_sp);
-/* What a new stack must hold for context_switch to start at entry(arg): pushes it and returns the sp to load. */
+/* What a new stack must hold for context_switch to start at entry(arg), FP registers being clean: pushes it and returns the
+ * sp to load. */
 uint64_t context_init(uint64_t stack_top, void (*entry)(void *), void *arg);
 
 /*

@@ -34,11 +34,11 @@ static const char *check_layout(struct fat_volume *volume, const uint8_t *boot)
 	if (fats != 1 && fats != 2)
 		return "no FAT volume: the number of FATs is neither 1 nor 2";
 	if (get16(boot + 22) != 0 || get16(boot + 17) != 0)
-		return "FAT12 or FAT16: only FAT32 is supported";
+		return "FAT12 or FAT16: only FAT32 is supported (mkfs.fat -F 32 makes one)";
 	if (get16(boot + 42) != 0)
 		return "FAT: the file system's version is unknown";
 	if (total == 0 || total > volume->disk->sectors)
-		return "FAT: the volume is larger than the disk";
+		return "FAT: the volume is larger than the disk: an image that was cut off";
 	meta = reserved + (uint64_t)fats * volume->fat_sectors;
 	if (volume->fat_sectors == 0 || meta >= total)
 		return "FAT: the FATs leave no room for data";

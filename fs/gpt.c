@@ -96,7 +96,7 @@ static int check_header(struct reader *r, const struct header *h, uint32_t bytes
 	if ((uint64_t)h->entries * h->entry_bytes > ARRAY_MAX)
 		return bad(r, "GPT: there are too many entries");
 	if (h->first_usable > h->last_usable || h->last_usable >= r->disk->sectors)
-		return bad(r, "GPT: the usable range lies outside the disk");
+		return bad(r, "GPT: the disk is shorter than its table says");
 	return 0;
 }
 
@@ -276,7 +276,7 @@ static int read_table(struct reader *r)
 	if (error != 0)
 		return error;
 	if (get16(r->sector + MBR_SIGNATURE) != 0xaa55)
-		return bad(r, "there is neither a partition table nor a FAT volume");
+		return bad(r, "there is neither a partition table nor a FAT volume (mkfs.fat -F 32 makes one)");
 	if (is_fat(r->sector)) {
 		r->table->kind = GPT_WHOLE;
 		return add(r, &(struct gpt_part){ .sectors = r->disk->sectors, .fat = true });

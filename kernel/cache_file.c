@@ -36,7 +36,7 @@ int64_t cache_written(struct file *file, struct store *store, const struct io *i
 	return error != 0 ? error : io_result(io, done);
 }
 
-/* Room for a write that ends at `end`. Where the device has none for all of it, whatever goes. */
+/* Room for a write that ends at `end`. */
 static int make_room(struct store *store, uint64_t end)
 {
 	int error = 0;
@@ -52,13 +52,16 @@ static int make_room(struct store *store, uint64_t end)
 
 uint64_t cache_write_parts(struct store *store, struct io *io, uint64_t start, uint64_t n)
 {
-	uint64_t done = 0;
+	uint64_t done = 0, most = PART;
 
 	io->error = 0;
 	while (done < n && io->error == 0) {
-		uint64_t part = MIN(n - done, PART);
+		uint64_t part = MIN(n - done, most);
 		int error = make_room(store, start + done + part);
 
+		/* where the device has no room for all of it, as much as goes */
+		for (; error == -ENOSPC && part > 1; error = make_room(store, start + done + part))
+			most = part /= 2;
 		if (error != 0) {
 			io->error = error;
 			break;

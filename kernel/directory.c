@@ -146,6 +146,8 @@ static int64_t directory_getdents(struct file *file, struct io *io)
 	} while (put == -EWANTED && io_touch(io) == 0);
 	if (put == 1)
 		put = file->node->volume != NULL ? directory_volume(file, io) : directory_magic(file, io);
+	if (file->node->volume == NULL)
+		node_accessed(file->node);
 	if (io->left != before)
 		return (int64_t)(before - io->left);
 	return put == 1 ? 0 : put == 0 ? -EINVAL : put == -EWANTED ? io->error : put;

@@ -435,8 +435,7 @@ static void set_timeout(const char *text)
 
 void disk_init(const void *fdt, const void *initrd, uint64_t initrd_bytes)
 {
-	static const struct block_hooks hooks = { .watch = watch_start, .keep = keep };
-
+	static const struct block_hooks hooks = { .watch = watch_start, .keep = keep, .now = time_ns };
 	struct cpio archive;
 
 	cpio_init(&archive, initrd, initrd_bytes);

@@ -49,9 +49,6 @@ enum {
 	AT_EXECFN = 31
 };
 
-/* What user mode starts with: interrupts on, 64-bit. */
-#define SSTATUS_USER (SSTATUS_SPIE | UINT64_C(2) << 32)
-
 static uint64_t hwcap;
 
 void exec_init(const char *isa)
@@ -250,14 +247,14 @@ static int fill_stack(struct stack *stack, const struct arguments *from, const s
 static int make_stack(struct space *space, struct arguments *from, const struct elf_image *image, uint64_t *sp)
 {
 	struct stack stack = { .space = space, .sp = STACK_TOP, .left = ARGUMENTS_MAX };
-	vaddr_t at = VADDR(STACK_TOP - STACK_BYTES);
+	vaddr_t at = VADDR(STACK_TOP - STACK_BEGINS);
 	int error = count_pointers(from, from->argv, &from->argc);
 
 	if (error == 0)
 		error = count_pointers(from, from->envp, &from->envc);
 	if (error == 0)
-		error = space_map(space, PLACE_FIXED, &at, STACK_BYTES, PERM_R | PERM_W,
-				  mapping_anon(MAPPING_FORK_COPY));
+		error = space_map(space, PLACE_FIXED, &at, STACK_BEGINS, PERM_R | PERM_W,
+				  mapping_anon_growing(MAPPING_FORK_COPY));
 	if (error != 0)
 		return error;
 	if (from->lead.count != 0 && from->argc != 0) {
@@ -305,6 +302,11 @@ static int build(const char *path, struct arguments *from, struct program *out)
 	}
 	if (from->space != NULL)
 		memory_inherit(from->space, out->space);
+	/* relaxed: a limit */
+	if (from->space != NULL)
+		atomic_store_explicit(&out->space->grow_limit,
+				      __atomic_load_n(&current_process()->limits[RLIMIT_STACK].soft, __ATOMIC_RELAXED),
+				      memory_order_relaxed);
 	error = elf_load(out->space, object, &out->image);
 	if (error == 0)
 		error = sigframe_map(out->space);
@@ -336,7 +338,6 @@ static void set_registers(struct thread *thread, const struct program *program)
 	memset(frame, 0, sizeof(*frame));
 	frame->sepc = program->image.entry;
 	frame->sp = program->sp;
-	frame->sstatus = SSTATUS_USER | SSTATUS_FS_CLEAN;
 	memset(&thread->fp, 0, sizeof(thread->fp));
 }
 

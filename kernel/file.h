@@ -118,8 +118,7 @@ struct file_stat {
 	uint64_t bytes;
 	uint64_t blocks; /* of 512 bytes */
 	uint32_t block_size;
-	uint64_t time_ns; /* of change and modification, and of access if that is 0 */
-	uint64_t access_ns;
+	uint64_t accessed_ns, modified_ns, changed_ns; /* since 1970 */
 };
 
 struct file;

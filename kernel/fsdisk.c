@@ -100,8 +100,10 @@ static void find_partitions(struct block_device *disk, struct gpt_table *table)
 		return;
 	fsdisk_init(&fsdisk, disk);
 	error = gpt_read(&fsdisk.disk, table, &why);
+	disk->table_error = error != 0 ? why : NULL;
 	if (why[0] != '\0')
-		klog("%s: %s", disk->name, why);
+		klog("%s: %s%s", disk->name, why,
+		     table->backup && error == 0 ? "; its copy at the disk's end is used (sgdisk -e writes both)" : "");
 	for (unsigned i = 0; error == 0 && (table->kind == GPT_GPT || table->kind == GPT_MBR) && i < table->count; i++)
 		add_partition(disk, &table->part[i]);
 }

@@ -85,7 +85,7 @@ static void node_set(struct node *node, const struct cpio_entry *entry)
 	node->mode = (node->mode & S_IFMT) | (entry->mode & 07777U);
 	node->uid = entry->uid;
 	node->gid = entry->gid;
-	node->time_ns = (uint64_t)entry->mtime * 1000000000U;
+	node_set_times(node, (uint64_t)entry->mtime * 1000000000U, (uint64_t)entry->mtime * 1000000000U);
 }
 
 static int load_regular(struct loader *loader, struct node **out)

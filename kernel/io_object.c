@@ -45,15 +45,12 @@ static int64_t write_kernel(struct object *object, uint64_t offset, const void *
 	struct cache_claim claim;
 	int64_t moved;
 
-	if (offset + n > object_bytes(object)) {
-		int error = object_resize(object, offset + n);
+	int error = object_extend(object, offset + n);
 
-		if (error != 0)
-			return error;
-	}
+	if (error != 0)
+		return error;
 	if (store != NULL) {
-		int error = cache_claim(store, offset >> PAGE_SHIFT, &claim);
-
+		error = cache_claim(store, offset >> PAGE_SHIFT, &claim);
 		if (error != 0)
 			return error;
 	}

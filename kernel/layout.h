@@ -9,7 +9,9 @@
 
 #define SIGRETURN_PAGE (USER_END - 2 * PAGE_SIZE)
 #define STACK_TOP      (USER_END - 16 * PAGE_SIZE)
-#define STACK_BYTES    (UINT64_C(8) << 20)
+/* What it may grow to, and what of it is there at once, as on Linux: more than that costs every fork and exit. */
+#define STACK_BYTES  (UINT64_C(8) << 20)
+#define STACK_BEGINS (UINT64_C(128) << 10)
 /* Position-independent executables. */
 #define PIE_BASE UINT64_C(0x2aaaaaa000)
 

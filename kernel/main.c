@@ -326,6 +326,7 @@ void kernel_main(const struct boot_info *info)
 	environment.apart = options.framed;
 	make_environment();
 	harts_start(sched_hart_main);
+	plic_spread(harts_online());
 	fsdisk_partitions();
 	free_before = settled_free_frames();
 	start_files(info);

@@ -368,6 +368,8 @@ static int mount_path(const char *name, char *path, const char **used, const cha
 	if (error != 0)
 		return error;
 	error = mount_disk(device, at, false, why);
+	if (error != 0 && device->table_error != NULL)
+		*why = device->table_error;
 	node_put(at);
 	return error;
 }

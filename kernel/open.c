@@ -111,7 +111,6 @@ static int path_create(struct walk *walk, unsigned mode)
 	error = node_create(S_IFREG | (mode & MODE_BITS), &node);
 	if (error != 0)
 		return error;
-	node->regular.changed = true;
 	tree_enter();
 	error = tree_add_locked(walk->parent, walk->name, walk->name_bytes, node);
 	tree_leave();

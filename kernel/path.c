@@ -81,6 +81,7 @@ static int walker_enter_link(struct walker *w, struct node *link, struct node *r
 	}
 	if (*target == 0)
 		return -ENOENT;
+	node_accessed(link);
 	w->rest[++w->depth] = target;
 	if (*target == '/')
 		w->at = root;
@@ -277,13 +278,29 @@ static int walker_ask(struct walker *w, unsigned flags, struct node *root, struc
 	return w->link != NULL ? walker_ask_link(w, root, out) : walker_ask_name(w, flags, root, out);
 }
 
+/* All but the arrays, which are large. */
+static void walker_start(struct walker *w, struct node *at, const char *path)
+{
+	w->at = at;
+	w->links = w->depth = 0;
+	w->rest[0] = path;
+	w->last = false;
+	w->link = w->held_at = w->held_answer = NULL;
+	w->name_bytes = 0;
+	w->buffer = NULL;
+}
+
 int path_walk(struct node *from, const char *path, unsigned flags, struct walk *out)
 {
 	struct node *root = node_root();
-	struct walker w = { .at = path[0] == '/' ? root : from, .rest = { path } };
+	struct walker w;
 	int done;
 
-	*out = (struct walk){ 0 };
+	walker_start(&w, path[0] == '/' ? root : from, path);
+	out->parent = out->node = NULL;
+	out->name_bytes = 0;
+	out->name[0] = 0;
+	out->slash = false;
 	if (path[0] == 0) {
 		node_put(root);
 		return -ENOENT;

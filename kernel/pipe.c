@@ -20,6 +20,7 @@
 
 #include "firmware/trap.h"
 #include "kernel/process.h"
+#include "kernel/sys.h"
 #include "kernel/touch.h"
 #include "kernel/tree.h"
 #include "kernel/wait.h"
@@ -184,7 +185,7 @@ static bool pipe_try_write(struct pipe *pipe, struct io *io, uint64_t *done, int
 	else if (room >= MIN(io->left, PIPE_BUF) || (*done + io->left > PIPE_BUF && room != 0))
 		moved = pipe_in_locked(pipe, io, MIN(io->left, room));
 	if (moved != 0)
-		pipe->time_ns = time_ns();
+		pipe->time_ns = time_realtime_ns();
 	pipe_unlock(pipe);
 	*done += moved;
 	if (moved != 0)
@@ -244,7 +245,8 @@ static int pipe_stat(struct file *file, struct file_stat *out)
 	const struct pipe *pipe = file->data;
 
 	node_stat(file->node, out);
-	out->time_ns = MAX(out->time_ns, pipe->time_ns);
+	out->modified_ns = MAX(out->modified_ns, pipe->time_ns);
+	out->changed_ns = MAX(out->changed_ns, pipe->time_ns);
 	return 0;
 }
 

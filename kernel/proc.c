@@ -331,6 +331,9 @@ static const struct {
 	{ "/proc/uptime", machine_uptime },
 	{ "/proc/loadavg", machine_loadavg },
 	{ "/proc/mounts", machine_mounts },
+	{ "/proc/diskstats", proc_diskstats },
+	{ "/proc/partitions", proc_partitions },
+	{ "/proc/interrupts", proc_interrupts },
 	{ "/proc/cmdline", machine_cmdline },
 	{ "/proc/sys/kernel/threads-max", machine_memory_max },
 	{ "/proc/sys/kernel/random/boot_id", machine_boot_id },
@@ -339,6 +342,7 @@ static const struct {
 	{ "/proc/sysvipc/shm", shm_text },
 	{ "/proc/corral/counters", corral_counters },
 	{ "/proc/corral/audit", corral_audit },
+	{ "/proc/corral/disks", proc_disks },
 	{ "/sys/devices/system/cpu/online", machine_harts },
 	{ "/sys/devices/system/cpu/possible", machine_harts },
 };

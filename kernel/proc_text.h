@@ -22,6 +22,10 @@ void proc_limits(struct text *text, struct process *process);
 void proc_mounts(struct text *text, struct process *process);
 void hostname_text(struct text *text); /* sys_uname.c */
 void domainname_text(struct text *text);
+void proc_diskstats(struct text *text); /* proc_disk.c */
+void proc_partitions(struct text *text);
+void proc_interrupts(struct text *text);
+void proc_disks(struct text *text);
 
 /* Of one thread, or, where tid is 0, of all. 0, or -ESRCH: there is no such thread any more. */
 int proc_status(struct text *text, struct process *process, uint32_t tid);

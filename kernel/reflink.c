@@ -2,9 +2,8 @@
  * ioctl(FICLONE) and FICLONERANGE: copy-on-write of files, checked in the order that Linux does (fs/remap_range.c). All regular files of the
  * tree are of one file system here, memfds too.
  *
- * Locks: the tree's, so that neither file changes its size meanwhile (mm/object.h asks for that).
+ * Locks: both files' mutexes, so that neither changes its size meanwhile (mm/object.h asks for that).
  */
-#include "firmware/trap.h"
 #include "kernel/process.h"
 #include "kernel/tree.h"
 #include "lib/errno.h"
@@ -35,7 +34,9 @@ static int check_files(const struct reflink *link)
 		return -EISDIR;
 	if (!file_may_read(link->src) || !file_may_write(link->dst) || (file_flags(link->dst) & O_APPEND) != 0)
 		return -EBADF;
-	return 0;
+	if (link->src->node->volume != link->dst->node->volume)
+		return -EXDEV;
+	return link->src->node->volume != NULL ? -EOPNOTSUPP : 0;
 }
 
 /* What is left of it: 0 bytes is to the source's end. The end need not be aligned where it is the source's, and not within dst. */
@@ -64,7 +65,7 @@ static int check_range(struct reflink *link)
 	return 0;
 }
 
-static int clone_locked(struct reflink *link)
+static int clone_files(struct reflink *link)
 {
 	struct object *dst = link->dst->data;
 	uint64_t old = object_bytes(dst), end;
@@ -73,18 +74,34 @@ static int clone_locked(struct reflink *link)
 	if (error != 0 || link->bytes == 0)
 		return error;
 	end = link->to + link->bytes;
-	error = seal_write_locked(link->dst->node, old, end);
+	error = seal_write(link->dst->node, old, end);
 	if (error == 0 && end > old)
 		error = object_resize(dst, end);
 	if (error != 0)
 		return error;
 	error = object_clone_range(link->src->data, link->from >> PAGE_SHIFT, dst, link->to >> PAGE_SHIFT,
 				   ALIGN_UP(link->bytes, PAGE_SIZE) >> PAGE_SHIFT);
-	link->dst->node->time_ns = time_ns();
+	node_stamp(link->dst->node);
 	/* As long as it was, unless there is no memory for that either. */
 	if (error != 0 && end > old && object_resize(dst, old) != 0)
 		return -ENOMEM;
 	return error;
+}
+
+static void reflink_lock(const struct reflink *link)
+{
+	struct node *first = link->src->node, *second = link->dst->node;
+
+	mutex_lock(&MIN(first, second)->regular.mutex);
+	if (first != second)
+		mutex_lock(&MAX(first, second)->regular.mutex);
+}
+
+static void reflink_unlock(const struct reflink *link)
+{
+	mutex_unlock(&link->src->node->regular.mutex);
+	if (link->src->node != link->dst->node)
+		mutex_unlock(&link->dst->node->regular.mutex);
 }
 
 static int64_t reflink(struct reflink *link)
@@ -93,9 +110,9 @@ static int64_t reflink(struct reflink *link)
 
 	if (error != 0)
 		return error;
-	tree_enter();
-	error = clone_locked(link);
-	tree_leave();
+	reflink_lock(link);
+	error = clone_files(link);
+	reflink_unlock(link);
 	return error;
 }
 

@@ -5,24 +5,21 @@
  * touched. While anyone has the file open or mapped, the node keeps the same object, so that read, write and every
  * mapping agree; its size is the file's. An open file holds a reference of its own in file->data.
  *
- * Locks: the tree's guards node->regular. Positions move before bytes do: a read or write takes [position, position + n)
+ * Locks: node->regular.mutex (kernel/mutex.h) over changes of the size, holes, clones, seals, appends and writes to what can be sealed: one
+ * after the other in one file, and nobody else waits. Within it a program's memory is touched: that may wait for a disk, and never for
+ * such a mutex. Two of them (reflink.c): the node of the lower address first. The tree's guards who opens and runs a file,
+ * and which object it has. Positions move before bytes do: a read or write takes [position, position + n)
  * for itself under the file's lock and copies with no lock held; if it comes short, the rest is given back, unless someone
  * moved the position meanwhile. So two reads of one open file never return the same bytes, and no copy spins anybody.
  */
-#include <string.h>
-
-#include "firmware/trap.h"
 #include "kernel/cache.h"
 #include "kernel/process.h"
 #include "kernel/tree.h"
 #include "kernel/volume.h"
 #include "lib/errno.h"
-#include "mm/coremap.h"
 #include "mm/object.h"
-#include "mm/slab.h"
 
 #define FILE_BYTES_MAX ((UINT64_C(1) << 63) - PAGE_SIZE)
-#define CHUNK	       PAGE_SIZE
 
 #define SEEK_SET  0U
 #define SEEK_CUR  1U
@@ -43,10 +40,8 @@ static int node_use_locked(struct node_regular *regular, enum node_use use)
 {
 	if ((use == NODE_WRITE && regular->runs != 0) || (use == NODE_RUN && regular->writers != 0))
 		return -ETXTBSY;
-	if (use == NODE_WRITE) {
+	if (use == NODE_WRITE)
 		regular->writers++;
-		regular->changed = true;
-	}
 	if (use == NODE_RUN)
 		regular->runs++;
 	return 0;
@@ -94,35 +89,61 @@ static int truncate_stored(struct node *node)
 	return error;
 }
 
-int node_truncate(struct node *node)
+/*
+ * What nobody else has open or mapped is replaced: *old, to be put. Else *cut, counted, is to be cut off, and the file counts as being
+ * written to until then. Seals of a file that nobody has open keep nobody out, as there are none. [mutex]
+ */
+static int truncate_begin(struct node *node, struct object **old, struct object **cut)
 {
 	struct node_regular *regular = &node->regular;
-	struct object *old = NULL;
+	uint64_t bytes = regular->object == NULL ? 0 : object_bytes(regular->object);
 	int error = 0;
+
+	tree_enter();
+	error = seal_resize(node, bytes, 0);
+	if (regular->runs != 0)
+		error = -ETXTBSY;
+	if (error == 0 && regular->object != NULL && !object_is_sole(regular->object)) {
+		*cut = regular->object;
+		object_get(*cut);
+		regular->writers++;
+	} else if (error == 0) {
+		*old = regular->object;
+		regular->object = NULL;
+		regular->source = NULL;
+		regular->bytes = 0;
+	}
+	tree_leave();
+	return error;
+}
+
+static int truncate_end(struct node *node, struct object *cut)
+{
+	int error = object_resize(cut, 0);
+
+	tree_enter();
+	if (error == 0)
+		node->regular.source = NULL;
+	node->regular.writers--;
+	tree_leave();
+	object_put(cut);
+	return error;
+}
+
+int node_truncate(struct node *node)
+{
+	struct object *old = NULL, *cut = NULL;
+	int error;
 
 	if (node->volume != NULL)
 		return truncate_stored(node);
-	tree_enter();
-	if (regular->runs != 0) {
-		tree_leave();
-		return -ETXTBSY;
-	}
-	error = seal_resize_locked(node, regular->object == NULL ? 0 : object_bytes(regular->object), 0);
-	if (error != 0) {
-		tree_leave();
-		return error;
-	}
-	regular->changed = true;
-	regular->source = NULL;
-	regular->bytes = 0;
-	if (regular->object != NULL && object_is_sole(regular->object)) {
-		old = regular->object;
-		regular->object = NULL;
-	} else if (regular->object != NULL) {
-		error = object_resize(regular->object, 0);
-	}
-	node->time_ns = time_ns();
-	tree_leave();
+	mutex_lock(&node->regular.mutex);
+	error = truncate_begin(node, &old, &cut);
+	if (cut != NULL)
+		error = truncate_end(node, cut);
+	if (error == 0)
+		node_stamp(node);
+	mutex_unlock(&node->regular.mutex);
 	if (old != NULL)
 		object_put(old);
 	return error;
@@ -141,67 +162,11 @@ static int64_t regular_read(struct file *file, struct io *io, const uint64_t *at
 		n = file_position_take(file, io->left, bytes, &start);
 	}
 	done = io_put_object(io, object, start, n);
+	if (file->node->volume == NULL && (file_flags(file) & O_NOATIME) == 0)
+		node_accessed(file->node);
 	if (at == NULL)
 		file_position_return(file, start + n, n - done);
 	return io_result(io, done);
-}
-
-/* Where n more bytes go: makes the file long enough. append: at its end as it is then, which *at becomes. */
-static int regular_extend_locked(struct node *node, struct object *object, bool append, uint64_t *at, uint64_t n)
-{
-	uint64_t bytes = object_bytes(object);
-	int error;
-
-	if (append)
-		*at = bytes;
-	error = seal_write_locked(node, bytes, *at + n);
-	if (error == 0 && *at + n > bytes)
-		error = object_resize(object, *at + n);
-	node->time_ns = time_ns();
-	return error;
-}
-
-/* One that can be sealed is written to under the lock, so that no write is on its way when the seal is there. */
-static int64_t regular_put(struct node *node, struct object *object, bool append, uint64_t *at, const char *bytes,
-			   uint64_t n)
-{
-	int64_t result;
-
-	tree_enter();
-	result = regular_extend_locked(node, object, append, at, n);
-	if (result == 0 && node->regular.sealable) {
-		result = object_write(object, *at, bytes, n);
-		tree_leave();
-		return result;
-	}
-	tree_leave();
-	return result != 0 ? result : object_write(object, *at, bytes, n);
-}
-
-/* Through a page of our own, so that a fault in the program's memory never leaves the file longer than what was written. */
-static uint64_t regular_copy_in(struct file *file, struct io *io, bool append, uint64_t *at, uint64_t n)
-{
-	struct object *object = file->data;
-	char *chunk = kalloc(CHUNK);
-	uint64_t done = 0;
-
-	io->error = chunk == NULL ? -ENOMEM : 0;
-	while (done < n && io->error == 0) {
-		uint64_t piece = io_take(io, chunk, MIN(n - done, CHUNK - (*at & (CHUNK - 1))));
-		int64_t wrote = 0;
-
-		if (piece != 0)
-			wrote = regular_put(file->node, object, append, at, chunk, piece);
-		if (wrote < 0)
-			io->error = (int)wrote;
-		if (wrote <= 0)
-			break;
-		done += (uint64_t)wrote;
-		*at += (uint64_t)wrote;
-		io_yield(io);
-	}
-	kfree(chunk);
-	return done;
 }
 
 /* RLIMIT_FSIZE: how long the calling process may make a file. */
@@ -220,18 +185,51 @@ static int too_long(uint64_t start, uint64_t limit)
 	return -EFBIG;
 }
 
-/* Straight into the frames, where no seal has to be looked at, and the place does not depend on the size. */
-static uint64_t regular_take(struct file *file, struct io *io, bool append, uint64_t *at, uint64_t n)
+/* How many of n bytes at `at` may be written. As on Linux, a page that would make a sealed file longer is not written in part. [mutex] */
+static uint64_t regular_room(struct file *file, uint64_t at, uint64_t n, uint64_t most, int *error)
+{
+	uint64_t bytes = object_bytes(file->data);
+
+	*error = at >= most ? -EFBIG : 0;
+	n = at < most ? MIN(n, most - at) : 0;
+	if (n == 0 || seal_write(file->node, bytes, at + n) == 0)
+		return n;
+	bytes = seal_write(file->node, bytes, bytes) == 0 ? ALIGN_DOWN(bytes, PAGE_SIZE) : 0;
+	if (bytes <= at)
+		*error = -EPERM;
+	return bytes <= at ? 0 : bytes - at;
+}
+
+/* Where the size, or a seal, has a say, and from the kernel's memory (kernel/file.h): with the mutex. */
+static uint64_t regular_take_alone(struct file *file, struct io *io, bool append, uint64_t *at, uint64_t n,
+				   uint64_t most)
+{
+	uint64_t done = 0;
+	int error;
+
+	mutex_lock(&file->node->regular.mutex);
+	if (append)
+		*at = object_bytes(file->data);
+	n = regular_room(file, *at, n, most, &error);
+	if (n == 0)
+		io->error = error;
+	else
+		done = io_take_object(io, file->data, *at, n, most);
+	mutex_unlock(&file->node->regular.mutex);
+	return done;
+}
+
+/* Straight into the frames. */
+static uint64_t regular_take(struct file *file, struct io *io, bool append, uint64_t *at, uint64_t n, uint64_t most)
 {
 	uint64_t done;
 
 	if (append || file->node->regular.sealable || io->space == NULL)
-		return regular_copy_in(file, io, append, at, n);
-	done = io_take_object(io, file->data, *at, n, FILE_BYTES_MAX);
+		done = regular_take_alone(file, io, append, at, n, most);
+	else
+		done = io_take_object(io, file->data, *at, n, most);
 	*at += done;
-	tree_enter();
-	file->node->time_ns = time_ns();
-	tree_leave();
+	node_stamp(file->node);
 	return done;
 }
 
@@ -256,7 +254,7 @@ static int64_t regular_write(struct file *file, struct io *io, const uint64_t *a
 	if (n == 0)
 		return too_long(start, limit);
 	place = start;
-	done = regular_take(file, io, append, &place, n);
+	done = regular_take(file, io, append, &place, n, most);
 	if (at == NULL && append) {
 		spin_lock(&file->lock, RANK_FILE);
 		file->position = place;
@@ -323,6 +321,8 @@ static int regular_object(struct file *file, struct object **out)
 {
 	*out = file->data;
 	object_get(*out);
+	if (file->node->volume == NULL && (file_flags(file) & O_NOATIME) == 0)
+		node_accessed(file->node);
 	return 0;
 }
 
@@ -339,12 +339,13 @@ static int regular_truncate(struct file *file, uint64_t bytes)
 	}
 	if (bytes > FILE_BYTES_MAX)
 		return -EFBIG;
-	tree_enter();
-	error = seal_resize_locked(file->node, object_bytes(file->data), bytes);
+	mutex_lock(&file->node->regular.mutex);
+	error = seal_resize(file->node, object_bytes(file->data), bytes);
 	if (error == 0)
 		error = object_resize(file->data, bytes);
-	file->node->time_ns = time_ns();
-	tree_leave();
+	if (error == 0)
+		node_stamp(file->node);
+	mutex_unlock(&file->node->regular.mutex);
 	return error;
 }
 
@@ -354,12 +355,13 @@ int regular_punch(struct file *file, uint64_t offset, uint64_t bytes)
 
 	if (object_store(file->data) != NULL)
 		return -EOPNOTSUPP; /* as Linux's vfat */
-	tree_enter();
-	error = seal_write_locked(file->node, UINT64_MAX, 0);
+	mutex_lock(&file->node->regular.mutex);
+	error = seal_write(file->node, UINT64_MAX, 0);
 	if (error == 0)
 		error = object_punch(file->data, offset, bytes);
-	file->node->time_ns = time_ns();
-	tree_leave();
+	if (error == 0)
+		node_stamp(file->node);
+	mutex_unlock(&file->node->regular.mutex);
 	return error;
 }
 

@@ -20,6 +20,7 @@
 #include "kernel/sched.h"
 
 #include "drivers/plic.h"
+#include "firmware/csr.h"
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
 #include "kernel/runqueue.h"
@@ -85,7 +86,7 @@ static void finish_switch(void)
 
 static void fp_leave(struct runqueue *queue, struct thread *thread)
 {
-	if (thread->process == NULL || (thread_frame(thread)->sstatus & SSTATUS_FS) != SSTATUS_FS_DIRTY)
+	if (thread->process == NULL || (csr_read(sstatus) & SSTATUS_FS) != SSTATUS_FS_DIRTY)
 		return;
 	sched_fp_store(thread);
 	queue->fp_owner = thread;
@@ -94,7 +95,7 @@ static void fp_leave(struct runqueue *queue, struct thread *thread)
 
 static void fp_enter(struct runqueue *queue, struct thread *thread)
 {
-	if (thread->process == NULL || (thread_frame(thread)->sstatus & SSTATUS_FS) == 0)
+	if (thread->process == NULL)
 		return;
 	if (queue->fp_owner == thread && thread->fp_hart == hw_hart())
 		return;
@@ -140,7 +141,8 @@ static void switch_to(struct runqueue *queue, struct thread *next)
 	space_switch(next->process == NULL ? NULL : next->process->space);
 	fp_enter(queue, next);
 	hart->thread = next;
-	hart->kernel_sp = next->stack_top;
+	if (next->process != NULL)
+		thread_frame(next)->hart = hart;
 	context_switch(&previous->saved_sp, next->saved_sp);
 	finish_switch();
 }
@@ -288,25 +290,28 @@ uint64_t sched_ran(const struct thread *thread)
 	return now > started ? ran + (now - started) : ran;
 }
 
+static void fp_is_clean(void)
+{
+	csr_clear(sstatus, SSTATUS_FS);
+	csr_set(sstatus, SSTATUS_FS_CLEAN);
+}
+
 void sched_fp_store(struct thread *thread)
 {
-	struct trap_frame *frame = thread_frame(thread);
-
-	if ((frame->sstatus & SSTATUS_FS) != SSTATUS_FS_DIRTY)
+	if ((csr_read(sstatus) & SSTATUS_FS) != SSTATUS_FS_DIRTY)
 		return;
 	fp_save(&thread->fp);
-	frame->sstatus = (frame->sstatus & ~SSTATUS_FS) | SSTATUS_FS_CLEAN;
+	fp_is_clean();
 }
 
 void sched_fp_load(struct thread *thread)
 {
-	struct trap_frame *frame = thread_frame(thread);
 	struct runqueue *queue = my_queue();
 
 	fp_restore(&thread->fp);
 	queue->fp_owner = thread;
 	thread->fp_hart = hw_hart();
-	frame->sstatus = (frame->sstatus & ~SSTATUS_FS) | SSTATUS_FS_CLEAN;
+	fp_is_clean();
 }
 
 void sched_wait_all_gone(void)

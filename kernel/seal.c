@@ -2,9 +2,11 @@
  * Seals of files made by memfd_create: fcntl(2), "File Sealing". All other regular files are as tmpfs has them: sealed
  * against further seals, and against nothing else.
  *
- * A seal against writing is set only while no mapping can write, and none can be made from then on. Both sides are under
+ * Seals change with the file's mutex and the tree's lock held, so either is enough to look at them. A seal against writing is set only while
+ * no mapping can write, and none can be made from then on. Both sides are under
  * the tree's lock: whoever sets it looks for writers (mm/object.h) and sets it; whoever maps looks at the seals and counts as
- * a writer, before the mapping is there. Writes by call are under the same lock where a file can be sealed (regular.c).
+ * a writer, before the mapping is there. Writes by call hold the mutex where a file can be sealed (regular.c), so that none is on its
+ * way when the seal is there.
  */
 #include "kernel/tree.h"
 #include "lib/errno.h"
@@ -14,7 +16,7 @@
 #define SEALS_ALL	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC)
 #define MODE_EXECUTABLE 0111U
 
-int seal_write_locked(const struct node *node, uint64_t size, uint64_t end)
+int seal_write(const struct node *node, uint64_t size, uint64_t end)
 {
 	uint32_t seals = node->regular.seals;
 
@@ -23,7 +25,7 @@ int seal_write_locked(const struct node *node, uint64_t size, uint64_t end)
 	return 0;
 }
 
-int seal_resize_locked(const struct node *node, uint64_t size, uint64_t bytes)
+int seal_resize(const struct node *node, uint64_t size, uint64_t bytes)
 {
 	uint32_t seals = node->regular.seals;
 
@@ -78,9 +80,11 @@ int64_t file_add_seals(struct file *file, uint64_t seals)
 		return -EPERM;
 	if ((seals & ~(uint64_t)SEALS_ALL) != 0 || file->ops != &regular_ops)
 		return -EINVAL;
+	mutex_lock(&file->node->regular.mutex);
 	tree_enter();
 	error = add_seals_locked(file, (uint32_t)seals);
 	tree_leave();
+	mutex_unlock(&file->node->regular.mutex);
 	return error;
 }
 

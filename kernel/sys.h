@@ -75,6 +75,7 @@ syscall_fn sys_getrusage, sys_sysinfo, sys_getrandom, sys_personality;
 /* Nanoseconds of CLOCK_REALTIME as nanoseconds since the start, at least 0. */
 uint64_t time_from_realtime(uint64_t ns);
 uint64_t time_realtime_ns(void);
+uint64_t time_realtime_at(uint64_t ticks); /* of the counter */
 uint64_t ticks_to_ns(uint64_t ticks);
 struct rusage;
 struct process_usage;

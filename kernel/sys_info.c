@@ -37,6 +37,9 @@ static int64_t limit_of(struct process *process, unsigned which, const struct rl
 	/* The soft limit on descriptors is the table's: see fdtable_set_limit. */
 	if (result == 0 && new != NULL && which == RLIMIT_NOFILE && process->files != NULL)
 		fdtable_set_limit(process->files, (unsigned)new->soft);
+	/* relaxed: a limit */
+	if (result == 0 && new != NULL && which == RLIMIT_STACK && process->space != NULL)
+		atomic_store_explicit(&process->space->grow_limit, new->soft, memory_order_relaxed);
 	spin_unlock(&process->lock, RANK_PROCESS);
 	return result;
 }

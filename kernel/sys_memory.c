@@ -237,12 +237,8 @@ static int map_private(struct space *space, const struct mmap_request *request, 
 
 	if ((request->flags & MAP_TYPE) == MAP_DROPPABLE)
 		mapping = mapping_anon_droppable();
-	if ((request->flags & MAP_GROWSDOWN) != 0) {
+	if ((request->flags & MAP_GROWSDOWN) != 0)
 		mapping = mapping_anon_growing(MAPPING_FORK_COPY);
-		/* relaxed: a limit */
-		atomic_store_explicit(&space->grow_limit, limit_now(current_process(), RLIMIT_STACK),
-				      memory_order_relaxed);
-	}
 	return space_map(space, request->place, at, request->bytes, permissions(request->prot), mapping);
 }
 

@@ -9,23 +9,35 @@
 
 #define RENAME_NOREPLACE 1U
 #define MODE_BITS	 07777U
+#define PATH_SHORT	 128U
 
-int user_path(uint64_t address, bool empty, char **out)
+/* Most are short, and what is allocated is cleared. */
+static int64_t read_path(uint64_t address, uint64_t bytes, char **out)
 {
-	char *path = kalloc(PATH_MAX);
+	char *path = kalloc(bytes);
 	int64_t n;
 
 	if (path == NULL)
 		return -ENOMEM;
-	n = user_read_string(current_space(), path, VADDR(address), PATH_MAX);
-	if (n == 0 && !empty)
-		n = -ENOENT;
-	if (n < 0) {
+	n = user_read_string(current_space(), path, VADDR(address), bytes);
+	if (n < 0)
 		kfree(path);
-		return (int)n;
+	else
+		*out = path;
+	return n;
+}
+
+int user_path(uint64_t address, bool empty, char **out)
+{
+	int64_t n = read_path(address, PATH_SHORT, out);
+
+	if (n == -ENAMETOOLONG)
+		n = read_path(address, PATH_MAX, out);
+	if (n == 0 && !empty) {
+		kfree(*out);
+		n = -ENOENT;
 	}
-	*out = path;
-	return 0;
+	return n < 0 ? (int)n : 0;
 }
 
 int path_start(int dirfd, const char *path, struct node **out)
@@ -130,8 +142,6 @@ static int64_t make_node(int dirfd, uint64_t address, unsigned mode, uint64_t rd
 
 	if (error != 0)
 		return error;
-	if (node_is(node, S_IFREG))
-		node->regular.changed = true;
 	node->rdev = rdev;
 	error = name_node(dirfd, address, node, 0);
 	node_put(node);
@@ -367,6 +377,7 @@ static int64_t link_read(struct node *node, uint64_t address, uint64_t bytes)
 	if (target == NULL)
 		return -ENOMEM;
 	n = node_link_text(node, target, PATH_MAX);
+	node_accessed(node);
 	if (n >= 0) {
 		n = MIN(n, (int64_t)bytes);
 		error = user_write(current_space(), VADDR(address), target, (uint64_t)n);

@@ -148,10 +148,24 @@ static int stat_at(int dirfd, uint64_t address, unsigned at_flags, struct file_s
 	return error;
 }
 
+/* 64 bits of ns: negative ones are before 1970. */
+static struct timespec timespec_of(uint64_t ns)
+{
+	int64_t seconds = (int64_t)ns / (int64_t)NS_PER_SEC, rest = (int64_t)ns % (int64_t)NS_PER_SEC;
+
+	return rest < 0 ? (struct timespec){ seconds - 1, rest + (int64_t)NS_PER_SEC }
+			: (struct timespec){ seconds, rest };
+}
+
+static struct statx_time statx_of(uint64_t ns)
+{
+	struct timespec time = timespec_of(ns);
+
+	return (struct statx_time){ time.tv_sec, (uint32_t)time.tv_nsec, 0 };
+}
+
 static int64_t stat_put(uint64_t address, const struct file_stat *stat)
 {
-	struct timespec time = { (int64_t)(stat->time_ns / NS_PER_SEC), (int64_t)(stat->time_ns % NS_PER_SEC) };
-	struct timespec access = { (int64_t)(stat->access_ns / NS_PER_SEC), (int64_t)(stat->access_ns % NS_PER_SEC) };
 	struct user_stat out = {
 		.dev = stat->device,
 		.ino = stat->inode,
@@ -163,9 +177,9 @@ static int64_t stat_put(uint64_t address, const struct file_stat *stat)
 		.size = (int64_t)stat->bytes,
 		.blksize = (int32_t)stat->block_size,
 		.blocks = (int64_t)stat->blocks,
-		.atime = stat->access_ns != 0 ? access : time,
-		.mtime = time,
-		.ctime = time,
+		.atime = timespec_of(stat->accessed_ns),
+		.mtime = timespec_of(stat->modified_ns),
+		.ctime = timespec_of(stat->changed_ns),
 	};
 
 	return user_write(current_space(), VADDR(address), &out, sizeof(out));
@@ -201,7 +215,6 @@ int64_t sys_statx(const uint64_t *a)
 	unsigned flags = (uint32_t)a[2];
 	struct file_stat stat;
 	struct user_statx out;
-	struct statx_time time, access;
 	int error;
 
 	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)) != 0 ||
@@ -210,9 +223,6 @@ int64_t sys_statx(const uint64_t *a)
 	error = stat_at((int)a[0], a[1], flags, &stat);
 	if (error != 0)
 		return error;
-	time = (struct statx_time){ (int64_t)(stat.time_ns / NS_PER_SEC), (uint32_t)(stat.time_ns % NS_PER_SEC), 0 };
-	access = (struct statx_time){ (int64_t)(stat.access_ns / NS_PER_SEC), (uint32_t)(stat.access_ns % NS_PER_SEC),
-				      0 };
 	out = (struct user_statx){
 		.mask = STATX_BASIC,
 		.blksize = stat.block_size,
@@ -223,9 +233,9 @@ int64_t sys_statx(const uint64_t *a)
 		.ino = stat.inode,
 		.size = stat.bytes,
 		.blocks = stat.blocks,
-		.atime = stat.access_ns != 0 ? access : time,
-		.ctime = time,
-		.mtime = time,
+		.atime = statx_of(stat.accessed_ns),
+		.ctime = statx_of(stat.changed_ns),
+		.mtime = statx_of(stat.modified_ns),
 		.rdev_major = (uint32_t)(stat.rdev >> 8) & 0xfffU,
 		.rdev_minor = (uint32_t)(stat.rdev & 0xffU),
 		.dev_major = (uint32_t)(stat.device >> 8) & 0xfffU,
@@ -276,8 +286,10 @@ static int node_set_mode(struct node *node, uint64_t mode)
 	tree_enter();
 	wanted = (node->mode & S_IFMT) | ((uint32_t)mode & 07777U);
 	error = (wanted & S_IFMT) == S_IFLNK ? -EOPNOTSUPP : seal_mode_locked(node, wanted);
-	if (error == 0)
+	if (error == 0) {
 		node->mode = wanted;
+		node_stamp_change(node);
+	}
 	tree_leave();
 	return error;
 }
@@ -294,6 +306,7 @@ static int node_set_owner(struct node *node, uint32_t uid, uint32_t gid)
 		node->uid = uid;
 	if (gid != UINT32_MAX)
 		node->gid = gid;
+	node_stamp_change(node);
 	tree_leave();
 	return 0;
 }
@@ -410,16 +423,23 @@ static int64_t volume_seconds(uint64_t ns)
 	return (int64_t)((ns == TIME_NOW ? time_realtime_ns() : ns) / NS_PER_SEC);
 }
 
-/* In the tree one time is kept for all: the modification's. */
-static int node_set_times(struct node *node, const uint64_t *ns)
+static int node_change_times(struct node *node, const uint64_t *ns)
 {
+	uint64_t now = time_realtime_ns();
+	struct file_stat old;
+
 	if (node->volume != NULL)
 		return volume_set_times(node, volume_seconds(ns[1]), volume_seconds(ns[0]));
-	if (ns[1] == TIME_OMIT)
+	if (ns[0] == TIME_OMIT && ns[1] == TIME_OMIT)
 		return 0;
-	tree_enter();
-	node->time_ns = ns[1] == TIME_NOW ? time_ns() : ns[1];
-	tree_leave();
+	node_stat(node, &old);
+	node_set_times(node,
+		       ns[0] == TIME_OMIT  ? old.accessed_ns
+		       : ns[0] == TIME_NOW ? now
+					   : ns[0],
+		       ns[1] == TIME_OMIT  ? old.modified_ns
+		       : ns[1] == TIME_NOW ? now
+					   : ns[1]);
 	return 0;
 }
 
@@ -437,7 +457,7 @@ int64_t sys_utimensat(const uint64_t *a)
 	error = a[1] == 0 ? node_of_open((int)a[0], &node) : user_lookup_at((int)a[0], a[1], flags, &node);
 	if (error != 0 || node == NULL)
 		return error;
-	error = node_set_times(node, ns);
+	error = node_change_times(node, ns);
 	node_put(node);
 	return error;
 }

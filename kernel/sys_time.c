@@ -32,6 +32,11 @@ uint64_t time_realtime_ns(void)
 	return REALTIME_BASE_NS + time_ns();
 }
 
+uint64_t time_realtime_at(uint64_t ticks)
+{
+	return REALTIME_BASE_NS + ticks_to_ns(ticks);
+}
+
 uint64_t time_from_realtime(uint64_t ns)
 {
 	return ns <= REALTIME_BASE_NS ? 0 : ns - REALTIME_BASE_NS;

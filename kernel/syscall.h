@@ -11,12 +11,13 @@
 #ifndef KERNEL_SYSCALL_H
 #define KERNEL_SYSCALL_H
 
+#include "firmware/trap.h"
 #include "lib/errno.h"
 #include "lib/types.h"
 
 typedef int64_t syscall_fn(const uint64_t *a);
 
-#define SYSCALLS 512
+#define SYSCALLS TRAP_CALLS
 extern syscall_fn *const syscall_table[SYSCALLS];
 
 /* For every number that has no handler: -ENOSYS, and counts. */

@@ -1,6 +1,6 @@
 /*
- * Traps from user mode. The two fast paths, a system call and a page fault, take no lock and write no shared line here: the
- * cause is looked at, the handler called, one word of the thread (work) checked, and that is all.
+ * Traps from user mode, but for the two fast paths, a system call and a page fault, which trap.S sends to their handlers by
+ * itself: it checks one word of the thread (work) afterwards, and comes here where that is not 0.
  *
  * Everything that keeps a thread from simply going on (signals, being killed, the end of its time slice, a quiesce) is a
  * bit in thread->work and is dealt with in trap_work, on the way back to user mode and nowhere else.
@@ -48,7 +48,7 @@ void trap_starved(struct space *space, vaddr_t va)
 	atomic_fetch_or_explicit(&thread->work, WORK_STARVED, memory_order_relaxed);
 }
 
-static __attribute__((noinline)) void trap_work(struct trap_frame *frame)
+void trap_work(struct trap_frame *frame)
 {
 	struct thread *thread = current_thread();
 	uint32_t work;
@@ -89,23 +89,25 @@ static __attribute__((noinline)) void trap_work(struct trap_frame *frame)
 	}
 }
 
-/* Causes 12, 13 and 15 (14 is reserved and does not come): without branches, as this is the hottest path there is. */
-static inline bool is_page_fault(uint64_t cause)
+/* trap.S knows these. */
+_Static_assert(offsetof(struct thread, work) == TRAP_THREAD_WORK &&
+		       offsetof(struct thread, faults) == TRAP_THREAD_FAULTS,
+	       "");
+_Static_assert(ACCESS_READ == TRAP_READ && ACCESS_WRITE == TRAP_WRITE && ACCESS_EXEC == TRAP_EXEC && FAULT_OK == 0, "");
+
+static enum access access_of(uint64_t cause)
 {
-	return cause - CAUSE_FETCH_PAGE_FAULT <= CAUSE_STORE_PAGE_FAULT - CAUSE_FETCH_PAGE_FAULT;
+	return cause == CAUSE_STORE_PAGE_FAULT	? ACCESS_WRITE
+	       : cause == CAUSE_LOAD_PAGE_FAULT ? ACCESS_READ
+						: ACCESS_EXEC;
 }
 
-static inline enum access access_of(uint64_t cause)
+void trap_refused(struct trap_frame *frame, enum fault fault)
 {
-	return (enum access)(
-		(ACCESS_EXEC | ACCESS_READ << 4 | ACCESS_WRITE << 12) >> (cause - CAUSE_FETCH_PAGE_FAULT) * 4 & 3);
-}
-
-static __attribute__((noinline, cold)) void bad_access(struct thread *thread, const struct trap_frame *frame,
-						       enum fault fault)
-{
+	struct thread *thread = current_thread();
 	uint64_t address = frame->stval;
 
+	thread->faults++;
 	switch (touch_settle(thread->process->space, VADDR(address), access_of(frame->scause), fault)) {
 	case FAULT_MAPERR:
 		signal_fault(SIGSEGV, SEGV_MAPERR, address);
@@ -126,7 +128,7 @@ static __attribute__((noinline, cold)) void bad_access(struct thread *thread, co
 }
 
 /* Interrupts, and exceptions that are not page faults. */
-static __attribute__((noinline)) void trap_other(struct trap_frame *frame)
+void trap_other(struct trap_frame *frame)
 {
 	switch (frame->scause) {
 	case CAUSE_SOFTWARE:
@@ -156,33 +158,6 @@ static __attribute__((noinline)) void trap_other(struct trap_frame *frame)
 		signal_fault(SIGILL, ILL_ILLOPC, frame->sepc);
 		break;
 	}
-}
-
-void trap_from_user(struct trap_frame *frame)
-{
-	struct thread *thread = current_thread();
-	uint64_t cause = frame->scause;
-
-	if (LIKELY(cause == CAUSE_ECALL_U)) {
-		uint64_t number = frame->a7;
-		syscall_fn *handler;
-
-		frame->orig_a0 = frame->a0;
-		frame->sepc += 4;
-		handler = LIKELY(number < SYSCALLS) ? syscall_table[number] : NULL;
-		frame->a0 = (uint64_t)(LIKELY(handler != NULL) ? handler(&frame->a0) : sys_unknown(&frame->a0));
-	} else if (LIKELY(is_page_fault(cause))) {
-		enum fault fault = space_fault(thread->process->space, VADDR(frame->stval), access_of(cause));
-
-		thread->faults++;
-		if (UNLIKELY(fault != FAULT_OK))
-			bad_access(thread, frame, fault);
-	} else {
-		trap_other(frame);
-	}
-	/* relaxed: trap_work reads it again; an IPI follows what is set after this look */
-	if (UNLIKELY(atomic_load_explicit(&thread->work, memory_order_relaxed) != 0))
-		trap_work(frame);
 }
 
 void trap_enter_user(void)

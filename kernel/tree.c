@@ -1,5 +1,5 @@
 /*
- * The file tree: nodes, names, directories.
+ * The file tree: names, directories. What nodes are by themselves: node.c.
  *
  * Invariants: a directory has one name, the root none; every directory but the root counts its parent, and its parent's
  * entry counts it, until rmdir undoes both; node->links is the number of entries that name it (directories: 2 + their
@@ -13,11 +13,7 @@
 
 #include <string.h>
 
-#include "firmware/trap.h"
-#include "kernel/pipe.h"
-#include "kernel/volume.h"
 #include "lib/errno.h"
-#include "mm/object.h"
 #include "mm/slab.h"
 
 #define BUCKETS_START 8U
@@ -25,7 +21,6 @@
 static struct {
 	struct spinlock lock;
 	struct node *root;
-	_Atomic uint64_t next_inode;
 } tree;
 
 void tree_enter(void)
@@ -38,105 +33,10 @@ void tree_leave(void)
 	spin_unlock(&tree.lock, RANK_FILE);
 }
 
-void node_get(struct node *node)
-{
-	/* relaxed: the caller has a count, or the tree's lock and an entry that does */
-	uint32_t old = atomic_fetch_add_explicit(&node->count, 1, memory_order_relaxed);
-
-	CHECK(old != 0 && old != UINT32_MAX);
-}
-
-static struct node *node_free(struct node *node)
-{
-	struct node *parent = NULL;
-
-	CHECK(node->volume == NULL); /* which has a count itself */
-	if (node_is(node, S_IFDIR)) {
-		CHECK(node->directory.count == 0);
-		parent = node->directory.parent == node ? NULL : node->directory.parent;
-		kfree(node->directory.bucket);
-	} else if (node_is(node, S_IFLNK)) {
-		kfree(node->link.target);
-	} else if (node_is(node, S_IFIFO)) {
-		pipe_free(node->fifo.pipe);
-	} else if (node_is(node, S_IFREG) && node->ops == NULL && node->regular.object != NULL) {
-		object_put(node->regular.object);
-	}
-	kfree(node->name);
-	kfree(node);
-	return parent;
-}
-
-/* A loop, not a recursion: a removed directory may be the last to hold a removed parent, and so on up. */
-void node_put(struct node *node)
-{
-	while (node != NULL) {
-		/* The count goes on being the volume's, which may let go of it right away. Its name cannot come back. */
-		bool removed = node->volume != NULL && node->links == 0;
-		/* acq_rel: what others did with the node before they let go of it is done */
-		uint32_t old = atomic_fetch_sub_explicit(&node->count, 1, memory_order_acq_rel);
-
-		CHECK(old != 0);
-		if (old == 2 && removed)
-			volumes_wake();
-		if (old != 1)
-			return;
-		node = node_free(node);
-	}
-}
-
 struct node *node_root(void)
 {
 	node_get(tree.root);
 	return tree.root;
-}
-
-void node_init(struct node *node, unsigned mode)
-{
-	atomic_init(&node->count, 1);
-	node->mode = mode;
-	if (node_is(node, S_IFDIR)) {
-		list_init(&node->directory.entries);
-		node->directory.next_cookie = 2; /* 0 is ".", 1 is ".." */
-		node->links = 2;
-	}
-}
-
-int node_create(unsigned mode, struct node **out)
-{
-	struct node *node = kalloc(sizeof(*node));
-
-	if (node == NULL)
-		return -ENOMEM;
-	node_init(node, mode);
-	/* relaxed: only uniqueness counts */
-	node->inode = atomic_fetch_add_explicit(&tree.next_inode, 1, memory_order_relaxed);
-	node->time_ns = time_ns();
-	if (node_is(node, S_IFIFO)) {
-		node->fifo.pipe = pipe_new();
-		if (node->fifo.pipe == NULL) {
-			kfree(node);
-			return -ENOMEM;
-		}
-	}
-	*out = node;
-	return 0;
-}
-
-int node_create_link(const char *target, size_t bytes, struct node **out)
-{
-	char *copy = kalloc(bytes + 1);
-	int error;
-
-	if (copy == NULL)
-		return -ENOMEM;
-	memcpy(copy, target, bytes);
-	error = node_create(S_IFLNK | 0777U, out);
-	if (error != 0)
-		kfree(copy);
-	else
-		(*out)->link.target = copy;
-	return error;
 }
 
 static uint32_t name_hash(const char *name, size_t bytes)
@@ -213,7 +113,7 @@ static void entry_link(struct node *directory, struct entry *entry, struct node 
 	list_add_tail(&dir->entries, &entry->link);
 	bucket_add(dir, entry);
 	dir->count++;
-	directory->time_ns = time_ns();
+	node_stamp(directory);
 	node->entry = entry;
 	if (node_is(node, S_IFDIR)) {
 		node_get(directory);
@@ -241,6 +141,8 @@ int tree_add_locked(struct node *directory, const char *name, size_t bytes, stru
 	if (entry == NULL)
 		return -ENOMEM;
 	node_get(node);
+	if (node->links != 0 && !node_is(node, S_IFDIR))
+		node_stamp_change(node);
 	entry_link(directory, entry, node);
 	return 0;
 }
@@ -251,12 +153,15 @@ static void entry_unlink(struct entry *entry)
 	struct node_directory *dir = &directory->directory;
 	struct entry **at = &dir->bucket[entry->hash & (dir->buckets - 1)];
 
+	if (dir->found == entry)
+		dir->found =
+			entry->link.next == &dir->entries ? NULL : list_entry(entry->link.next, struct entry, link);
 	while (*at != entry)
 		at = &(*at)->chain;
 	*at = entry->chain;
 	list_del(&entry->link);
 	dir->count--;
-	directory->time_ns = time_ns();
+	node_stamp(directory);
 	if (entry->node->entry == entry)
 		entry->node->entry = NULL;
 	if (node_is(entry->node, S_IFDIR))
@@ -272,6 +177,7 @@ struct node *tree_remove_locked(struct entry *entry)
 
 	ASSERT(spin_is_held(&tree.lock));
 	entry_unlink(entry);
+	node_stamp_change(node);
 	if (node_is(node, S_IFDIR)) {
 		node->directory.removed = true;
 		node->links = 0;
@@ -298,6 +204,7 @@ int tree_rename_locked(struct entry *entry, struct node *directory, const char *
 	entry_unlink(entry);
 	kfree(entry);
 	entry_link(directory, fresh, node);
+	node_stamp_change(node);
 	/* The old parent is alive: its own name or a removed one's holders count it, and the caller's walk does. */
 	if (before != NULL) {
 		uint32_t count = atomic_fetch_sub_explicit(&before->count, 1, memory_order_relaxed);
@@ -307,16 +214,24 @@ int tree_rename_locked(struct entry *entry, struct node *directory, const char *
 	return 0;
 }
 
+/*
+ * From where the last one was found, forwards or backwards: whoever reads a directory comes back for what stands behind. Where many
+ * read it at once, each finds his place anew once for each of his calls.
+ */
 struct entry *tree_next_locked(struct node *directory, uint64_t cookie)
 {
-	ASSERT(spin_is_held(&tree.lock));
-	list_for_each (pos, &directory->directory.entries) {
-		struct entry *entry = list_entry(pos, struct entry, link);
+	struct node_directory *dir = &directory->directory;
+	struct list *at = dir->found != NULL ? &dir->found->link : dir->entries.next;
 
-		if (entry->cookie >= cookie)
-			return entry;
-	}
-	return NULL;
+	ASSERT(spin_is_held(&tree.lock));
+	if (list_empty(&dir->entries) || list_entry(dir->entries.prev, struct entry, link)->cookie < cookie)
+		return NULL;
+	while (at->prev != &dir->entries && list_entry(at->prev, struct entry, link)->cookie >= cookie)
+		at = at->prev;
+	while (list_entry(at, struct entry, link)->cookie < cookie)
+		at = at->next;
+	dir->found = list_entry(at, struct entry, link);
+	return dir->found;
 }
 
 int tree_init(void)
@@ -324,7 +239,6 @@ int tree_init(void)
 	int error;
 
 	spin_init(&tree.lock);
-	atomic_init(&tree.next_inode, 2);
 	error = node_create(S_IFDIR | 0755U, &tree.root);
 	if (error == 0)
 		tree.root->directory.parent = tree.root; /* not counted: it never goes */
@@ -398,17 +312,6 @@ static int64_t node_path_locked(struct node *node, char *buffer, uint64_t bytes)
 	return (int64_t)(bytes - at);
 }
 
-int64_t node_link_text(struct node *link, char *out, uint64_t bytes)
-{
-	uint64_t n;
-
-	if (link->link.target == NULL)
-		return link->magic->text(link, out, bytes);
-	n = MIN(strlen(link->link.target), bytes);
-	memcpy(out, link->link.target, n);
-	return (int64_t)n;
-}
-
 int64_t node_path(struct node *node, char *buffer, uint64_t bytes)
 {
 	int64_t n;
@@ -417,29 +320,6 @@ int64_t node_path(struct node *node, char *buffer, uint64_t bytes)
 	n = node_path_locked(node, buffer, bytes);
 	tree_leave();
 	return n;
-}
-
-void node_stat(struct node *node, struct file_stat *out)
-{
-	bool regular = node_is(node, S_IFREG) && node->ops == NULL;
-
-	if (node->volume != NULL) {
-		volume_stat(node, out);
-		return;
-	}
-	*out = (struct file_stat){ .device = 1, .inode = node->inode, .rdev = node->rdev, .block_size = PAGE_SIZE };
-	tree_enter();
-	out->mode = node->mode;
-	out->links = node->links;
-	out->uid = node->uid;
-	out->gid = node->gid;
-	out->time_ns = node->time_ns;
-	if (regular)
-		out->bytes = node->regular.object != NULL ? object_bytes(node->regular.object) : node->regular.bytes;
-	else if (node_is(node, S_IFLNK) && node->link.target != NULL)
-		out->bytes = strlen(node->link.target);
-	tree_leave();
-	out->blocks = ALIGN_UP(out->bytes, PAGE_SIZE) / 512;
 }
 
 /* The directory that name lies in, made as needed: from `at`, whose count is taken over, to *out. */

@@ -11,6 +11,7 @@
 #define KERNEL_TREE_H
 
 #include "kernel/file.h"
+#include "kernel/mutex.h"
 #include "lib/list.h"
 #include "lib/types.h"
 
@@ -50,6 +51,7 @@ struct entry {
 struct node_directory {
 	struct node *parent;   /* counted, but for the root's, which is itself [tree] */
 	struct list entries;   /* [tree] */
+	struct entry *found;   /* by the last tree_next_locked, or what stands behind it by now; NULL: none [tree] */
 	struct entry **bucket; /* [tree] */
 	uint32_t buckets;      /* a power of two; 0: none yet [tree] */
 	uint32_t count;	       /* [tree] */
@@ -59,12 +61,12 @@ struct node_directory {
 
 /* A regular file with content of its own. */
 struct node_regular {
+	struct mutex mutex;    /* regular.c says over what */
 	struct object *object; /* made when first wanted [tree] */
-	const void *source;    /* its bytes in the initramfs, or NULL */
-	uint64_t bytes;	       /* of source */
-	bool changed;	       /* was open for writing: the object is more than a cache of source [tree] */
+	const void *source;    /* its bytes in the initramfs, or NULL [tree] */
+	uint64_t bytes;	       /* of source [tree] */
 	uint32_t writers;      /* open files that may write [tree] */
-	uint32_t seals;	       /* F_SEAL_* [tree] */
+	uint32_t seals;	       /* F_SEAL_* [tree and mutex] */
 	bool sealable;	       /* made by memfd_create with MFD_ALLOW_SEALING; before it can be found */
 	uint32_t runs; /* processes that execute it: while there are any, nobody may write, and the reverse [tree] */
 };
@@ -95,9 +97,9 @@ struct node {
 	uint32_t uid, gid; /* [tree] */
 	uint64_t inode;
 	uint64_t rdev;
-	uint64_t time_ns;	/* [tree] */
-	bool fixed;		/* can be neither removed nor renamed */
-	bool closed;		/* a directory in which nothing can be made */
+	_Atomic uint64_t accessed_ns, modified_ns, changed_ns; /* since 1970: node.c */
+	bool fixed;					       /* can be neither removed nor renamed */
+	bool closed;					       /* a directory in which nothing can be made */
 	char label[MAGIC_NAME]; /* of a made-up directory: its name, as it has no entry */
 	const struct node_magic *magic;
 	uint32_t pid, number;	    /* of made-up nodes: whose, and which */
@@ -142,6 +144,12 @@ void node_init(struct node *node, unsigned mode);
 /* A node that nothing names yet, with one count. */
 int node_create(unsigned mode, struct node **out) MUST_CHECK;
 int node_create_link(const char *target, size_t bytes, struct node **out) MUST_CHECK;
+/* atime and mtime, and ctime is now; mtime and ctime are now; ctime is. With or without the tree's lock. */
+void node_set_times(struct node *node, uint64_t accessed_ns, uint64_t modified_ns);
+void node_stamp(struct node *node);
+void node_stamp_change(struct node *node);
+/* Its content was read. */
+void node_accessed(struct node *node);
 /* The caller's count goes on. -ENOMEM, -EEXIST, -ENOENT: the directory was removed. */
 int tree_add_locked(struct node *directory, const char *name, size_t bytes, struct node *node) MUST_CHECK;
 struct entry *tree_find_locked(struct node *directory, const char *name, size_t bytes);
@@ -170,9 +178,9 @@ int node_truncate(struct node *node) MUST_CHECK;
 #define F_SEAL_FUTURE_WRITE 16U
 #define F_SEAL_EXEC	    32U
 
-/* [tree] Whether a regular file may be written to, n bytes from `at` on; made `bytes` long. 0 or -EPERM. */
-int seal_write_locked(const struct node *node, uint64_t size, uint64_t end) MUST_CHECK;
-int seal_resize_locked(const struct node *node, uint64_t size, uint64_t bytes) MUST_CHECK;
+/* [tree or mutex] Whether a regular file of that size may be written to, up to `end`; made `bytes` long. 0 or -EPERM. */
+int seal_write(const struct node *node, uint64_t size, uint64_t end) MUST_CHECK;
+int seal_resize(const struct node *node, uint64_t size, uint64_t bytes) MUST_CHECK;
 /* [tree] Whether any node may have this mode from now on. */
 int seal_mode_locked(const struct node *node, uint32_t mode) MUST_CHECK;
 int64_t file_seals(struct file *file);

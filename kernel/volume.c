@@ -148,6 +148,7 @@ int vnode_settle(struct vnode *vnode)
 
 	if (object == NULL)
 		return 0;
+	volume_note_writes(vnode);
 	fat_attr(vnode->fat, &attr);
 	if (attr.bytes != object_bytes(object)) {
 		error = fat_truncate(vnode->fat, object_bytes(object));

@@ -112,6 +112,8 @@ uint64_t volume_device(const struct volume *volume);
 int volume_load(struct node *node) MUST_CHECK;
 /* The file is about to be written by a call. */
 void volume_stamp(struct node *node);
+/* The same for what programs wrote through mappings since the last look; the object is there. */
+void volume_note_writes(struct vnode *vnode);
 /* The volume that a store's file is in; NULL: in none. */
 struct volume *volume_of_store(const struct store *store);
 /* fsync of a directory. */

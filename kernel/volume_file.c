@@ -294,3 +294,12 @@ void volume_stamp(struct node *node)
 	/* relaxed: a guess at when, for whoever looks later */
 	atomic_store_explicit(&vnode_of(node)->stamp, (int64_t)(time_realtime_ns() / NS_PER_SEC), memory_order_relaxed);
 }
+
+void volume_note_writes(struct vnode *vnode)
+{
+	uint64_t ticks = object_take_written(vnode->node.regular.object);
+	int64_t written = ticks == 0 ? 0 : (int64_t)(time_realtime_at(ticks) / NS_PER_SEC);
+
+	if (written > atomic_load_explicit(&vnode->stamp, memory_order_relaxed))
+		atomic_store_explicit(&vnode->stamp, written, memory_order_relaxed);
+}

@@ -31,10 +31,13 @@ static void count_links(struct vnode *directory)
 static void stat_file(struct vnode *vnode, struct fat_attr *attr)
 {
 	struct object *object = vnode->node.regular.object;
-	int64_t stamp = atomic_load_explicit(&vnode->stamp, memory_order_relaxed);
+	int64_t stamp;
 
-	if (object != NULL)
+	if (object != NULL) {
 		attr->bytes = object_bytes(object);
+		volume_note_writes(vnode);
+	}
+	stamp = atomic_load_explicit(&vnode->stamp, memory_order_relaxed);
 	if (stamp != 0)
 		attr->modified = stamp;
 }
@@ -62,8 +65,9 @@ void volume_stat(struct node *node, struct file_stat *out)
 		.bytes = attr.directory ? attr.allocated : attr.bytes,
 		.blocks = MAX(attr.allocated, ALIGN_UP(attr.bytes, (uint64_t)statfs.cluster_bytes)) / 512,
 		.block_size = statfs.cluster_bytes,
-		.time_ns = (uint64_t)attr.modified * NS_PER_SEC,
-		.access_ns = (uint64_t)attr.accessed * NS_PER_SEC,
+		.accessed_ns = (uint64_t)(attr.accessed != 0 ? attr.accessed : attr.modified) * NS_PER_SEC,
+		.modified_ns = (uint64_t)attr.modified * NS_PER_SEC,
+		.changed_ns = (uint64_t)attr.modified * NS_PER_SEC,
 	};
 	mutex_unlock(&volume->mutex);
 }

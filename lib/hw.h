@@ -19,6 +19,7 @@
  *   void *hw_local(void)                    what hw_set_local gave the calling hart: mm's block of it
  *   void *hw_direct(paddr_t)                where the direct map has this physical address
  *   paddr_t hw_paddr(const void *)          the inverse; only for pointers into the direct map
+ *   uint64_t hw_ticks(void)                 time: ticks since the machine started
  *   void hw_fence_io(void)                  orders accesses to memory and to devices, both ways (fence iorw, iorw)
  *   HW_COREMAP                              struct frame *, indexed by frame number; only RAM's part is backed
  */

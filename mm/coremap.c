@@ -39,6 +39,8 @@ static struct {
 	pfn_t zero;
 	uint64_t low_frames; /* these two are set when the machine is otherwise idle */
 	void (*low)(void);
+	uint64_t (*kept)(void);
+	void (*reclaim)(void);
 } coremap;
 
 bool frame_exists(pfn_t pfn)
@@ -103,6 +105,7 @@ void coremap_init(const struct phys_range *ram, size_t nram, const struct phys_r
 	coremap.ram = ram;
 	coremap.nram = nram;
 	coremap.total = 0;
+	coremap.kept = NULL;
 	buddy_init();
 
 	for (size_t i = 0; i < nram; i++) {
@@ -300,22 +303,12 @@ static void frame_free(pfn_t pfn)
 	buddy_free(pfn, order);
 }
 
-bool frame_get(pfn_t pfn)
+bool frame_get_refused(struct frame *frame, uint32_t old)
 {
-	struct frame *frame = frame_of(pfn);
-
-	if (frame->kind == FRAME_ZERO)
-		return true;
-	/* relaxed: whoever counts up holds a count already, or the lock of a slot that does */
-	uint32_t old = atomic_fetch_add_explicit(&frame->count, 1, memory_order_relaxed);
-
 	CHECK(old != 0);
-	if (UNLIKELY(old >= FRAME_COUNT_MAX)) {
-		/* Harts that are here at the same time overshoot by one each, far below where it would wrap. */
-		atomic_fetch_sub_explicit(&frame->count, 1, memory_order_relaxed);
-		return false;
-	}
-	return true;
+	/* Harts that are here at the same time overshoot by one each, far below where it would wrap. */
+	atomic_fetch_sub_explicit(&frame->count, 1, memory_order_relaxed);
+	return false;
 }
 
 int frame_try_get(pfn_t pfn)
@@ -406,6 +399,12 @@ void frames_set_low(uint64_t frames, void (*low)(void))
 	coremap.low = low;
 }
 
+void frames_set_keeper(uint64_t (*kept)(void), void (*reclaim)(void))
+{
+	coremap.kept = kept;
+	coremap.reclaim = reclaim;
+}
+
 uint64_t frames_total(void)
 {
 	return coremap.total;
@@ -420,7 +419,7 @@ uint64_t frames_free(void)
 
 		n += (uint64_t)read_n(&stock->n) + read_n(&stock->spare) + read_n(&stock->run);
 	}
-	return n;
+	return coremap.kept == NULL ? n : n + coremap.kept();
 }
 
 static void drain(struct stock *stock)
@@ -447,6 +446,8 @@ static void drain(struct stock *stock)
 
 void coremap_drain(void)
 {
+	if (coremap.kept != NULL)
+		coremap.reclaim();
 	for (unsigned h = 0; h < hw_harts(); h++)
 		drain(&coremap.stocks[h]);
 	buddy_settle();

@@ -108,7 +108,19 @@ int frame_alloc_block(enum frame_kind kind, unsigned order, pfn_t *out) MUST_CHE
  * it has FRAME_COUNT_MAX already: a program that maps a page that often gets -ENOMEM, and the count cannot wrap.
  */
 #define FRAME_COUNT_MAX (UINT32_C(1) << 31)
-bool frame_get(pfn_t pfn) MUST_CHECK;
+bool frame_get_refused(struct frame *frame, uint32_t old) MUST_CHECK;
+
+static inline MUST_CHECK bool frame_get(pfn_t pfn)
+{
+	struct frame *frame = frame_of(pfn);
+
+	if (frame->kind == FRAME_ZERO)
+		return true;
+	/* relaxed: whoever counts up holds a count already, or the lock of a slot that does */
+	uint32_t old = atomic_fetch_add_explicit(&frame->count, 1, memory_order_relaxed);
+
+	return LIKELY(old - 1 < FRAME_COUNT_MAX - 1) || frame_get_refused(frame, old);
+}
 
 /* The same for a frame that may be on its way out: found in an object's index within a walk epoch. -EAGAIN: it is; -ENOMEM. */
 int frame_try_get(pfn_t pfn) MUST_CHECK;
@@ -180,6 +192,12 @@ uint64_t frames_free(void);
  * whatever locks it holds, so low() only wakes somebody. low NULL: nobody. Once, or on a machine that stands still.
  */
 void frames_set_low(uint64_t frames, void (*low)(void));
+
+/*
+ * Free frames that mm/ puts by elsewhere: how many there are, and giving them back. kept NULL: none. Once, on a machine that stands
+ * still.
+ */
+void frames_set_keeper(uint64_t (*kept)(void), void (*reclaim)(void));
 
 /* Gives every hart's stock, and the depot, back to the buddy lists. For the audit and for the last attempt before -ENOMEM. */
 void coremap_drain(void);

@@ -251,8 +251,9 @@ int space_unmap(struct space *space, vaddr_t start, uint64_t bytes)
 
 struct protect {
 	uint64_t perm;
-	bool exec;  /* some page became executable */
-	bool grant; /* some page was given a permission */
+	bool exec;    /* some page became executable */
+	bool grant;   /* some page was given a permission */
+	bool revoked; /* some page lost one */
 };
 
 /* Shared pages need no fault to become writable, unless somebody wants to know of it. Under the table's lock. */
@@ -275,8 +276,7 @@ static pte_t page_with(pte_t pte, uint64_t perm, bool at_once)
 	return PTE(bits);
 }
 
-static void protect_page(struct range *range, pfn_t table, _Atomic uint64_t *slot, const struct mapping *mapping,
-			 struct protect *protect)
+static void protect_page(_Atomic uint64_t *slot, const struct mapping *mapping, struct protect *protect)
 {
 	pte_t old = pte_load(slot);
 	pte_t new = page_with(old, protect->perm, mapping_writes_at_once(mapping));
@@ -287,14 +287,14 @@ static void protect_page(struct range *range, pfn_t table, _Atomic uint64_t *slo
 		new.v |= expect &(PTE_A | PTE_D);
 	/* A right to execute that no entry shows may stand in a TLB: fault.c, write_in_place. */
 	if (pte_is_valid(old) && (old.v & ~new.v &(PTE_V | PTE_RWX)) != 0)
-		range_revoke(range, table);
+		protect->revoked = true;
 	if ((new.v & ~old.v &PTE_RWX) != 0)
 		protect->grant = true;
 	if ((new.v & ~old.v &PTE_X) != 0)
 		protect->exec = true;
 }
 
-static int protect_run(struct range *range, const struct run *run, void *ctx)
+static int protect_entries(struct range *range, const struct run *run, void *ctx)
 {
 	struct protect *protect = ctx;
 	struct frame *frame = frame_of(run->table);
@@ -313,11 +313,20 @@ static int protect_run(struct range *range, const struct run *run, void *ctx)
 		if (UNLIKELY(mapping->sealed))
 			return -EPERM;
 		if (pte_is_page(pte))
-			protect_page(range, run->table, slot, mapping, protect);
+			protect_page(slot, mapping, protect);
 		else
 			pte_store(slot, pte_reservation(mapping, protect->perm));
 	}
 	return 0;
+}
+
+static int protect_run(struct range *range, const struct run *run, void *ctx)
+{
+	int err = protect_entries(range, run, ctx);
+
+	if (((struct protect *)ctx)->revoked)
+		range_revoke(range, run->table);
+	return err;
 }
 
 int space_protect(struct space *space, vaddr_t start, uint64_t bytes, uint64_t perm)

@@ -78,9 +78,11 @@ static enum fault break_cow(struct space *space, pfn_t table, _Atomic uint64_t *
 
 	if (kind == FRAME_ANON && frame_is_sole(old))
 		return write_in_place(space, slot, va);
-	if (mapping->shared)
+	if (mapping->shared) {
+		object_note_write(mapping->object);
 		return object_asks(mapping->object) ? write_asking(space, slot, pte, mapping, va)
 						    : write_in_place(space, slot, va);
+	}
 	if (frame_alloc(FRAME_ANON, &new) != 0)
 		return FAULT_OOM;
 	if (kind == FRAME_ZERO) {
@@ -187,6 +189,8 @@ static enum fault fill_object(struct space *space, _Atomic uint64_t *slot, const
 			frame_put(page);
 			return object_store(mapping->object) == NULL ? FAULT_READ : FAULT_OK;
 		}
+		if (access == ACCESS_WRITE)
+			object_note_write(mapping->object);
 		bits |= !asks || access == ACCESS_WRITE ? PTE_W : 0;
 	}
 	mm_count(MM_OBJECT_FAULTS);
@@ -297,4 +301,9 @@ enum fault space_fault(struct space *space, vaddr_t va, enum access access)
 		table_unlock(table);
 	} while (UNLIKELY(level != 0) && fault == FAULT_OK);
 	return LIKELY(fault == FAULT_OK) ? FAULT_OK : refused(space, va, fault);
+}
+
+enum fault space_fault_here(vaddr_t va, enum access access)
+{
+	return space_fault(mm_this_hart()->space, va, access);
 }

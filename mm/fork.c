@@ -64,89 +64,123 @@ static int fork_mapping(struct fork *fork, struct mapping **mapping)
 	return 0;
 }
 
-/* Entries index .. end - 1 of the parent are the same reservation: the child gets them too, or nothing. */
-static int fork_reservations(struct fork *fork, pfn_t parent, pfn_t child, unsigned index, unsigned end)
+/* What the child gets for the parent's reservation; none: nothing. Counted. 0 or -ENOMEM. */
+static int fork_reservation(struct fork *fork, pte_t *pte, struct mapping *mapping)
 {
-	pte_t pte = pte_load(pt_slot(parent, index));
-	struct mapping *mapping = pte_mapping(pte);
 	int err = fork_mapping(fork, &mapping);
 
-	if (mapping->fork == MAPPING_FORK_DROP || err != 0)
+	if (mapping->fork == MAPPING_FORK_DROP || err != 0) {
+		*pte = PTE(0);
 		return err;
+	}
 	if (UNLIKELY(mapping->watch != NULL))
-		pte = pte_reservation(mapping, pte.v & PERM_RWX);
-	mapping_get(mapping, end - index);
-	frame_of(child)->table.used = (uint16_t)(frame_of(child)->table.used + (end - index));
-	for (unsigned i = index; i < end; i++)
-		pte_store_unseen(pt_slot(child, i), pte);
+		*pte = pte_reservation(mapping, pte->v & PERM_RWX);
+	mapping_get(mapping, 1);
 	return 0;
 }
 
-/* Replaces the parent's entry of a page by what the child gets for it. 0 or -ENOMEM. */
+/* A private page becomes one of both. 0 or -ENOMEM. */
+static inline int share_page(struct fork *fork, _Atomic uint64_t *slot, pte_t *pte)
+{
+	if (!frame_get(pte_pfn(*pte)))
+		return -ENOMEM;
+	if ((pte->v & PTE_W) != 0) {
+		*pte = PTE(pte_clear(slot, PTE_W).v & ~PTE_W);
+		fork->range.revoked = true;
+	}
+	return 0;
+}
+
+/* Replaces the parent's entry of a page by what the child gets for it. Counted. 0 or -ENOMEM. */
 static int fork_page(struct fork *fork, _Atomic uint64_t *slot, pte_t *pte, struct mapping *mapping)
 {
+	int err;
+
 	if (mapping->fork == MAPPING_FORK_DROP) {
 		*pte = PTE(0);
 		return 0;
 	}
 	if (mapping->fork == MAPPING_FORK_WIPE || mapping->shared) {
-		int err = fork_mapping(fork, &mapping);
-
-		if (err != 0)
-			return err;
+		err = fork_mapping(fork, &mapping);
 		/* The child of a shared mapping faults the object's pages in when it needs them. */
 		*pte = page_reservation(*pte, mapping);
 	} else {
-		if (!frame_get(pte_pfn(*pte)))
-			return -ENOMEM;
-		if ((pte->v & PTE_W) != 0) {
-			*pte = PTE(pte_clear(slot, PTE_W).v & ~PTE_W);
-			fork->range.revoked = true;
-		}
+		err = share_page(fork, slot, pte);
 	}
-	mapping_get(mapping, 1);
-	return 0;
+	if (err == 0)
+		mapping_get(mapping, 1);
+	return err;
 }
 
-static int fork_side(const struct frame *parent, struct frame *child)
+/* Whether all that the child needs of an entry of this descriptor is one like it. */
+static bool is_plain(const struct mapping *mapping)
 {
-	pfn_t side;
+	return mapping->fork == MAPPING_FORK_COPY && mapping->watch == NULL && !mapping->shared;
+}
 
-	child->table.mapping = parent->table.mapping;
-	if (parent->table.side == NULL)
-		return 0;
-	if (frame_alloc(FRAME_TABLE, &side) != 0)
-		return -ENOMEM;
-	hw_page_copy(frame_data(side), parent->table.side);
-	child->table.side = frame_data(side);
+/* What the child gets for one entry that is not none, where that needs a look at the descriptor. 0 or -ENOMEM. */
+static int fork_entry(struct fork *fork, _Atomic uint64_t *slot, pte_t *pte, struct mapping *mapping)
+{
+	return pte_is_page(*pte) ? fork_page(fork, slot, pte, mapping) : fork_reservation(fork, pte, mapping);
+}
+
+/* What a leaf table's entries are made for the child from. */
+struct fork_leaf {
+	struct fork *fork;
+	struct mapping **side, *mapping; /* the parent's */
+	struct mapping_tally tally;	 /* of a plain one */
+	uint64_t last;			 /* a reservation of that descriptor; or 0 */
+};
+
+/* The child's for one entry that is not none: counted in the tally, if it is not none. 0 or -ENOMEM. */
+static inline int fork_one(struct fork_leaf *leaf, _Atomic uint64_t *slot, size_t index, pte_t *pte)
+{
+	bool page = pte_is_page(*pte);
+	struct mapping *mapping = !page ? pte_mapping(*pte) : leaf->side != NULL ? leaf->side[index] : leaf->mapping;
+
+	if (mapping != leaf->tally.mapping)
+		mapping_tally_get(&leaf->tally, is_plain(mapping) ? mapping : NULL);
+	leaf->last = 0;
+	if (UNLIKELY(leaf->tally.mapping == NULL))
+		return fork_entry(leaf->fork, slot, pte, mapping);
+	if (page)
+		return share_page(leaf->fork, slot, pte);
+	leaf->last = pte->v;
 	return 0;
 }
 
 static int fork_leaf(struct fork *fork, pfn_t parent, pfn_t child)
 {
-	struct frame *from = frame_of(parent);
-	struct frame *to = frame_of(child);
-	int err = fork_side(from, to);
-	unsigned next;
+	struct frame *from = frame_of(parent), *to = frame_of(child);
+	_Atomic uint64_t *slot = pt_slot(parent, 0), *copy = pt_slot(child, 0);
+	struct fork_leaf leaf = { .fork = fork, .side = from->table.side, .mapping = from->table.mapping };
+	int err = table_share_side(from, to);
+	uint64_t used = 0;
 
 	to->table.groups = from->table.groups;
-	for (unsigned i = table_next(parent, 0, PT_ENTRIES); err == 0 && i < PT_ENTRIES;
-	     i = table_next(parent, next, PT_ENTRIES)) {
-		_Atomic uint64_t *slot = pt_slot(parent, i);
-		pte_t pte = pte_load(slot);
-
-		if (!pte_is_page(pte)) {
-			next = table_run(parent, i, PT_ENTRIES);
-			err = fork_reservations(fork, parent, child, i, next);
+	for (uint64_t groups = from->table.groups, first = 0; groups != 0 && err == 0;
+	     groups >>= 1, first += PT_GROUP) {
+		if ((groups & 1) == 0)
 			continue;
-		}
-		next = i + 1;
-		err = fork_page(fork, slot, &pte, table_mapping(from, i));
-		if (err == 0 && !pte_is_none(pte)) {
-			pte_store_unseen(pt_slot(child, i), pte);
-			to->table.used++;
+		for (uint64_t i = first; i < first + PT_GROUP; i++) {
+			pte_t pte = pte_load(&slot[i]);
+
+			if (pte_is_none(pte))
+				continue;
+			if (pte.v != leaf.last) {
+				err = fork_one(&leaf, &slot[i], i, &pte);
+				if (UNLIKELY(err != 0))
+					break;
+				if (UNLIKELY(pte_is_none(pte)))
+					continue;
+			}
+			leaf.tally.n++;
+			used++;
+			pte_store_unseen(&copy[i], pte);
 		}
 	}
+	mapping_tally_get(&leaf.tally, NULL);
+	to->table.used = (uint16_t)used;
 	return err;
 }
 
@@ -252,17 +286,20 @@ static int fork_below(struct fork *fork, pfn_t parent, pfn_t child, unsigned lev
 static int fork_table(struct fork *fork, pfn_t parent, pfn_t child, unsigned level, uint64_t va)
 {
 	unsigned end = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES; /* the kernel's half is in place */
-	unsigned next;
 	int err = 0;
 
 	frame_of(child)->table.groups = frame_of(parent)->table.groups;
-	for (unsigned i = table_next(parent, 0, end); err == 0 && i < end; i = table_next(parent, next, end)) {
-		if (pte_leads(pte_load(pt_slot(parent, i)))) {
-			next = i + 1;
+	for (unsigned i = table_next(parent, 0, end); err == 0 && i < end; i = table_next(parent, i + 1, end)) {
+		pte_t pte = pte_load(pt_slot(parent, i));
+
+		if (pte_leads(pte)) {
 			err = fork_below(fork, parent, child, level, i, va + i * pt_span(level));
-		} else {
-			next = table_run(parent, i, end);
-			err = fork_reservations(fork, parent, child, i, next);
+			continue;
+		}
+		err = fork_reservation(fork, &pte, pte_mapping(pte));
+		if (err == 0 && !pte_is_none(pte)) {
+			pte_store(pt_slot(child, i), pte);
+			frame_of(child)->table.used++;
 		}
 	}
 	return err;

@@ -21,8 +21,10 @@ void mm_hart_init(void)
 	mm_harts = kalloc(hw_harts() * sizeof(struct mm_hart));
 	if (mm_harts == NULL)
 		hw_panic("no memory: not even for mm's part of %u harts", hw_harts());
-	for (unsigned h = 0; h < hw_harts(); h++)
+	for (unsigned h = 0; h < hw_harts(); h++) {
+		spin_init(&mm_harts[h].tables.lock);
 		hw_set_local(h, &mm_harts[h]);
+	}
 }
 
 uint64_t mm_counter_sum(enum mm_counter counter)

@@ -6,6 +6,15 @@
 #include "lib/hw.h"
 #include "mm/space.h"
 
+/* Tables without entries, and roots with the kernel's alone: table.c. */
+enum { STOCK_LOWER, STOCK_ROOT, STOCK_KINDS };
+#define STOCK_TABLES 11
+struct table_stock {
+	struct spinlock lock;
+	_Atomic uint32_t n[STOCK_KINDS];	 /* [lock]; read by tables_kept without it */
+	pfn_t tables[STOCK_KINDS][STOCK_TABLES]; /* [lock] */
+};
+
 struct mm_hart {
 	/* Written by its own hart only, read by harts that wait for a walk to end. */
 	_Atomic uint32_t epoch CACHE_ALIGNED; /* odd: in a walk without locks */
@@ -22,6 +31,8 @@ struct mm_hart {
 	uint64_t start;
 	uint64_t bytes;
 	uint16_t asid;
+
+	struct table_stock tables CACHE_ALIGNED;
 };
 
 extern struct mm_hart *mm_harts; /* hw_harts() of them; set once by mm_hart_init */

@@ -127,6 +127,26 @@ static inline void mapping_put(struct mapping *mapping, uint64_t n)
 		mapping_count_put(mapping, n);
 }
 
+/* Counts of a run of slots, most of which name the same descriptor: added, or taken away, when another one comes, or at the end. */
+struct mapping_tally {
+	struct mapping *mapping; /* NULL: none yet */
+	uint64_t n;
+};
+
+static inline void mapping_tally_get(struct mapping_tally *tally, struct mapping *next)
+{
+	if (tally->mapping != NULL)
+		mapping_get(tally->mapping, tally->n);
+	*tally = (struct mapping_tally){ .mapping = next };
+}
+
+static inline void mapping_tally_put(struct mapping_tally *tally, struct mapping *next)
+{
+	if (tally->mapping != NULL)
+		mapping_put(tally->mapping, tally->n);
+	*tally = (struct mapping_tally){ .mapping = next };
+}
+
 /* Page number within the object of the page at va. */
 static inline uint64_t mapping_index(const struct mapping *mapping, vaddr_t va)
 {

@@ -105,6 +105,14 @@ bool object_has_writers(const struct object *object)
 	return atomic_load_explicit(&object->writers, memory_order_acquire) != 0;
 }
 
+uint64_t object_take_written(struct object *object)
+{
+	/* relaxed: a time that was; without a store where there is none */
+	if (atomic_load_explicit(&object->written_at, memory_order_relaxed) == 0)
+		return 0;
+	return atomic_exchange_explicit(&object->written_at, 0, memory_order_relaxed);
+}
+
 void object_get(struct object *object)
 {
 	/* relaxed: the caller has a reference */

@@ -53,6 +53,8 @@ uint64_t object_bytes(const struct object *object);
  * nothing changed (only where it shares pages with a clone).
  */
 int object_resize(struct object *object, uint64_t bytes) MUST_CHECK;
+/* Makes it at least so long; what a mapping wrote behind the old end is cleared. Writes may do so at the same time. 0 or -ENOMEM. */
+int object_extend(struct object *object, uint64_t bytes) MUST_CHECK;
 /*
  * [offset, offset + bytes) becomes zeros, also in every shared mapping, and in private ones where they have no copy; whole pages
  * are given back. Of a backed object whole pages are dropped, dirty or not, to be read in again. 0, or -ENOMEM with a part done.
@@ -64,6 +66,13 @@ bool object_has(struct object *object, uint64_t index);
 uint64_t object_next(struct object *object, uint64_t index, bool there);
 /* How many are there; those of a clone count in both. */
 uint64_t object_pages(const struct object *object);
+
+/*
+ * When a program last wrote to a page through a shared mapping, as far as its faults say (the first write to a page, of a backed object
+ * to a clean one; hw_ticks, and some OBJECT_WRITTEN_TICKS too early at most), since this was last asked; 0: not at all.
+ */
+#define OBJECT_WRITTEN_TICKS 4096U
+uint64_t object_take_written(struct object *object);
 
 /* ---- Contents. */
 

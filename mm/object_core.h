@@ -31,7 +31,18 @@ struct object {
 	struct list link;	       /* of all objects [object_list lock] */
 	struct spinlock mappings_lock; /* RANK_REVERSE */
 	struct list mappings;	       /* descriptors, oldest first [mappings_lock] */
+	_Atomic uint64_t written_at;   /* see object_take_written */
 };
+
+/* A fault lets a program write through a shared mapping. Few stores, so that harts that write to one file do not share a line for it. */
+static inline void object_note_write(struct object *object)
+{
+	uint64_t now = hw_ticks();
+
+	/* relaxed: a time that was */
+	if (UNLIKELY(now - atomic_load_explicit(&object->written_at, memory_order_relaxed) > OBJECT_WRITTEN_TICKS))
+		atomic_store_explicit(&object->written_at, now, memory_order_relaxed);
+}
 
 static inline uint64_t bytes_pages(uint64_t bytes)
 {
@@ -79,9 +90,7 @@ void object_bury(struct index_dead *dead);
 bool object_mark_locked(struct object *object, uint64_t index);
 void object_was_dirtied(struct object *object);
 
-/* Makes it at least so long; what a mapping wrote behind the old end is cleared. 0 or -ENOMEM. */
-int object_extend(struct object *object, uint64_t bytes) MUST_CHECK;
-/* The same, for whoever holds a table: -EAGAIN: the page at the end is shared, own it first; -EBUSY: it is getting shorter. */
+/* object_extend for whoever holds a table: -EAGAIN: the page at the end is shared, own it first; -EBUSY: it is getting shorter. */
 int object_try_extend(struct object *object, uint64_t bytes) MUST_CHECK;
 
 /* Takes [first, last) out of the index; unmap: and of every mapping. The nodes at both ends are owned. No lock held. */

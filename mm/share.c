@@ -45,20 +45,6 @@ static int copy_link(_Atomic uint64_t *slot, pte_t *pte)
 	return 0;
 }
 
-static int copy_side(const struct frame *from, struct frame *to)
-{
-	pfn_t side;
-
-	to->table.mapping = from->table.mapping;
-	if (from->table.side == NULL)
-		return 0;
-	if (frame_alloc(FRAME_TABLE, &side) != 0)
-		return -ENOMEM;
-	hw_page_copy(frame_data(side), from->table.side);
-	to->table.side = frame_data(side);
-	return 0;
-}
-
 /* What one entry, or a run of reservations, becomes in the copy; *next is behind it. 0 or -ENOMEM. */
 static int copy_entry(pfn_t from, pfn_t to, unsigned level, unsigned index, unsigned *next)
 {
@@ -93,7 +79,7 @@ static int table_copy(pfn_t from, unsigned level, pfn_t *out)
 
 	if (err != 0)
 		return err;
-	err = copy_side(frame_of(from), frame_of(to));
+	err = table_share_side(frame_of(from), frame_of(to));
 	frame_of(to)->table.groups = frame_of(from)->table.groups;
 	for (unsigned i = table_next(from, 0, PT_ENTRIES); err == 0 && i < PT_ENTRIES;
 	     i = table_next(from, next, PT_ENTRIES))
@@ -155,11 +141,72 @@ int table_own(pfn_t table, unsigned level, unsigned index, bool keep_locked)
 
 /* ---- Letting go. */
 
+static void empty_leaf(pfn_t table)
+{
+	struct frame *frame = frame_of(table);
+	struct mapping **side = frame->table.side;
+	_Atomic uint64_t *slot = pt_slot(table, 0);
+	struct mapping_tally tally = { 0 };
+	uint64_t seen = 0, last = 0;
+
+	for (uint64_t groups = frame->table.groups, first = 0; groups != 0; groups >>= 1, first += PT_GROUP) {
+		if ((groups & 1) == 0)
+			continue;
+		for (uint64_t i = first; i < first + PT_GROUP; i++) {
+			pte_t pte = pte_load(&slot[i]);
+			bool page = pte_is_page(pte);
+
+			if (pte_is_none(pte))
+				continue;
+			pte_store_unseen(&slot[i], PTE(0));
+			seen++;
+			if (pte.v != last) {
+				struct mapping *mapping = !page		 ? pte_mapping(pte)
+							  : side != NULL ? side[i]
+									 : frame->table.mapping;
+
+				if (mapping != tally.mapping)
+					mapping_tally_put(&tally, mapping);
+				last = page ? 0 : pte.v;
+				if (page)
+					frame_put(pte_pfn(pte));
+			}
+			tally.n++;
+		}
+	}
+	mapping_tally_put(&tally, NULL);
+	CHECK(seen == frame->table.used);
+}
+
+static void empty_upper(pfn_t table, unsigned level, bool shared, pfn_t *dead)
+{
+	unsigned end = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES; /* the rest is the kernel's */
+	struct mapping_tally tally = { 0 };
+	unsigned seen = 0;
+
+	for (unsigned i = table_next(table, 0, end); i < end; i = table_next(table, i + 1, end)) {
+		_Atomic uint64_t *slot = pt_slot(table, i);
+		pte_t pte = pte_load(slot);
+
+		pte_store_unseen(slot, PTE(0));
+		seen++;
+		if (pte_is_table(pte)) {
+			table_take_down(pte_pfn(pte), level - 1, shared, dead);
+		} else if (pte_is_detached(pte)) {
+			table_drop(pte_pfn(pte), level - 1, dead);
+		} else {
+			if (pte_mapping(pte) != tally.mapping)
+				mapping_tally_put(&tally, pte_mapping(pte));
+			tally.n++;
+		}
+	}
+	mapping_tally_put(&tally, NULL);
+	CHECK(seen == frame_of(table)->table.used);
+}
+
 void table_take_down(pfn_t table, unsigned level, bool shared, pfn_t *dead)
 {
 	struct frame *frame = frame_of(table);
-	unsigned end = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES; /* the rest is the kernel's */
-	unsigned seen = 0, next;
 
 	shared |= frame->table.shared;
 	if (shared) {
@@ -167,26 +214,12 @@ void table_take_down(pfn_t table, unsigned level, bool shared, pfn_t *dead)
 		spin_lock(&frame->table.lock, RANK_TABLE);
 		table_unlock(table);
 	}
-	for (unsigned i = table_next(table, 0, end); i < end; i = table_next(table, next, end)) {
-		pte_t pte = pte_load(pt_slot(table, i));
-
-		next = i + 1;
-		if (level > 0 && pte_is_table(pte)) {
-			table_take_down(pte_pfn(pte), level - 1, shared, dead);
-		} else if (level > 0 && pte_is_detached(pte)) {
-			table_drop(pte_pfn(pte), level - 1, dead);
-		} else if (pte_is_page(pte)) {
-			mapping_put(table_mapping(frame, i), 1);
-			frame_put(pte_pfn(pte));
-		} else {
-			next = table_run(table, i, end);
-			mapping_put(pte_mapping(pte), next - i);
-		}
-		seen += next - i;
-	}
-	CHECK(seen == frame->table.used);
+	if (level == 0)
+		empty_leaf(table);
+	else
+		empty_upper(table, level, shared, dead);
 	if (!shared) {
-		table_free(table);
+		table_free_clean(table);
 		return;
 	}
 	frame->table.next_dead = *dead;
@@ -215,6 +248,6 @@ void tables_free(pfn_t dead)
 		pfn_t table = dead;
 
 		dead = frame_of(table)->table.next_dead;
-		table_free(table);
+		table_free_clean(table);
 	}
 }

@@ -1,3 +1,3 @@
 # What mm/ is made of, from the frames up.
 mm-y := buddy.o coremap.o slab.o mapping.o index.o index_visit.o object.o transfer.o reverse.o remove.o dirty.o clone.o asid.o hart.o tlb.o \
-	walk.o view.o share.o range.o replace.o leaf.o edit.o move.o grow.o place.o space.o fork.o fault.o user.o force.o locked.o seal.o region.o audit.o
+	walk.o table.o view.o share.o range.o replace.o leaf.o edit.o move.o grow.o place.o space.o fork.o fault.o user.o force.o locked.o seal.o region.o audit.o

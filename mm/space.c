@@ -38,6 +38,7 @@ void mm_init(bool tlb_ipi)
 {
 	slab_init();
 	mm_hart_init();
+	tables_init();
 	mapping_init();
 	object_list_init();
 	asid_init();
@@ -62,7 +63,6 @@ int space_create(struct space **out)
 		kfree(space);
 		return -ENOMEM;
 	}
-	hw_init_root(space->root);
 	space->asid = asid_alloc();
 	space->mmap_top = VADDR(USER_END - STACK_ROOM);
 	locked_init(space);

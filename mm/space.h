@@ -188,6 +188,9 @@ enum fault {
 /* Any va, aligned or not, canonical or not. Called with no lock held. */
 enum fault space_fault(struct space *space, vaddr_t va, enum access access) MUST_CHECK;
 
+/* The same in the space that this hart runs: what trap entry calls. */
+enum fault space_fault_here(vaddr_t va, enum access access) MUST_CHECK;
+
 /* Which page of which object is mapped at va, with a reference for the caller. 0; -EFAULT: none. */
 int space_object_at(struct space *space, vaddr_t va, struct object **object, uint64_t *index) MUST_CHECK;
 

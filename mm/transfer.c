@@ -271,6 +271,11 @@ static int64_t write_piece(struct write *write)
 	int err;
 
 	if (write->offset > object_bytes(write->object)) {
+		/* First, so that bytes that are not there do not make it longer. */
+		err = side_lock(&write->side, ACCESS_READ);
+		if (err != 0)
+			return err;
+		side_unlock(&write->side);
 		err = object_extend(write->object, write->offset);
 		if (err != 0)
 			return err;

@@ -91,7 +91,6 @@ static pfn_t own_root(struct space *space)
 		return root;
 	if (!make_table(PT_ROOT, &root))
 		return PFN(0);
-	hw_init_root(root);
 	/* release: whoever clears or unlinks finds it filled */
 	atomic_store_explicit(&space->hint[hart].view, root.v, memory_order_release);
 	return root;

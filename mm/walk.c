@@ -1,9 +1,8 @@
 /*
- * Walks, walk epochs, and page tables as such. Contract: walk.h.
+ * Walks and walk epochs. Contract: walk.h.
  *
  * Invariants: a table is reachable from a root exactly while it is not stale; both change under
- * its lock and the one above it, and stale is never cleared. `used` counts the entries that are not zero.
- * Locks: a table's lock guards its entries, but for the A and D bits, and its part of the coremap.
+ * its lock and the one above it, and stale is never cleared.
  */
 #include "mm/walk.h"
 
@@ -35,124 +34,6 @@ void walk_wait(void)
 void look_wait(void)
 {
 	epochs_wait(offsetof(struct mm_hart, look));
-}
-
-int table_new(unsigned level, pte_t fill, pfn_t *out)
-{
-	pfn_t table;
-	int err = fill.v == 0 ? frame_alloc_zeroed(FRAME_TABLE, &table) : frame_alloc(FRAME_TABLE, &table);
-
-	if (err != 0)
-		return err;
-
-	struct frame *frame = frame_of(table);
-
-	if (fill.v != 0) {
-		uint64_t *entry = frame_data(table);
-
-		for (unsigned i = 0; i < PT_ENTRIES; i++)
-			entry[i] = fill.v;
-		mapping_get(pte_mapping(fill), PT_ENTRIES);
-	}
-	frame->level = (uint8_t)level;
-	spin_init(&frame->table.lock);
-	frame->emptied = false;
-	frame->table.stale = false;
-	frame->table.shared = false;
-	frame->table.used = fill.v == 0 ? 0 : PT_ENTRIES;
-	frame->table.groups = fill.v == 0 ? 0 : UINT64_MAX;
-	frame->table.mapping = NULL;
-	frame->table.side = NULL;
-	frame->table.next_dead = PFN(0);
-	frame->table.harts = 0;
-	*out = table;
-	return 0;
-}
-
-void table_free(pfn_t table)
-{
-	struct mapping **side = frame_of(table)->table.side;
-
-	if (side != NULL)
-		frame_put(paddr_pfn(hw_paddr(side)));
-	frame_put(table);
-}
-
-int table_split(pfn_t table, unsigned level, unsigned index, bool keep_locked)
-{
-	_Atomic uint64_t *slot = pt_slot(table, index);
-	pte_t pte = pte_load(slot);
-	pfn_t below;
-	int err = table_new(level - 1, pte, &below);
-
-	if (err != 0)
-		return err;
-	if (keep_locked)
-		spin_lock(&frame_of(below)->table.lock, RANK_TABLE);
-	pte_store(slot, pte_table(below));
-	if (pte_is_none(pte)) {
-		frame_of(table)->table.used++;
-		table_note(frame_of(table), index, index + 1);
-	} else {
-		mapping_put(pte_mapping(pte), 1);
-	}
-	return 0;
-}
-
-unsigned table_next_slow(pfn_t table, unsigned index, unsigned end)
-{
-	uint64_t groups = frame_of(table)->table.groups;
-	const _Atomic uint64_t *slot = pt_slot(table, 0);
-
-	while (index < end) {
-		uint64_t above = groups >> (index / PT_GROUP);
-
-		if (above == 0)
-			return end;
-		if ((above & 1) == 0) {
-			index = ALIGN_DOWN(index, PT_GROUP) + PT_GROUP * (unsigned)__builtin_ctzll(above);
-			continue;
-		}
-		do {
-			if (pte_load(&slot[index]).v != 0)
-				return index;
-			index++;
-		} while (index % PT_GROUP != 0 && index < end);
-	}
-	return end;
-}
-
-static bool has_pages(pfn_t table)
-{
-	for (unsigned i = 0; i < PT_ENTRIES; i++)
-		if (pte_is_page(pte_load(pt_slot(table, i))))
-			return true;
-	return false;
-}
-
-int table_set_mapping_slow(pfn_t table, unsigned index, struct mapping *mapping)
-{
-	struct frame *frame = frame_of(table);
-
-	if (frame->table.side == NULL) {
-		pfn_t side;
-
-		/* A default that no page belongs to any more may be gone by now: it is only compared, never followed. */
-		if (frame->table.mapping == NULL || !has_pages(table)) {
-			frame->table.mapping = mapping;
-			return 0;
-		}
-		if (frame_alloc(FRAME_TABLE, &side) != 0)
-			return -ENOMEM;
-
-		struct mapping **of = frame_data(side);
-
-		for (unsigned i = 0; i < PT_ENTRIES; i++)
-			of[i] = frame->table.mapping;
-		frame->table.side = of;
-	}
-	frame->table.side[index] = mapping;
-	return 0;
 }
 
 static pfn_t lowest(struct space *space, vaddr_t va, unsigned *level, uint64_t *places)

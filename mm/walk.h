@@ -177,11 +177,18 @@ static inline unsigned table_run(pfn_t table, unsigned index, unsigned end)
 	return index;
 }
 
-/* A table with every entry `fill` (0: none; else a reservation, whose descriptor it counts). Unlocked, not linked. */
+/* A table with every entry `fill` (0: none; else a reservation, whose descriptor it counts), a root with the kernel's. Unlocked, not linked. */
 int table_new(unsigned level, pte_t fill, pfn_t *out) MUST_CHECK;
 
-/* Gives a table's frame and its side page back, not what its entries name. */
+/* Gives a table's frame and its side page back, not what its entries name; clean: none of them names anything, all are zero. */
 void table_free(pfn_t table);
+void table_free_clean(pfn_t table);
+
+/* The pages of `to`, a new table, will belong to what those of `from` do, which is locked. 0 or -ENOMEM. */
+int table_share_side(const struct frame *from, struct frame *to) MUST_CHECK;
+
+/* Clean tables are put by for whoever needs the next. */
+void tables_init(void);
 
 /*
  * Replaces a reservation, or nothing, in an entry of a locked table above the leaves by a table one level down that says

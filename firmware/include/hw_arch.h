@@ -33,6 +33,14 @@ static inline void *hw_local(void)
 	return local;
 }
 
+/* Ticks of the machine's counter; firmware/trap.h has what they are in ns. */
+static inline uint64_t hw_ticks(void)
+{
+	uint64_t ticks;
+	__asm__ volatile("csrr %0, time" : "=r"(ticks));
+	return ticks;
+}
+
 /* Orders memory and device accesses, both ways: between what a driver says to a device and what the device does in memory. */
 static inline void hw_fence_io(void)
 {

@@ -266,7 +266,7 @@ def run(args):
     except machine.MachineFailed as error:
         if not args.verbose:
             show_tail(bytes(guest_machine.kernel_log), path)
-        warn(str(error))
+        warn(disk.explain(str(error)))
         return error.status
 
 

@@ -1,9 +1,17 @@
 """--disk IMAGE[:PATH][:ro]: images as virtio disks of the machine, and the boot argument that says where they are mounted."""
 import os
+import re
 import stat
 
 MOST = 8  # virtio-mmio slots of QEMU's virt
 DEFAULT_PATH = "/mnt"
+MAKE = "to make one: truncate -s 64M {0} && mkfs.fat -F 32 {0}"
+UNPACK = "packed ({0}): unpack it first"
+CONVERT = "a {0} image, but only raw ones are disks here: qemu-img convert -O raw makes one"
+FOREIGN = {b"QFI\xfb": CONVERT.format("qcow2"), b"KDMV": CONVERT.format("VMDK"), b"vhdxfile": CONVERT.format("VHDX"),
+           b"<<< ": CONVERT.format("VDI"), b"conectix": CONVERT.format("VHD"), b"\x1f\x8b": UNPACK.format("gzip"),
+           b"BZh": UNPACK.format("bzip2"), b"\xfd7zXZ\0": UNPACK.format("xz"), b"(\xb5/\xfd": UNPACK.format("zstd"),
+           b"PK\3\4": UNPACK.format("zip"), b"7z\xbc\xaf": UNPACK.format("7z")}
 
 
 class BadDisk(Exception):
@@ -17,8 +25,12 @@ class Disk:
         self.spec = spec
         rest, self.read_only = (spec[:-3], True) if spec.endswith(":ro") and not os.path.exists(spec) else (spec, False)
         self.image, self.path = split(rest)
+        if not self.image:
+            raise BadDisk(f"--disk {spec}: no image given: IMAGE[:PATH][:ro]")
         if self.path and (not self.path.startswith("/") or "," in self.path or ":" in self.path):
             raise BadDisk(f"--disk {spec}: {self.path}: must be an absolute path without commas and colons")
+        if self.path and os.path.normpath(self.path) in ("/", "//"):
+            raise BadDisk(f"--disk {spec}: / is the initramfs: a directory like /mnt")
         self.look()
 
     def look(self):
@@ -26,12 +38,17 @@ class Disk:
             mode = os.stat(self.image).st_mode
             with open(self.image, "rb") as file:
                 head = file.read(512)
+        except FileNotFoundError:
+            raise BadDisk(f"--disk {self.spec}: {self.image}: no such file ({MAKE.format(self.image)})") from None
         except OSError as error:
             raise BadDisk(f"--disk {self.spec}: {self.image}: {error.strerror}") from None
         if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
             raise BadDisk(f"--disk {self.spec}: {self.image}: neither a file nor a disk")
         if len(head) < 512:
-            raise BadDisk(f"--disk {self.spec}: {self.image}: too small for a disk")
+            raise BadDisk(f"--disk {self.spec}: {self.image}: {len(head)} bytes are too few for a disk ({MAKE.format(self.image)})")
+        for magic, why in FOREIGN.items():
+            if head.startswith(magic) and head[510:] != b"\x55\xaa":
+                raise BadDisk(f"--disk {self.spec}: {self.image}: {why}")
         if not self.read_only and not os.access(self.image, os.W_OK):
             raise BadDisk(f"--disk {self.spec}: {self.image}: may not be written (for reading only: {self.spec}:ro)")
         self.driver = "host_device" if stat.S_ISBLK(mode) else "file"
@@ -52,7 +69,18 @@ def parse(specs):
     for path in paths:
         if paths.count(path) > 1:
             raise BadDisk(f"--disk: two disks at {path}; say where each goes: IMAGE:PATH")
+    for i, disk in enumerate(disks):
+        for other in disks[:i]:
+            if os.path.samefile(disk.image, other.image) and not (disk.read_only and other.read_only):
+                raise BadDisk(f"--disk {disk.spec}: the same image as {other.spec}: one disk, or both for reading only (:ro)")
     return disks
+
+
+def explain(message):
+    """What QEMU says when it stops, or, of an image that another one has, what that means here."""
+    found = re.search(r'Failed to get (?:shared )?"\w+" lock\s+Is another process using the image \[(.*)\]', message)
+    return message if found is None else f"--disk {found[1]}: in use by another program, another corral run perhaps " \
+        "(many may have it for reading only: :ro)"
 
 
 def boot_argument(disks):
@@ -62,11 +90,14 @@ def boot_argument(disks):
 
 
 def qemu_arguments(disks, virtio):
-    """virtio: modern or legacy. The first disk is vda: QEMU gives out the slots in the order of its device tree."""
+    """
+    virtio: modern or legacy. The first disk is vda: QEMU gives out the slots in the order of its device tree. Errors are the guest's
+    to see: left alone, QEMU stops the machine when this host's disk is full, and nothing more is heard of it.
+    """
     arguments = ["-global", f"virtio-mmio.force-legacy={'true' if virtio == 'legacy' else 'false'}"] if disks else []
     for i, disk in enumerate(disks):
         image = disk.image.replace(",", ",,")
         arguments += ["-blockdev", f"driver=raw,node-name=disk{i},read-only={'on' if disk.read_only else 'off'},"
                                    f"file.driver={disk.driver},file.filename={image}",
-                      "-device", f"virtio-blk-device,drive=disk{i}"]
+                      "-device", f"virtio-blk-device,drive=disk{i},werror=report,rerror=report"]
     return arguments

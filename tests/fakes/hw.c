@@ -20,6 +20,7 @@
 
 _Thread_local unsigned fake_hart_index;
 void *fake_local[HW_MAX_HARTS];
+uint64_t fake_ticks;
 uintptr_t fake_direct_offset;
 struct frame *fake_coremap_array;
 bool fake_calm;

@@ -11,16 +11,22 @@
  *   hang DEVICE                     reads: EIO is expected, and from then on again and for writes
  *   kill DEVICE                     a process that reads all of a slow disk is killed, and soon gone
  *   ends DEVICE                     what happens at the end, and with O_DIRECT
+ *   steps FILE STEP...              one after the other, with a line "STEP RESULT ERROR" each. wN, rN: writes, reads N KiB behind
+ *                                   what the last one did; mN, MN: writes to, reads the first N KiB by a shared mapping, "SIGBUS" if
+ *                                   there is one; s: msync of all that is mapped; f, F: fsync, by a descriptor each; tN: ftruncate; o: opens it anew
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <setjmp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -37,7 +43,7 @@ static void fail(const char *what)
 
 static int open_disk(const char *path, int flags)
 {
-	int fd = open(path, flags);
+	int fd = open(path, flags, 0644);
 
 	if (fd < 0)
 		fail(path);
@@ -256,12 +262,96 @@ static int ends(const char *path)
 	return 0;
 }
 
+/* ---- steps */
+
+static struct {
+	int fd, second;
+	uint8_t *map;
+	size_t mapped;
+} file;
+
+static sigjmp_buf after_bus;
+
+static void on_bus(int signo)
+{
+	(void)signo;
+	siglongjmp(after_bus, 1);
+}
+
+static long touch(size_t bytes, bool write)
+{
+	volatile uint8_t *at;
+	volatile uint8_t sum = 0;
+
+	if (file.map != NULL)
+		munmap(file.map, file.mapped);
+	file.mapped = bytes;
+	file.map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, 0);
+	if (file.map == MAP_FAILED)
+		fail("mmap");
+	at = file.map;
+	if (sigsetjmp(after_bus, 1) != 0)
+		return -2;
+	for (size_t i = 0; i < bytes; i++)
+		if (write)
+			at[i] = pattern(i);
+		else
+			sum = (uint8_t)(sum + at[i]);
+	return 0;
+}
+
+static long step(char what, long kib)
+{
+	static uint8_t bytes[8 << 20];
+	size_t n = (size_t)kib << 10;
+
+	for (size_t i = 0; what == 'w' && i < n; i++)
+		bytes[i] = pattern(i);
+	switch (what) {
+	case 'w':
+		return write(file.fd, bytes, n);
+	case 'r':
+		return read(file.fd, bytes, n);
+	case 'm':
+	case 'M':
+		return touch(n, what == 'm');
+	case 's':
+		return msync(file.map, file.mapped, MS_SYNC);
+	case 't':
+		return ftruncate(file.fd, (off_t)n);
+	case 'o':
+		close(file.fd);
+		return (file.fd = open("/proc/self/fd/9", O_RDWR)) < 0 ? -1 : 0;
+	default:
+		return fsync(what == 'f' ? file.fd : file.second);
+	}
+}
+
+static int steps(const char *path, char **what)
+{
+	file.fd = open_disk(path, O_RDWR | O_CREAT);
+	file.second = open_disk(path, O_RDONLY);
+	if (dup2(file.second, 9) != 9)
+		fail("dup2");
+	signal(SIGBUS, on_bus);
+	for (; *what != NULL; what++) {
+		long result;
+
+		errno = 0;
+		result = step(**what, atol(*what + 1));
+		printf("%s %ld %s\n", *what, result, result == -2 ? "SIGBUS" : result < 0 ? strerror(errno) : "");
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	long a = argc > 3 ? atol(argv[3]) : 0, b = argc > 4 ? atol(argv[4]) : 0;
 
 	if (argc < 3)
 		return 2;
+	if (strcmp(argv[1], "steps") == 0)
+		return steps(argv[2], argv + 3);
 	if (strcmp(argv[1], "info") == 0)
 		return info(argv[2]);
 	if (strcmp(argv[1], "fill") == 0)

@@ -36,7 +36,7 @@ def by_hand(image, kind, drive="", device="", front="file="):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("harts", (1, 4, 8))
+@pytest.mark.parametrize("harts", (1, 2, 4, 8))
 def test_many_processes(corral, programs, image, harts, kind):
     path = image()
     done = corral(programs / "disk", "fill", "/dev/vda", "8", "600", harts=harts, append="audit=on",
@@ -146,7 +146,7 @@ def test_slow(corral, programs, image, kind):
     assert "out of use" not in done.log
 
 
-@pytest.mark.parametrize("harts", (1, 4))
+@pytest.mark.parametrize("harts", (1, 8))
 def test_kill(corral, programs, image, harts):
     """A MiB is 256 requests, or 13 s; who is killed waits for those that are under way."""
     began = time.monotonic()
@@ -167,7 +167,11 @@ def test_silence(corral, programs, image, harts, kind):
 
 
 @pytest.mark.parametrize("arguments,message", [
-    (["--disk", "/nowhere/x.img"], "--disk /nowhere/x.img: /nowhere/x.img: No such file or directory"),
+    (["--disk", "/nowhere/x.img"], "--disk /nowhere/x.img: /nowhere/x.img: no such file "
+                                   "(to make one: truncate -s 64M /nowhere/x.img && mkfs.fat -F 32 /nowhere/x.img)"),
+    (["--disk", "/etc/passwd/x.img"], "--disk /etc/passwd/x.img: /etc/passwd/x.img: Not a directory"),
+    (["--disk", ""], "--disk : no image given: IMAGE[:PATH][:ro]"),
+    (["--disk", ":/mnt"], "--disk :/mnt: no image given: IMAGE[:PATH][:ro]"),
     (["--disk", "/tmp"], "--disk /tmp: /tmp: Is a directory"),
     (["--disk", "/dev/null"], "--disk /dev/null: /dev/null: neither a file nor a disk"),
 ])
@@ -178,9 +182,47 @@ def test_bad_options(corral, programs, arguments, message):
 
 def test_bad_paths(corral, programs, image):
     path = image()
-    for spec, more, why in ((f"{path}:here", [], "must be an absolute path"), (str(path), ["--disk", str(path)], "two disks")):
+    for spec, more, why in ((f"{path}:here", [], "must be an absolute path"), (f"{path}:/", [], "/ is the initramfs"), (str(path), ["--disk", str(path)], "two disks")):
         done = corral(programs / "disk", "info", "/dev/vda", options=["--disk", spec, *more])
         assert done.status == 2 and why in done.err and done.err.count("\n") == 1, done
+
+
+@pytest.mark.parametrize("head,why", [
+    (b"", "0 bytes are too few for a disk (to make one: truncate -s 64M {0} && mkfs.fat -F 32 {0})"),
+    (b"x" * 511, "511 bytes are too few for a disk (to make one: truncate -s 64M {0} && mkfs.fat -F 32 {0})"),
+    (b"QFI\xfb" + bytes(65536), "a qcow2 image, but only raw ones are disks here: qemu-img convert -O raw makes one"),
+    (b"\x1f\x8b\x08" + bytes(65536), "packed (gzip): unpack it first"),
+    (b"PK\x03\x04" + bytes(65536), "packed (zip): unpack it first"),
+], ids=("empty", "short", "qcow2", "gzip", "zip"))
+def test_no_images(corral, programs, tmp_path, head, why):
+    path = tmp_path / "x.img"
+    path.write_bytes(head)
+    done = corral(programs / "disk", "info", "/dev/vda", options=["--disk", str(path)])
+    assert done.status == 2 and done.err == f"corral: --disk {path}: {path}: {why.format(path)}\n", done
+
+
+def test_in_use(corral, programs, image):
+    """By another machine, and twice in one; for reading only, both may have it."""
+    path = image()
+    command = ["qemu-system-riscv64", "-M", "virt", "-S", "-nodefaults", "-display", "none", "-blockdev",
+                            f"driver=file,node-name=d,filename={path}", "-device", "virtio-blk-device,drive=d"]
+    busy = subprocess.Popen(command)
+    try:
+        time.sleep(1)
+        assert busy.poll() is None
+        for more in ("", ":ro"):
+            done = corral(programs / "disk", "info", "/dev/vda", options=["--disk", f"{path}:{more}"])
+            assert done.status == 125 and done.err.splitlines()[-1] == (
+                f"corral: --disk {path}: in use by another program, another corral run perhaps "
+                "(many may have it for reading only: :ro)"), done
+    finally:
+        busy.kill()
+        busy.wait()
+    done = corral(programs / "disk", "info", "/dev/vda", options=["--disk", f"{path}:", "--disk", f"{path}:/a"])
+    assert done.status == 2 and done.err == (f"corral: --disk {path}:/a: the same image as {path}:: one disk, "
+                                             "or both for reading only (:ro)\n"), done
+    done = corral(programs / "disk", "info", "/dev/vdb", options=["--disk", f"{path}::ro"] * 2)
+    assert done.status == 0 and "read_only=1" in done.out, done
 
 
 @pytest.mark.parametrize("argument", ("ramdisk=", "ramdisk=5", "ramdisk=1M,", "ramdisk=1T", "ramdisk=99999999999999999999M",

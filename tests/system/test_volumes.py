@@ -11,7 +11,7 @@ from tests.system import fat_image
 pytestmark = fat_image.needs_tools
 
 
-@pytest.mark.parametrize("harts", (1, 4))
+@pytest.mark.parametrize("harts", (1, 2, 4, 8))
 def test_names(corral, programs, tmp_path, harts):
     image = fat_image.new(tmp_path / "disk.img")
     done = corral(programs / "volume", "names", "/mnt", harts=harts, append="audit=on", options=["--disk", f"{image}:/mnt"])
@@ -19,7 +19,7 @@ def test_names(corral, programs, tmp_path, harts):
     assert fat_image.is_clean(image) and fat_image.names(image) == []
 
 
-@pytest.mark.parametrize("harts", (1, 4))
+@pytest.mark.parametrize("harts", (1, 2, 4, 8))
 def test_full(corral, programs, tmp_path, harts):
     """ENOSPC comes from write, what was written is there, and all of it is free again afterwards."""
     image = fat_image.new(tmp_path / "disk.img", mib=34)
@@ -91,7 +91,7 @@ def test_failing_reads(corral, programs, tmp_path):
     assert fat_image.is_clean(image)
 
 
-@pytest.mark.parametrize("harts", (1, 4))
+@pytest.mark.parametrize("harts", (1, 2, 4, 8))
 def test_failing_writes(corral, programs, tmp_path, harts):
     """A page of a file cannot be written: EIO to each that has it open, and nothing else is lost."""
     image = fat_image.new(tmp_path / "disk.img")

@@ -69,6 +69,8 @@ uint8_t mmio_read8(volatile void *regs, unsigned where)
 uint32_t mmio_read32(volatile void *regs, unsigned where)
 {
 	(void)regs;
+	if (fake.gone)
+		return UINT32_MAX;
 	if (where >= 0x100)
 		return config_read(where - 0x100);
 	switch (where) {
@@ -133,6 +135,8 @@ void mmio_write32(volatile void *regs, unsigned where, uint32_t value)
 	static bool driver_high;
 
 	(void)regs;
+	if (fake.gone)
+		return;
 	if (where == 0x14)
 		fake.feature_page = value;
 	else if (where == 0x24)
@@ -219,7 +223,9 @@ static uint32_t carry_out(uint16_t head)
 	}
 	if (fake.answer != ANSWER_NO_STATUS)
 		*(uint8_t *)at(chain[n - 1].address) = fake.answer == ANSWER_ERROR;
-	return fake.answer == ANSWER_SHORT ? written - 1 : written;
+	if (fake.answer == ANSWER_SHORT)
+		return written - 1;
+	return fake.answer == ANSWER_LONG ? written + 1 : written;
 }
 
 void fake_virtio_jump(uint16_t by)

@@ -10,7 +10,7 @@
 
 #define FAKE_SECTORS 4096U
 
-enum fake_answer { ANSWER_RIGHT, ANSWER_ERROR, ANSWER_SHORT, ANSWER_NO_STATUS };
+enum fake_answer { ANSWER_RIGHT, ANSWER_ERROR, ANSWER_SHORT, ANSWER_NO_STATUS, ANSWER_LONG };
 
 struct fake_virtio {
 	/* The test's: before the driver starts. */
@@ -20,6 +20,7 @@ struct fake_virtio {
 	uint32_t block_bytes, segment_bytes, segments;
 	bool refuses_features;
 	bool ignores_reset;
+	bool gone; /* all ones, and writes go nowhere */
 	enum fake_answer answer;
 	/* What the driver did. */
 	uint32_t status, queue_size, queue_align, page_size;

@@ -432,7 +432,50 @@ static void taking_down_waits(void **state)
 	unit_end(race.parent);
 }
 
+static struct frame *leaf_frame(struct space *space, uint64_t va)
+{
+	unsigned level;
+	pfn_t leaf = walk_lock(space, VADDR(va), &level);
+
+	assert_int_equal(level, 0);
+	table_unlock(leaf);
+	return frame_of(leaf);
+}
+
+/* A table that mixes descriptors is copied without its side page, until one of the two needs another. */
+static void side_pages_are_shared(void **state)
+{
+	struct space *parent = unit_begin(&machine), *child;
+	vaddr_t at = VADDR(AT);
+
+	(void)state;
+	space_set_fork_policy(FORK_TABLES);
+	for (unsigned i = 0; i < 4; i++) {
+		at = VADDR(AT + i * PAGE_SIZE);
+		assert_int_equal(space_map(parent, PLACE_FIXED, &at, PAGE_SIZE, RW,
+					   i % 2 == 0 ? mapping_anon(MAPPING_FORK_COPY)
+						      : mapping_anon_growing(MAPPING_FORK_COPY)),
+				 0);
+		if (i != 3)
+			store_in(parent, at.v, i);
+	}
+	child = fork_of(parent);
+	assert_non_null(leaf_frame(child, AT)->table.side);
+	assert_ptr_equal(leaf_frame(child, AT)->table.side, leaf_frame(parent, AT)->table.side);
+	store_in(child, AT, 10);
+	assert_ptr_equal(leaf_frame(child, AT)->table.side, leaf_frame(parent, AT)->table.side);
+	store_in(child, AT + 3 * PAGE_SIZE, 13);
+	assert_ptr_not_equal(leaf_frame(child, AT)->table.side, leaf_frame(parent, AT)->table.side);
+	unit_audit();
+	assert_int_equal(load_in(parent, AT + 3 * PAGE_SIZE), 0);
+	assert_int_equal(load_in(child, AT + 3 * PAGE_SIZE), 13);
+	unit_audit();
+	unit_drop(child);
+	unit_end(parent);
+}
+
 static const struct CMUnitTest tests[] = {
+	UNIT_TEST(side_pages_are_shared),
 	UNIT_TEST(detached_copied_taken_over),
 	UNIT_TEST(taken_over_as_it_was),
 	UNIT_TEST(looking_copies_nothing),

@@ -17,7 +17,7 @@ static struct block_request request[REQUESTS];
 static struct block_segment segment[REQUESTS][4];
 static uint8_t data[REQUESTS][4][1024] __attribute__((aligned(1024)));
 static unsigned dones, errors, watches;
-static uint64_t kept;
+static uint64_t kept, clock;
 static bool out_of_memory;
 static char last_line[256];
 
@@ -52,6 +52,11 @@ static void on_keep(paddr_t start, uint64_t bytes)
 	kept += bytes;
 }
 
+static uint64_t on_now(void)
+{
+	return clock;
+}
+
 static void on_done(struct block_request *done, int error)
 {
 	dones++;
@@ -62,7 +67,7 @@ static void on_done(struct block_request *done, int error)
 
 static int start(void)
 {
-	static const struct block_hooks hooks = { .watch = on_watch, .keep = on_keep };
+	static const struct block_hooks hooks = { .watch = on_watch, .keep = on_keep, .now = on_now };
 	int error;
 
 	block_set_hooks(&hooks);
@@ -297,6 +302,107 @@ static void needs_reset(void **state)
 	expect_dead("it has failed");
 }
 
+/* It says so, and there is no interrupt: found by the next tick. */
+static void needs_reset_silently(void **state)
+{
+	(void)state;
+	begin_some(false);
+	fake.status |= 64;
+	assert_false(block_watch(&blk.block));
+	assert_int_equal(errors, 20);
+	expect_dead("it has failed");
+}
+
+/* Pulled out: what it had in its ring it may still write to, as far as we know. */
+static void pulled_out(void **state)
+{
+	(void)state;
+	begin_some(true);
+	fake.gone = true;
+	assert_false(block_watch(&blk.block));
+	assert_int_equal(dones, 20);
+	assert_int_equal(errors, 20);
+	assert_true(kept != 0);
+	assert_non_null(strstr(last_line, "it is gone: the disk is out of use"));
+	submit(30, BLOCK_READ, 0, 1);
+	assert_int_equal(errors, 21);
+	assert_false(virtio_blk_interrupt(&blk));
+}
+
+/* More written than it had room for: out of use, and nobody gets that answer for good. */
+static void too_long(void **state)
+{
+	(void)state;
+	for (int op = BLOCK_READ; op <= BLOCK_FLUSH; op++) {
+		fake_virtio_reset(false);
+		assert_int_equal(start(), 0);
+		dones = errors = 0;
+		fake.answer = ANSWER_LONG;
+		submit(0, (enum block_op)op, 0, op == BLOCK_FLUSH ? 0 : 2);
+		submit(1, BLOCK_READ, 0, 1);
+		serve(2, false);
+		assert_int_equal(dones, 2);
+		assert_int_equal(errors, 2);
+		expect_dead("nonsense");
+	}
+	fake_virtio_reset(true); /* legacy devices have no such rule */
+	assert_int_equal(start(), 0);
+	dones = errors = 0;
+	fake.answer = ANSWER_LONG;
+	submit(0, BLOCK_READ, 0, 1);
+	serve(1, false);
+	assert_int_equal(dones, 1);
+	assert_int_equal(errors, 0);
+}
+
+/* An interrupt without an answer is no reason for anything, and is said to be none. */
+static void idle_interrupts(void **state)
+{
+	(void)state;
+	begin_some(false);
+	assert_false(virtio_blk_interrupt(&blk));
+	fake.interrupt = 3;
+	assert_false(virtio_blk_interrupt(&blk));
+	assert_int_equal(dones, 0);
+	fake_virtio_work(1, false);
+	assert_true(virtio_blk_interrupt(&blk));
+	assert_int_equal(dones, 1);
+	fake.status |= 64;
+	assert_true(virtio_blk_interrupt(&blk));
+	assert_int_equal(errors, 19);
+}
+
+static void counts(void **state)
+{
+	const struct block_counts *count = &blk.block.counts;
+
+	(void)state;
+	memset(&blk, 0, sizeof(blk));
+	clock = 1000;
+	begin_some(false);
+	assert_int_equal(count->under_way, 20);
+	assert_int_equal(count->most_at_once, 8); /* as many as the queue has entries: the tables are apart */
+	clock += 500;
+	serve(3, false);
+	clock += 500;
+	while (dones < 20)
+		serve(4, false);
+	clock += 5000; /* idle */
+	submit(0, BLOCK_WRITE, 0, 2);
+	clock += 7;
+	fake.answer = ANSWER_ERROR;
+	serve(1, false);
+	submit(0, BLOCK_READ, FAKE_SECTORS, 1); /* behind the end */
+	assert_int_equal(count->under_way, 0);
+	assert_int_equal(count->requests[BLOCK_READ], 21);
+	assert_int_equal(count->sectors[BLOCK_READ], 40);
+	assert_int_equal(count->ns[BLOCK_READ], 3 * 500 + 17 * 1000);
+	assert_int_equal(count->requests[BLOCK_WRITE], 1);
+	assert_int_equal(count->sectors[BLOCK_WRITE], 0);
+	assert_int_equal(count->failed, 2);
+	assert_int_equal(count->busy_ns, 1007);
+}
+
 static void silence(void **state)
 {
 	(void)state;
@@ -448,17 +554,36 @@ static void partitions(void **state)
 	assert_int_equal(errors, 0);
 	assert_int_equal(fake.disk[106 * 512], 9);
 	assert_int_equal(fake.disk[106 * 512 - 1], 0);
+	assert_int_equal(part.counts.sectors[BLOCK_WRITE], 2);
+	assert_int_equal(blk.block.counts.sectors[BLOCK_WRITE], 2);
 	request[0].sector = 7;
 	block_submit(&part, &request[0]);
 	assert_int_equal(errors, 1);
 }
 
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(modern),	UNIT_TEST(legacy),	UNIT_TEST(direct_chains),	UNIT_TEST(short_segments),
-	UNIT_TEST(wrap),	UNIT_TEST(nonsense),	UNIT_TEST(events_lose_nothing), UNIT_TEST(spoilt_table),
-	UNIT_TEST(needs_reset), UNIT_TEST(silence),	UNIT_TEST(lost_request),	UNIT_TEST(no_reset),
-	UNIT_TEST(bad_answers), UNIT_TEST(bad_devices), UNIT_TEST(odd_queue),		UNIT_TEST(bad_requests),
+	UNIT_TEST(modern),
+	UNIT_TEST(legacy),
+	UNIT_TEST(direct_chains),
+	UNIT_TEST(short_segments),
+	UNIT_TEST(wrap),
+	UNIT_TEST(nonsense),
+	UNIT_TEST(events_lose_nothing),
+	UNIT_TEST(spoilt_table),
+	UNIT_TEST(needs_reset),
+	UNIT_TEST(silence),
+	UNIT_TEST(lost_request),
+	UNIT_TEST(no_reset),
+	UNIT_TEST(bad_answers),
+	UNIT_TEST(bad_devices),
+	UNIT_TEST(odd_queue),
+	UNIT_TEST(bad_requests),
 	UNIT_TEST(partitions),
+	UNIT_TEST(needs_reset_silently),
+	UNIT_TEST(pulled_out),
+	UNIT_TEST(too_long),
+	UNIT_TEST(idle_interrupts),
+	UNIT_TEST(counts),
 };
 
 UNIT_MAIN("virtio", tests)

@@ -21,6 +21,8 @@ UNIT_COMMON     := lib/lock.o $(addprefix mm/,$(mm-y)) tests/fakes/hw.o tests/fa
 # What some tests need beyond that.
 UNIT_TESTS += virtio
 UNIT_EXTRA_virtio := $(addprefix drivers/,block.o virtio_ring.o virtio_mmio.o virtio_blk.o) tests/unit/fake_virtio.o
+UNIT_TESTS += plic
+UNIT_EXTRA_plic := drivers/plic.o
 UNIT_EXTRA_runtime := lib/runtime.o
 UNIT_EXTRA_args := firmware/args.o
 UNIT_EXTRA_cpio := kernel/cpio.o

@@ -27,7 +27,38 @@ static void across(long call, volatile char *touch, unsigned long spins)
 			 : KEEP, "t0", "a0", "a7", "memory");
 	CHECK_EQ(bad, 0);
 }
+
+/* gp and s2, which each thread has something else in; no handler may run meanwhile, which would need its gp. */
+static void across_gp(volatile char *touch, unsigned long spins)
+{
+	unsigned long bad;
+
+	__asm__ volatile("mv t5, gp\n\t"
+			 "mv gp, %[touch]\n\t"
+			 "not s2, %[touch]\n\t"
+			 "mv t0, %[spins]\n"
+			 "1:	li a7, %[yield]\n\t"
+			 "ecall\n\t"
+			 "sb zero, 0(%[touch])\n\t"
+			 "addi t0, t0, -1\n\t"
+			 "bnez t0, 1b\n\t"
+			 "sub t0, gp, %[touch]\n\t"
+			 "not s2, s2\n\t"
+			 "sub t1, s2, %[touch]\n\t"
+			 "or %[bad], t0, t1\n\t"
+			 "mv gp, t5\n"
+			 : [bad] "=&r"(bad)
+			 : [touch] "r"(touch), [spins] "r"(spins), [yield] "i"(SYS_sched_yield)
+			 : "t0", "t1", "t5", "s2", "a0", "a7", "memory");
+	CHECK_EQ(bad, 0);
+}
 #else
+static void across_gp(volatile char *touch, unsigned long spins)
+{
+	(void)spins;
+	*touch = 0;
+}
+
 static void across(long call, volatile char *touch, unsigned long spins)
 {
 	(void)call;
@@ -52,6 +83,7 @@ static void *worker(void *arg)
 		if (i % 4 == 3)
 			CHECK(mprotect(at + i * PAGE, PAGE, PROT_READ) == 0);
 		across(i % 2 ? SYS_getpid : SYS_sched_yield, at + i * PAGE, 1 + i * 1000);
+		across_gp(at + i * PAGE, 1 + i * 10);
 	}
 	return arg;
 }

@@ -1,4 +1,4 @@
-/* The stack is as large as RLIMIT_STACK says up to a few MiB, zeroed, and private to a child. */
+/* The stack is as large as RLIMIT_STACK says up to a few MiB, zeroed, and private to a child; it grows no further than the limit of now. */
 #include "check.h"
 
 #include <sys/resource.h>
@@ -20,6 +20,15 @@ static void deep(void *arg)
 	CHECK_EQ(descend(1000), 64);
 }
 
+static void too_deep(void *arg)
+{
+	struct rlimit limit = { .rlim_cur = 1 * MIB, .rlim_max = 8 * MIB };
+
+	(void)arg;
+	CHECK(setrlimit(RLIMIT_STACK, &limit) == 0);
+	descend(2000);
+}
+
 int main(void)
 {
 	volatile char large[3 * MIB];
@@ -30,6 +39,7 @@ int main(void)
 	for (size_t i = 0; i < sizeof(large); i += PAGE)
 		large[i] = (char)(i / PAGE);
 	child_run(deep, NULL);
+	child_dies(too_deep, NULL, SIGSEGV);
 	for (size_t i = 0; i < sizeof(large); i += PAGE)
 		CHECK_EQ(large[i], (char)(i / PAGE));
 	deep(NULL);

@@ -24,6 +24,13 @@ static inline unsigned hw_hart(void)
 	return fake_hart_index;
 }
 
+extern uint64_t fake_ticks; /* set by the test */
+
+static inline uint64_t hw_ticks(void)
+{
+	return fake_ticks;
+}
+
 static inline void hw_fence_io(void)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
