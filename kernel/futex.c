@@ -84,11 +84,18 @@ static struct futex_bucket *bucket_of(const struct user_key *key)
 	return &futex.buckets[(hash >> 32) & futex.mask];
 }
 
-/* The key of a word that may not have been touched yet. */
-static int find_key(struct space *space, vaddr_t va, struct user_key *key)
+/*
+ * The key of a word that may not have been touched yet. private: of this process alone, as it says, so what is mapped there is not
+ * looked at; where it is not shared, who does not say so gets the same key.
+ */
+static int find_key(struct space *space, vaddr_t va, bool private, struct user_key *key)
 {
 	if ((va.v & 3) != 0)
 		return -EINVAL;
+	if (private && va.v < USER_END) {
+		*key = (struct user_key){ space, va.v };
+		return 0;
+	}
 	return user_futex_key(space, va, key);
 }
 
@@ -121,7 +128,7 @@ static uint32_t wake_matching_locked(struct futex_bucket *bucket, const struct u
 	return woken;
 }
 
-static int64_t wake(struct space *space, vaddr_t va, uint32_t most, uint32_t bitset)
+static int64_t wake(struct space *space, vaddr_t va, bool private, uint32_t most, uint32_t bitset)
 {
 	struct user_key key;
 	struct futex_bucket *bucket;
@@ -130,7 +137,7 @@ static int64_t wake(struct space *space, vaddr_t va, uint32_t most, uint32_t bit
 
 	if (bitset == 0)
 		return -EINVAL;
-	error = find_key(space, va, &key);
+	error = find_key(space, va, private, &key);
 	if (error != 0)
 		return error;
 	bucket = bucket_of(&key);
@@ -142,7 +149,7 @@ static int64_t wake(struct space *space, vaddr_t va, uint32_t most, uint32_t bit
 
 int64_t futex_wake(struct space *space, vaddr_t va, uint32_t most)
 {
-	return wake(space, va, most, UINT32_MAX);
+	return wake(space, va, false, most, UINT32_MAX);
 }
 
 /* ---- Waiting. */
@@ -165,10 +172,10 @@ bool futex_unqueue(struct futex_waiter *waiter)
 	}
 }
 
-int futex_queue(struct space *space, vaddr_t va, uint32_t value, struct futex_waiter *waiter)
+int futex_queue(struct space *space, vaddr_t va, bool private, uint32_t value, struct futex_waiter *waiter)
 {
 	for (;;) {
-		int error = find_key(space, va, &waiter->key);
+		int error = find_key(space, va, private, &waiter->key);
 		struct futex_bucket *bucket;
 		uint32_t found = 0;
 
@@ -193,14 +200,15 @@ int futex_queue(struct space *space, vaddr_t va, uint32_t value, struct futex_wa
 	}
 }
 
-static int64_t wait(struct space *space, vaddr_t va, uint32_t value, uint64_t deadline_ns, uint32_t bitset)
+static int64_t wait(struct space *space, vaddr_t va, bool private, uint32_t value, uint64_t deadline_ns,
+		    uint32_t bitset)
 {
 	struct futex_waiter waiter = { .bitset = bitset, .thread = current_thread() };
 	int error;
 
 	if (bitset == 0)
 		return -EINVAL;
-	error = futex_queue(space, va, value, &waiter);
+	error = futex_queue(space, va, private, value, &waiter);
 	if (error != 0)
 		return error;
 	/* acquire: pairs with the release in wake_locked */
@@ -228,7 +236,7 @@ static void unlock_two(struct futex_bucket *a, struct futex_bucket *b)
 struct requeue {
 	vaddr_t from, to;
 	uint32_t wake, move;
-	bool compare;
+	bool compare, private;
 	uint32_t value;
 };
 
@@ -264,10 +272,10 @@ static int64_t requeue(struct space *space, const struct requeue *request)
 		struct futex_bucket *from, *to;
 		uint32_t found = request->value;
 		int64_t result = 0;
-		int error = find_key(space, request->from, &key);
+		int error = find_key(space, request->from, request->private, &key);
 
 		if (error == 0)
-			error = find_key(space, request->to, &to_key);
+			error = find_key(space, request->to, request->private, &to_key);
 		if (error != 0)
 			return error;
 		from = bucket_of(&key);
@@ -351,10 +359,10 @@ static int64_t wake_op(struct space *space, const struct requeue *request)
 		struct futex_bucket *first, *second;
 		uint32_t old = 0;
 		int64_t result = 0;
-		int error = find_key(space, request->from, &key);
+		int error = find_key(space, request->from, request->private, &key);
 
 		if (error == 0)
-			error = find_key(space, request->to, &other_key);
+			error = find_key(space, request->to, request->private, &other_key);
 		if (error != 0)
 			return error;
 		first = bucket_of(&key);
@@ -406,7 +414,7 @@ static int64_t futex_wait_call(const uint64_t *a, uint32_t operation, bool realt
 
 	if (error != 0)
 		return error;
-	result = wait(current_space(), VADDR(a[0]), (uint32_t)a[2], deadline,
+	result = wait(current_space(), VADDR(a[0]), (a[1] & FUTEX_PRIVATE) != 0, (uint32_t)a[2], deadline,
 		      operation == FUTEX_WAIT ? UINT32_MAX : (uint32_t)a[5]);
 	if (result != -EINTR)
 		deadline_done();
@@ -416,13 +424,14 @@ static int64_t futex_wait_call(const uint64_t *a, uint32_t operation, bool realt
 int64_t sys_futex(const uint64_t *a)
 {
 	uint32_t operation = (uint32_t)a[1] & ~(FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME);
-	bool realtime = (a[1] & FUTEX_CLOCK_REALTIME) != 0;
+	bool realtime = (a[1] & FUTEX_CLOCK_REALTIME) != 0, private = (a[1] & FUTEX_PRIVATE) != 0;
 	struct requeue request = {
 		.from = VADDR(a[0]),
 		.to = VADDR(a[4]),
 		.wake = (uint32_t)a[2],
 		.move = (uint32_t)a[3],
 		.compare = operation == FUTEX_CMP_REQUEUE,
+		.private = private,
 		.value = (uint32_t)a[5],
 	};
 
@@ -433,9 +442,9 @@ int64_t sys_futex(const uint64_t *a)
 	case FUTEX_WAIT_BITSET:
 		return futex_wait_call(a, operation, realtime);
 	case FUTEX_WAKE:
-		return wake(current_space(), VADDR(a[0]), MAX((uint32_t)a[2], 1U), UINT32_MAX);
+		return wake(current_space(), VADDR(a[0]), private, MAX((uint32_t)a[2], 1U), UINT32_MAX);
 	case FUTEX_WAKE_BITSET:
-		return wake(current_space(), VADDR(a[0]), MAX((uint32_t)a[2], 1U), (uint32_t)a[5]);
+		return wake(current_space(), VADDR(a[0]), private, MAX((uint32_t)a[2], 1U), (uint32_t)a[5]);
 	case FUTEX_REQUEUE:
 	case FUTEX_CMP_REQUEUE:
 		if ((int32_t)a[2] < 0 || (int32_t)a[3] < 0)

@@ -27,7 +27,7 @@ struct futex_waiter {
  * Looks at the word and queues if it has the value. 0: it is on the queue, or woken already. -EAGAIN: it has another value;
  * -EINVAL: not aligned; -EFAULT, -ENOMEM: then it is on no queue. No lock held.
  */
-int futex_queue(struct space *space, vaddr_t va, uint32_t value, struct futex_waiter *waiter) MUST_CHECK;
+int futex_queue(struct space *space, vaddr_t va, bool private, uint32_t value, struct futex_waiter *waiter) MUST_CHECK;
 
 /* Takes a waiter that was queued off its list unless it has been woken: whether it had been. Then nobody else has it any more. */
 bool futex_unqueue(struct futex_waiter *waiter);

@@ -33,6 +33,7 @@ struct futex_waitv {
 struct word {
 	vaddr_t va;
 	uint32_t value;
+	bool private;
 	struct futex_waiter waiter;
 };
 
@@ -59,6 +60,7 @@ static int read_words(struct word *words, uint64_t count, uint64_t address)
 		words[i] = (struct word){
 			.va = VADDR(from.address),
 			.value = (uint32_t)from.value,
+			.private = (from.flags & FUTEX2_PRIVATE) != 0,
 			.waiter = { .bitset = UINT32_MAX, .thread = current_thread() },
 		};
 	}
@@ -104,7 +106,7 @@ static int64_t wait_any(struct word *words, uint64_t count, uint64_t deadline_ns
 	if (error != 0)
 		return error;
 	for (uint64_t i = 0; i < count; i++) {
-		error = futex_queue(current_space(), words[i].va, words[i].value, &words[i].waiter);
+		error = futex_queue(current_space(), words[i].va, words[i].private, words[i].value, &words[i].waiter);
 		if (error != 0)
 			return unqueue_all(words, i, error);
 	}

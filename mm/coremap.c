@@ -15,7 +15,7 @@
 #include "mm/coremap.h"
 
 #define CHAIN_ORDER 9		 /* at most: an entry of every 2 MiB that a hart uses */
-#define CHAIN_PART  UINT64_C(64) /* all stocks' chains are no more than this part of memory */
+#define CHAIN_PART  UINT64_C(32) /* all stocks' chains are no more than this part of memory */
 #define DEPOT_PART  16		 /* nor is the depot more than this */
 
 /* relaxed, all of the numbers: guarded by the lock; atomic for frames_free alone, which asks for no order */

@@ -136,6 +136,40 @@ int64_t user_read_string(struct space *space, char *dst, vaddr_t src, uint64_t m
 	return -ENAMETOOLONG;
 }
 
+/*
+ * Without a lock, which would be one more line that harts share. The entry is the same before and behind the load, and its table is
+ * there as long as the walk, so the word is of the page that was mapped at some moment in between.
+ */
+static bool load_unlocked(struct space *space, vaddr_t va, uint32_t *out)
+{
+	pfn_t table = space->root;
+	unsigned level = PT_ROOT;
+	pte_t pte;
+	bool same;
+
+	walk_enter();
+	for (;; level--) {
+		/* acquire: pairs with the release that linked the table, or filled the page */
+		pte = PTE(atomic_load_explicit(pt_slot(table, pt_index(va, level)), memory_order_acquire));
+		if (level == 0 || !pte_is_table(pte))
+			break;
+		table = pte_pfn(pte);
+	}
+	same = level == 0 && (pte.v & (PTE_V | PTE_U | PTE_R)) == (PTE_V | PTE_U | PTE_R);
+	if (same) {
+		const char *page = frame_data(pte_pfn(pte));
+
+		/* seq_cst: futex protocols order it against the program's own accesses */
+		*out = atomic_load_explicit((const _Atomic uint32_t *)(page + (va.v & PAGE_MASK)),
+					    memory_order_seq_cst);
+		/* A and D may come meanwhile; seq_cst: behind the word */
+		same = ((atomic_load_explicit(pt_slot(table, pt_index(va, 0)), memory_order_seq_cst) ^ pte.v) &
+			~(PTE_A | PTE_D)) == 0;
+	}
+	walk_exit();
+	return same;
+}
+
 int user_load_u32(struct space *space, vaddr_t va, uint32_t *out)
 {
 	pfn_t table;
@@ -143,6 +177,8 @@ int user_load_u32(struct space *space, vaddr_t va, uint32_t *out)
 
 	if (va.v >= USER_END || va.v % sizeof(uint32_t) != 0)
 		return -EFAULT;
+	if (LIKELY(load_unlocked(space, va, out)))
+		return 0;
 	page = lock_page(space, va, ACCESS_READ, &table);
 	if (page == NULL)
 		return -EAGAIN;
