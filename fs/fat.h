@@ -26,6 +26,7 @@ struct fat_node;
 struct fat_options {
 	bool read_only;
 	int64_t (*now)(void); /* seconds since 1970 */
+	uint32_t index_least; /* directories with room for so many entries get an index; 0: as is best */
 };
 
 /*
