@@ -251,6 +251,31 @@ int space_object_at(struct space *space, vaddr_t va, struct object **object, uin
 	return *object == NULL ? -EFAULT : 0;
 }
 
+void space_advise(struct space *space, vaddr_t va, unsigned advice)
+{
+	uint64_t perm;
+	struct mapping *mapping = va.v >= USER_END ? NULL : walk_mapping(space, va, &perm);
+
+	if (mapping == NULL)
+		return;
+	if (mapping->object != NULL)
+		atomic_store_explicit(&mapping->advice, (uint8_t)advice, memory_order_relaxed);
+	mapping_put(mapping, 1);
+}
+
+unsigned space_advice(struct space *space, vaddr_t va)
+{
+	unsigned advice = 0;
+	uint64_t perm;
+	struct mapping *mapping = va.v >= USER_END ? NULL : walk_mapping(space, va, &perm);
+
+	if (mapping != NULL) {
+		advice = atomic_load_explicit(&mapping->advice, memory_order_relaxed);
+		mapping_put(mapping, 1);
+	}
+	return advice;
+}
+
 /* A page is missing, of a store; or it is shared with a clone, and has to be made the object's own without table locks. */
 static enum fault settle(struct space *space, vaddr_t va)
 {

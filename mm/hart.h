@@ -21,6 +21,7 @@ struct mm_hart {
 	_Atomic uint32_t look;		      /* odd: looking up an object's page without locks */
 	struct space *space;		      /* in satp; NULL: the kernel's own root */
 	_Atomic uint64_t counter[MM_COUNTERS];
+	uint64_t looked;	/* the page that a read() had last: transfer.c */
 	_Atomic uint64_t dirty; /* pages that became dirty here, less those that became clean here: modulo 2^64 */
 
 	/* The mailbox: harts whose request this one has yet to serve. Written by all. */
