@@ -161,22 +161,6 @@ static bool take_slow(pfn_t *out)
 	return true;
 }
 
-static bool take(pfn_t *out)
-{
-	struct magazine *mine = &coremap.magazines[hw_hart()];
-
-	spin_lock(&mine->lock, RANK_MAGAZINE);
-	/* relaxed: n is guarded by the lock; it is atomic for frames_free alone, which asks for no order */
-	uint32_t n = atomic_load_explicit(&mine->n, memory_order_relaxed);
-
-	if (LIKELY(n != 0)) {
-		*out = mine->frames[n - 1];
-		store_relaxed_u32(&mine->n, n - 1);
-	}
-	spin_unlock(&mine->lock, RANK_MAGAZINE);
-	return LIKELY(n != 0) || take_slow(out);
-}
-
 static void frame_init(struct frame *frame, enum frame_kind kind, unsigned order)
 {
 	CHECK(frame->kind == FRAME_FREE && atomic_load_explicit(&frame->count, memory_order_relaxed) == 0);
@@ -186,12 +170,42 @@ static void frame_init(struct frame *frame, enum frame_kind kind, unsigned order
 	store_relaxed_u32(&frame->count, 1);
 }
 
+/* Where the magazine is empty, or in somebody else's hands. */
+static __attribute__((noinline)) int alloc_slow(enum frame_kind kind, pfn_t *out)
+{
+	struct magazine *mine = &coremap.magazines[hw_hart()];
+	uint32_t n;
+
+	spin_lock(&mine->lock, RANK_MAGAZINE);
+	n = atomic_load_explicit(&mine->n, memory_order_relaxed);
+	if (n != 0) {
+		*out = mine->frames[n - 1];
+		store_relaxed_u32(&mine->n, n - 1);
+	}
+	spin_unlock(&mine->lock, RANK_MAGAZINE);
+	if (n == 0 && !take_slow(out))
+		return -ENOMEM;
+	frame_init(frame_of(*out), kind, 0);
+	return 0;
+}
+
 int frame_alloc(enum frame_kind kind, pfn_t *out)
 {
+	struct magazine *mine = &coremap.magazines[hw_hart()];
+	uint32_t n;
 	pfn_t pfn;
 
-	if (UNLIKELY(!take(&pfn)))
-		return -ENOMEM;
+	if (UNLIKELY(!spin_trylock(&mine->lock, RANK_MAGAZINE)))
+		return alloc_slow(kind, out);
+	/* relaxed: n is guarded by the lock; it is atomic for frames_free alone, which asks for no order */
+	n = atomic_load_explicit(&mine->n, memory_order_relaxed);
+	if (UNLIKELY(n == 0)) {
+		spin_unlock(&mine->lock, RANK_MAGAZINE);
+		return alloc_slow(kind, out);
+	}
+	pfn = mine->frames[n - 1];
+	store_relaxed_u32(&mine->n, n - 1);
+	spin_unlock(&mine->lock, RANK_MAGAZINE);
 	frame_init(frame_of(pfn), kind, 0);
 	*out = pfn;
 	return 0;
@@ -322,12 +336,6 @@ void frame_put(pfn_t pfn)
 		atomic_thread_fence(memory_order_acquire);
 		frame_free(pfn);
 	}
-}
-
-bool frame_is_sole(pfn_t pfn)
-{
-	/* acquire: pairs with the release in frame_put */
-	return atomic_load_explicit(&frame_of(pfn)->count, memory_order_acquire) == 1;
 }
 
 pfn_t frame_zero(void)
