@@ -3,6 +3,7 @@
  * lines.
  */
 #include "firmware/hart.h"
+#include "firmware/page.h"
 #include "firmware/trap.h"
 #include "lib/hw.h"
 
@@ -40,5 +41,8 @@ void asm_offsets(void)
 	DEFINE(TRAP_READ, TRAP_READ);
 	DEFINE(TRAP_WRITE, TRAP_WRITE);
 	DEFINE(TRAP_EXEC, TRAP_EXEC);
+	DEFINE(PAGE_WAYS_COPY, offsetof(struct page_ways, copy));
+	DEFINE(PAGE_WAYS_CLEAR, offsetof(struct page_ways, clear));
+	DEFINE(PAGE_WAYS_ZERO_BLOCK, offsetof(struct page_ways, zero_block));
 	DEFINE(FP_FCSR, offsetof(struct fp_state, fcsr));
 }

@@ -12,6 +12,7 @@
 #include "firmware/hw.h"
 #include "firmware/log.h"
 #include "firmware/memory.h"
+#include "firmware/page.h"
 #include "firmware/sbi.h"
 #include "firmware/time.h"
 #include "firmware/trap.h"
@@ -124,6 +125,7 @@ void boot_main(uint64_t hart_id, uint64_t fdt_pa)
 	kmap_init();
 	power_map();
 	hw_init();
+	page_init(fdt);
 	info.ram = banks_ram(&info.ram_count);
 	initrd_find();
 	info.reserved = early_seal(&info.reserved_count);

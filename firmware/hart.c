@@ -34,6 +34,7 @@
 #define SSTATUS_MXR    (UINT64_C(1) << 19)
 
 _Static_assert(offsetof(struct hart, index) == HW_HART_INDEX_OFFSET, "hw_hart() loads it from there");
+_Static_assert(offsetof(struct hart, fence_global) == HW_HART_FENCE_OFFSET, "hw_fence_page() loads it from there");
 _Static_assert(offsetof(struct hart, local) == HW_HART_LOCAL_OFFSET, "hw_local() loads it from there");
 
 static struct {

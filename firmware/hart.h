@@ -15,6 +15,7 @@ struct hart {
 	uint64_t scratch[2];   /* of a trap from the kernel */
 	struct thread *thread; /* kernel/'s current thread; NULL before the scheduler runs */
 	uint32_t index;	       /* 0 .. hw_harts() - 1 */
+	uint32_t fence_global; /* hw_fence_page must fence everything; the same on all harts */
 	void *local;	       /* mm's block of this hart: hw_local() */
 	uint64_t id;	       /* what the SBI and the device tree call it */
 	/* The rest is firmware/'s own. */

@@ -51,6 +51,8 @@ static bool ids_are_dense(void)
 void hw_init(void)
 {
 	hw.fence_global = errata()->fence_global;
+	for (unsigned i = 0; i < hw_harts(); i++)
+		hart_get(i)->fence_global = hw.fence_global;
 	hw.asid_bits = hw_asid_bits_probe();
 	hw.ids_dense = ids_are_dense();
 	hw.id_offset = hart_get(0)->id;
@@ -92,14 +94,6 @@ void hw_relax(void)
 void hw_fence_all(void)
 {
 	__asm__ volatile("sfence.vma" : : : "memory");
-}
-
-void hw_fence_page(vaddr_t va, uint16_t asid)
-{
-	if (UNLIKELY(hw.fence_global))
-		hw_fence_all();
-	else
-		__asm__ volatile("sfence.vma %0, %1" : : "r"(va.v), "r"((uint64_t)asid) : "memory");
 }
 
 void hw_fence_asid(uint16_t asid)

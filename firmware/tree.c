@@ -185,6 +185,24 @@ bool tree_hart_has(const void *fdt, int node, const char *extension)
 	       (isa != NULL && isa_names(isa, extension));
 }
 
+/* rv64, then single letters, perhaps with versions, then the others. */
+static bool isa_has_letter(const char *isa, char extension)
+{
+	const char *letters = isa + strlen("rv64");
+
+	return strncmp(isa, "rv64", strlen("rv64")) == 0 &&
+	       memchr(letters, extension, strcspn(letters, "_zsx")) != NULL;
+}
+
+bool tree_hart_has_letter(const void *fdt, int node, char extension)
+{
+	const char *isa = fdt_getprop(fdt, node, "riscv,isa", NULL);
+	const char name[] = { extension, '\0' };
+
+	return fdt_stringlist_search(fdt, node, "riscv,isa-extensions", name) >= 0 ||
+	       (isa != NULL && isa_has_letter(isa, extension));
+}
+
 static void each_reg(int node, bool no_map, tree_visit *visit, void *ctx)
 {
 	struct phys_range range;

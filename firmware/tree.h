@@ -30,6 +30,9 @@ uint64_t tree_hart_id(const void *fdt, int node);
 /* Whether riscv,isa or riscv,isa-extensions of a hart's node names a multi-letter extension. */
 bool tree_hart_has(const void *fdt, int node, const char *extension);
 
+/* The same of a single-letter extension. */
+bool tree_hart_has_letter(const void *fdt, int node, char extension);
+
 /* Calls visit for every RAM bank, and for every reserved range (no_map: not to be mapped either). In tree order. */
 typedef void tree_visit(void *ctx, struct phys_range range, bool no_map);
 void tree_each_ram(tree_visit *visit, void *ctx);

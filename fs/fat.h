@@ -26,6 +26,7 @@ struct fat_node;
 struct fat_options {
 	bool read_only;
 	int64_t (*now)(void); /* seconds since 1970 */
+	uint32_t index_least; /* directories with room for so many entries get an index; 0: as is best */
 };
 
 /*
@@ -118,7 +119,11 @@ struct fat_run {
 };
 /* Where the file's bytes from offset (a multiple of a sector) on lie, as far as they lie together. Behind them: -ENXIO. */
 int fat_map(struct fat_node *node, uint64_t offset, struct fat_run *out) MUST_CHECK;
-/* The same before writing: what lies before offset and was never written becomes 0 on the disk. fat_extend goes before. */
+/*
+ * The same before writing: what lies before offset and was never written becomes 0 on the disk. fat_extend goes before. -EAGAIN: a
+ * part of it did, a megabyte or so; once more. Until fat_wrote the caller keeps others from fat_sync, fat_clean and fat_sync_node of
+ * the file, which fill gaps, too.
+ */
 int fat_map_write(struct fat_node *node, uint64_t offset, struct fat_run *out) MUST_CHECK;
 /* The caller has written up to this offset, as fat_map_write said. */
 void fat_wrote(struct fat_node *node, uint64_t end);

@@ -131,6 +131,13 @@ int fat_chain_find(struct fat_node *node, uint32_t k, uint32_t most, uint32_t *c
 	return 0;
 }
 
+/* What cannot be walked now is walked when somebody asks. */
+void fat_chain_append(struct fat_node *node, uint32_t head)
+{
+	if (append_all(node, head) != 0)
+		fat_chain_forget(node);
+}
+
 int fat_chain_grow(struct fat_node *node, uint32_t clusters)
 {
 	struct fat_volume *volume = node->volume;
@@ -160,9 +167,7 @@ int fat_chain_grow(struct fat_node *node, uint32_t clusters)
 		fat_node_changed(node);
 	}
 	node->grown = true;
-	/* What cannot be walked now is walked when somebody asks. */
-	if (append_all(node, head) != 0)
-		fat_chain_forget(node);
+	fat_chain_append(node, head);
 	return 0;
 }
 

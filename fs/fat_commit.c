@@ -203,6 +203,7 @@ int fat_begin(struct fat_volume *volume)
 	if (error == 0)
 		error = write_flush(volume);
 	volume->marked = error == 0;
+	volume->uncounted = volume->uncounted || error == 0;
 	return error;
 }
 
@@ -233,9 +234,26 @@ int fat_clean(struct fat_volume *volume)
 		error = change_mark(volume, true);
 	if (error == 0)
 		error = write_flush(volume);
-	if (error == 0)
-		volume->marked = false;
-	return error;
+	if (error != 0)
+		return error;
+	volume->marked = false;
+	volume->uncounted = !volume->free_known;
+	return 0;
+}
+
+/* To count takes a look at the whole FAT: not whenever the volume is idle. What cannot be counted stays unknown. */
+int fat_finish(struct fat_volume *volume)
+{
+	int error = fat_sync(volume);
+
+	if (error != 0 || (!volume->marked && !volume->uncounted))
+		return error;
+	if (!volume->free_known)
+		(void)!fat_count_free(volume);
+	if (volume->marked)
+		return fat_clean(volume);
+	error = change_info(volume, volume->free_known ? volume->free : UINT32_MAX, volume->next_free);
+	return error == 0 ? write_flush(volume) : error;
 }
 
 int fat_sync_node(struct fat_node *node)

@@ -9,17 +9,38 @@
 #include "fs/fat_volume.h"
 
 #define LONG_CHARS 13U
-#define TAILS	   1024U
+#define TAILS_LOW  16U
 #define TAIL_MAX   999999U
+
+static bool is_named(const struct fat_entry *entry, const struct fat_name *name)
+{
+	return fat_name_equal(name, entry->unit, entry->units) ||
+	       fat_name_equal(name, entry->alias_unit, entry->alias_units);
+}
+
+static int find_indexed(struct fat_node *dir, const struct fat_name *name, struct fat_entry *entry)
+{
+	uint32_t hash = fat_name_hash(name->unit, name->units), at = 0, slot;
+
+	while (fat_index_next(dir, hash, &at, &slot)) {
+		int result = fat_entry_next(dir, &slot, entry);
+
+		if (result < 0 || (result == 1 && is_named(entry, name)))
+			return result;
+	}
+	return 0;
+}
 
 int fat_find(struct fat_node *dir, const struct fat_name *name, struct fat_entry *entry)
 {
 	uint32_t slot = 0;
 	int result;
 
+	fat_index_load(dir);
+	if (dir->index != NULL)
+		return find_indexed(dir, name, entry);
 	while ((result = fat_entry_next(dir, &slot, entry)) == 1)
-		if (fat_name_equal(name, entry->unit, entry->units) ||
-		    fat_name_equal(name, entry->alias_unit, entry->alias_units))
+		if (is_named(entry, name))
 			return 1;
 	return result;
 }
@@ -38,61 +59,42 @@ int fat_is_empty(struct fat_node *dir)
 
 /* ---- The short name's tail */
 
-/* The number that alias is our name's tail with, 0: none. */
-static uint32_t tail_of(const uint8_t ours[11], const uint8_t alias[11])
+/* 1: an entry has this short name, or a long one that is the same. */
+static int is_taken(struct fat_node *dir, const uint8_t alias[11], const struct fat_entry *reuse)
 {
-	uint8_t would[11];
-	uint32_t number = 0, at = 0;
-
-	while (at < 8 && alias[at] != '~')
-		at++;
-	for (at++; at < 8 && alias[at] >= '0' && alias[at] <= '9'; at++)
-		number = number * 10 + (alias[at] - '0');
-	if (number == 0)
-		return 0;
-	memcpy(would, ours, sizeof(would));
-	fat_name_tail(would, number);
-	return memcmp(would, alias, sizeof(would)) == 0 ? number : 0;
-}
-
-/* The lowest number from `from` on, of TAILS, that no entry has; 0: all are taken. */
-static int free_tail(struct fat_node *dir, const uint8_t alias[11], const struct fat_entry *reuse, uint32_t from,
-		     uint32_t *out)
-{
-	uint8_t used[TAILS / 8] = { 0 };
+	uint8_t raw[FAT_SLOT] = { 0 };
+	struct fat_name name;
 	struct fat_entry entry;
-	uint32_t slot = 0;
 	int result;
 
-	while ((result = fat_entry_next(dir, &slot, &entry)) == 1) {
-		uint32_t number = tail_of(alias, entry.raw);
-
-		if (number >= from && number - from < TAILS && (reuse == NULL || reuse->slot != entry.slot))
-			used[(number - from) / 8] |= (uint8_t)(1 << (number - from) % 8);
-	}
-	if (result != 0)
-		return result;
-	*out = 0;
-	for (uint32_t i = 0; i < TAILS && *out == 0; i++)
-		if ((used[i / 8] & 1 << i % 8) == 0)
-			*out = from + i;
-	return 0;
+	memcpy(raw, alias, 11);
+	name.units = (uint16_t)fat_alias_units(raw, name.unit);
+	result = fat_find(dir, &name, &entry);
+	return result == 1 && reuse != NULL && reuse->slot == entry.slot ? 0 : result;
 }
 
+/*
+ * Low numbers first. Where many names begin alike those are taken, and the next is anywhere, by the long name: so the search is
+ * short whatever there is. There are more numbers than entries.
+ */
 static int choose_tail(struct fat_node *dir, struct fat_name *name, const struct fat_entry *reuse)
 {
-	uint32_t number = 0;
-	int error = 0;
+	uint32_t hash = fat_name_hash(name->unit, name->units);
+	uint8_t alias[sizeof(name->alias)];
+	int result = name->tail ? 1 : 0;
 
-	if (!name->tail)
-		return 0;
-	for (uint32_t from = 1; number == 0 && error == 0 && from < FAT_SLOTS_MAX; from += TAILS)
-		error = free_tail(dir, name->alias, reuse, from, &number);
-	if (error == 0 && (number == 0 || number > TAIL_MAX))
-		error = -ENOSPC;
-	if (error == 0)
-		fat_name_tail(name->alias, number);
-	return error;
+	for (uint32_t i = 1; result == 1 && i < TAILS_LOW + FAT_SLOTS_MAX; i++) {
+		uint32_t number = i < TAILS_LOW ? i : TAILS_LOW + (hash + i) % (TAIL_MAX - TAILS_LOW);
+
+		memcpy(alias, name->alias, sizeof(alias));
+		fat_name_tail(alias, number);
+		result = is_taken(dir, alias, reuse);
+	}
+	if (result == 1)
+		return -ENOSPC;
+	if (result == 0 && name->tail)
+		memcpy(name->alias, alias, sizeof(alias));
+	return result;
 }
 
 /* ---- Room */
@@ -138,7 +140,7 @@ static int search_sector(struct search *search, uint32_t base)
 	return 0;
 }
 
-static uint32_t capacity(const struct fat_node *dir)
+uint32_t fat_capacity(const struct fat_node *dir)
 {
 	uint64_t slots = (uint64_t)dir->clusters * dir->volume->cluster_bytes / FAT_SLOT;
 
@@ -152,14 +154,21 @@ static int search_all(struct search *search)
 
 	if (error != 0)
 		return error;
-	total = capacity(search->dir);
+	total = fat_capacity(search->dir);
 	search->room->end = total;
-	if (search->reuse != NULL) {
+	if (search->reuse != NULL && search->room->n <= each) {
 		error = search_sector(search, ALIGN_DOWN(search->reuse->slot, each));
 		if (error != 0 || search->found)
 			return error;
 		search->ended = false;
 		search->room->end = total;
+	}
+	/* Elsewhere the old name's slots are taken: it is there until the new one is on the disk. */
+	search->reuse = NULL;
+	search->run = 0;
+	if (search->dir->index != NULL) {
+		search->found = fat_index_room(search->dir, search->room);
+		return 0;
 	}
 	for (uint32_t base = 0; base < total && error == 0 && !search->found && !search->ended; base += each)
 		error = search_sector(search, base);
@@ -175,7 +184,7 @@ static int grow(struct fat_node *dir, uint32_t slots)
 
 	if (slots > FAT_SLOTS_MAX)
 		return -ENOSPC;
-	while (capacity(dir) < slots && error == 0) {
+	while (fat_capacity(dir) < slots && error == 0) {
 		error = fat_allocate(volume, dir->last + 1, 1, &head, &tail);
 		if (error != 0)
 			break;
@@ -186,7 +195,7 @@ static int grow(struct fat_node *dir, uint32_t slots)
 			fat_give_back(volume, head);
 			break;
 		}
-		fat_chain_forget(dir);
+		fat_chain_append(dir, head);
 		error = fat_chain_load(dir);
 	}
 	return error;
@@ -210,7 +219,7 @@ int fat_make_room(struct fat_node *dir, struct fat_name *name, const struct fat_
 	room->first = room->end;
 	if (room->n <= each && room->first % each + room->n > each)
 		room->first = ALIGN_UP(room->first, each);
-	return capacity(dir) < room->first + room->n ? grow(dir, room->first + room->n) : 0;
+	return fat_capacity(dir) < room->first + room->n ? grow(dir, room->first + room->n) : 0;
 }
 
 /* ---- Writing */
@@ -235,7 +244,7 @@ int fat_add(struct fat_node *dir, const struct fat_name *name, const struct fat_
 	    struct fat_entry *entry)
 {
 	uint32_t after = room->first + room->n, from = MIN(room->end, room->first);
-	bool mark = room->first >= room->end && after < capacity(dir);
+	bool mark = room->first >= room->end && after < fat_capacity(dir);
 	struct fat_held held;
 	uint8_t *slot;
 	int error = fat_hold(dir, from, after - from + (mark ? 1 : 0), &held);
@@ -255,8 +264,12 @@ int fat_add(struct fat_node *dir, const struct fat_name *name, const struct fat_
 	memcpy(entry->raw, slot, FAT_SLOT);
 	entry->first = room->first;
 	entry->slot = after - 1;
+	entry->units = name->units;
+	memcpy(entry->unit, name->unit, name->units * sizeof(uint16_t));
+	entry->alias_units = (uint16_t)fat_alias_units(entry->raw, entry->alias_unit);
 	fat_held_place(&held, entry->slot, &entry->sector, &entry->offset);
 	fat_release(&held, true);
+	fat_index_add(dir, entry);
 	return 0;
 }
 
@@ -270,6 +283,7 @@ int fat_remove(struct fat_node *dir, const struct fat_entry *entry)
 	for (uint32_t i = entry->first; i <= entry->slot; i++)
 		fat_held_slot(&held, i)[0] = 0xe5;
 	fat_release(&held, true);
+	fat_index_remove(dir, entry);
 	return 0;
 }
 

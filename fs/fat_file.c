@@ -7,6 +7,8 @@
 
 #include "fs/fat_volume.h"
 
+#define FILL_BYTES (UINT32_C(1) << 20)
+
 static uint32_t clusters_for(const struct fat_volume *volume, uint64_t bytes)
 {
 	return (uint32_t)((bytes + volume->cluster_bytes - 1) / volume->cluster_bytes);
@@ -124,10 +126,15 @@ int fat_fill(struct fat_node *node, uint32_t to)
 
 int fat_map_write(struct fat_node *node, uint64_t offset, struct fat_run *out)
 {
+	uint32_t gap = (uint32_t)MIN(offset, node->size), part = gap;
 	int error = fat_begin(node->volume);
 
+	if (gap > node->written)
+		part = MIN(gap - node->written, FILL_BYTES) + node->written;
 	if (error == 0)
-		error = fat_fill(node, (uint32_t)MIN(offset, node->size));
+		error = fat_fill(node, part);
+	if (error == 0 && part != gap)
+		return -EAGAIN;
 	return error == 0 ? map_all(node, offset, out) : error;
 }
 

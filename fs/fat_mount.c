@@ -112,6 +112,7 @@ static int make_root(struct fat_volume *volume, const uint8_t *boot)
 static void destroy(struct fat_volume *volume)
 {
 	if (volume->root != NULL) {
+		fat_index_drop(volume->root);
 		fat_chain_forget(volume->root);
 		fs_free(volume->root);
 	}
@@ -133,7 +134,9 @@ static struct fat_volume *make(struct disk *disk, const struct fat_options *opti
 	volume->now = options->now;
 	volume->read_only = options->read_only || disk->read_only;
 	volume->next_free = FAT_FIRST;
+	volume->index_least = options->index_least != 0 ? options->index_least : FAT_INDEX_LEAST;
 	list_init(&volume->changed);
+	list_init(&volume->indexed);
 	volume->links = fs_alloc(FS_ALLOC_MAX);
 	volume->frees = fs_alloc(FS_ALLOC_MAX);
 	volume->nodes = fs_alloc(FAT_NODE_HASH * sizeof(struct fat_node *));
@@ -223,7 +226,7 @@ int fat_unmount(struct fat_volume *volume)
 
 	if (references(volume) != 0)
 		return -EBUSY;
-	error = volume->read_only ? 0 : fat_clean(volume);
+	error = volume->read_only ? 0 : fat_finish(volume);
 	drop_changed(volume);
 	destroy(volume);
 	return error;

@@ -1,7 +1,7 @@
 /*
  * Names: UTF-8 outside, UTF-16 in long names, code page 437 in short ones. Names are compared without regard to case, for
  * letters of Latin, Greek and Cyrillic, and kept as they were given. Half a surrogate pair, which some systems allow in
- * names, becomes three bytes of UTF-8 that no valid text has, and comes back the same way.
+ * names, becomes three bytes of UTF-8 that no valid text has, and is found by those; but no such names are made here.
  */
 #include <string.h>
 
@@ -40,6 +40,15 @@ static uint16_t upper(uint16_t c)
 	return c >= 0x450 && c <= 0x45f ? (uint16_t)(c - 0x50) : c;
 }
 
+uint32_t fat_name_hash(const uint16_t *unit, unsigned units)
+{
+	uint32_t hash = units;
+
+	for (unsigned i = 0; i < units; i++)
+		hash = (hash ^ upper(unit[i])) * UINT32_C(0x9e3779b1);
+	return hash ^ hash >> 16;
+}
+
 bool fat_name_equal(const struct fat_name *name, const uint16_t *unit, unsigned units)
 {
 	if (units != name->units)
@@ -74,6 +83,7 @@ int fat_name_parse(struct fat_name *name, const char *utf8, size_t n)
 	const uint8_t *at = (const uint8_t *)utf8;
 
 	name->units = 0;
+	name->half = false;
 	while (n > 0 && utf8[n - 1] == '.')
 		n--;
 	if (n == 0)
@@ -84,6 +94,7 @@ int fat_name_parse(struct fat_name *name, const char *utf8, size_t n)
 		bytes = decode(at + i, n - i, &c);
 		if (bytes == 0)
 			return -EINVAL;
+		name->half = name->half || (c >= 0xd800 && c < 0xe000);
 		if (name->units + (c > 0xffff ? 2U : 1U) > FAT_UNITS)
 			return -ENAMETOOLONG;
 		if (c > 0xffff) {
@@ -162,7 +173,7 @@ int fat_name_check(struct fat_name *name)
 	for (i = 0; i < name->units; i++)
 		if (name->unit[i] < 0x20 || (name->unit[i] < 0x80 && strchr("\"*/:<>?\\|", name->unit[i]) != NULL))
 			return -EINVAL;
-	if (name->unit[name->units - 1] == ' ')
+	if (name->half || name->unit[name->units - 1] == ' ')
 		return -EINVAL;
 	for (i = name->units; i-- > 1 && dot == name->units;)
 		if (name->unit[i] == '.')

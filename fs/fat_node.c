@@ -43,6 +43,7 @@ struct fat_node *fat_node_new(struct fat_volume *volume, const uint8_t *slot, ui
 	if (node == NULL)
 		return NULL;
 	list_init(&node->changed);
+	list_init(&node->indexed);
 	node->volume = volume;
 	node->ino = ++volume->next_ino;
 	node->sector = sector;
@@ -96,6 +97,7 @@ void fat_node_free(struct fat_node *node)
 	else
 		fat_node_unhash(node);
 	list_del(&node->changed);
+	fat_index_drop(node);
 	fat_chain_forget(node);
 	fs_free(node);
 	if (parent != NULL)
@@ -155,6 +157,7 @@ void fat_forget_directory(struct fat_node *node)
 	struct fat_volume *volume = node->volume;
 	uint32_t cluster, run;
 
+	fat_index_drop(node);
 	for (uint32_t k = 0; fat_is_directory(node) && fat_chain_find(node, k, 1, &cluster, &run) == 0; k++)
 		buffers_forget(&volume->buffers, fat_sector(volume, cluster), volume->cluster_sectors);
 }

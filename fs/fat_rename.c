@@ -122,11 +122,15 @@ static int swap(struct move *m, struct fat_held *held)
 		if (error != 0)
 			undo_new(m);
 	}
-	if (error == 0)
-		for (uint32_t i = m->old.first; i <= m->old.slot; i++)
-			if (!taken(m, i))
-				fat_held_slot(held, i)[0] = 0xe5;
-	return error;
+	if (error != 0)
+		return error;
+	for (uint32_t i = m->old.first; i <= m->old.slot; i++)
+		if (!taken(m, i))
+			fat_held_slot(held, i)[0] = 0xe5;
+	fat_index_remove(m->from->dir, &m->old);
+	if (m->from->dir == m->to->dir)
+		fat_index_use(m->from->dir, m->new.first, m->new.slot);
+	return 0;
 }
 
 /* The moved directory's "..". */

@@ -7,20 +7,24 @@
 #include "fs/fat.h"
 #include "fs/fs.h"
 
-#define FAT_MASK      0x0fffffffU
-#define FAT_EOC	      0x0fffffffU /* what we write at the end of a chain; 0x0ffffff8 and above mean the same */
-#define FAT_BAD	      0x0ffffff7U
-#define FAT_FIRST     2U /* cluster */
-#define FAT_DIRECTORY 0x10
-#define FAT_LABEL     0x08
-#define FAT_LONG      0x0f
-#define FAT_SLOT      32U    /* bytes of a directory's slot */
-#define FAT_SLOTS_MAX 65536U /* of a directory */
-#define FAT_NODE_HASH 128U
-#define FAT_LINKS     (FS_ALLOC_MAX / sizeof(struct fat_link))
-#define FAT_FREES     (FS_ALLOC_MAX / sizeof(uint32_t))
-#define FAT_POINTS    (FS_ALLOC_MAX / sizeof(uint32_t))
-#define FAT_UNITS     255
+#define FAT_MASK	0x0fffffffU
+#define FAT_EOC		0x0fffffffU /* what we write at the end of a chain; 0x0ffffff8 and above mean the same */
+#define FAT_BAD		0x0ffffff7U
+#define FAT_FIRST	2U /* cluster */
+#define FAT_DIRECTORY	0x10
+#define FAT_LABEL	0x08
+#define FAT_LONG	0x0f
+#define FAT_SLOT	32U    /* bytes of a directory's slot */
+#define FAT_SLOTS_MAX	65536U /* of a directory */
+#define FAT_NODE_HASH	512U
+#define FAT_LINKS	(FS_ALLOC_MAX / sizeof(struct fat_link))
+#define FAT_FREES	(FS_ALLOC_MAX / sizeof(uint32_t))
+#define FAT_POINTS	(FS_ALLOC_MAX / sizeof(uint32_t))
+#define FAT_UNITS	255
+#define FAT_ENTRY_SLOTS 21U
+
+#define FAT_INDEX_LEAST 128U /* slots; smaller directories are searched */
+#define FAT_INDEX_PAGES 512U /* of a volume */
 
 /* A change of the FAT that has to wait for others to be durable: cluster's next is to be `next`, FAT_EOC: it ends there. */
 struct fat_link {
@@ -33,6 +37,7 @@ struct fat_volume {
 	bool read_only;
 	bool was_dirty; /* when mounted: then nobody but fsck may say that it is clean */
 	bool marked;	/* we have marked it dirty */
+	bool uncounted; /* FSInfo says of us that the free count is unknown */
 	bool said;	/* that it is damaged */
 	uint32_t sector_bytes, cluster_bytes, cluster_sectors;
 	uint32_t fat_start, fat_sectors;
@@ -53,6 +58,8 @@ struct fat_volume {
 	uint32_t idle;		 /* of these without a reference */
 	uint32_t orphans;	 /* unlinked nodes */
 	uint64_t next_ino;
+	struct list indexed; /* directories that have an index, the last used at the end */
+	uint32_t index_pages, index_least;
 	uint8_t *bounce; /* a page, for whoever needs one for a moment */
 };
 
@@ -78,6 +85,8 @@ struct fat_node {
 	uint32_t clusters, last;
 	uint32_t *points;
 	uint32_t run_file, run_disk, run; /* what was looked up last */
+	struct fat_index *index;
+	struct list indexed;
 };
 
 static inline bool fat_is_directory(const struct fat_node *node)
@@ -118,6 +127,8 @@ int fat_count_free(struct fat_volume *volume) MUST_CHECK;
 int fat_begin(struct fat_volume *volume) MUST_CHECK;
 int fat_commit_links(struct fat_volume *volume) MUST_CHECK;
 int fat_commit(struct fat_volume *volume) MUST_CHECK;
+/* fat_clean, and FSInfo has the free count. */
+int fat_finish(struct fat_volume *volume) MUST_CHECK;
 /* Room in links and frees for one operation. */
 int fat_reserve(struct fat_volume *volume) MUST_CHECK;
 void fat_free_later(struct fat_volume *volume, uint32_t head);
@@ -128,6 +139,8 @@ int fat_chain_load(struct fat_node *node) MUST_CHECK;
 int fat_chain_find(struct fat_node *node, uint32_t k, uint32_t most, uint32_t *cluster, uint32_t *run) MUST_CHECK;
 int fat_chain_grow(struct fat_node *node, uint32_t clusters) MUST_CHECK;
 int fat_chain_cut(struct fat_node *node, uint32_t clusters) MUST_CHECK;
+/* The chain `head`, which was joined to its end, is the file's. */
+void fat_chain_append(struct fat_node *node, uint32_t head);
 void fat_chain_forget(struct fat_node *node);
 
 /* ---- fat_node.c */
@@ -158,11 +171,14 @@ struct fat_name {
 	uint8_t alias[11]; /* the short name; with a tail to be chosen when tail is true */
 	bool tail;
 	bool alone; /* the alias says all: no long name needed */
+	bool half;  /* it was given with half a surrogate pair */
 };
 /* For looking up: only the units. For creating: the rest, too. */
 int fat_name_parse(struct fat_name *name, const char *utf8, size_t n) MUST_CHECK;
 int fat_name_check(struct fat_name *name) MUST_CHECK;
 void fat_name_tail(uint8_t alias[11], uint32_t number);
+/* The same for all names that are equal. */
+uint32_t fat_name_hash(const uint16_t *unit, unsigned units);
 bool fat_name_equal(const struct fat_name *name, const uint16_t *unit, unsigned units);
 size_t fat_name_utf8(const uint16_t *unit, unsigned units, char *out);
 unsigned fat_alias_units(const uint8_t *slot, uint16_t *unit);
@@ -215,6 +231,21 @@ int fat_add(struct fat_node *dir, const struct fat_name *name, const struct fat_
 int fat_remove(struct fat_node *dir, const struct fat_entry *entry) MUST_CHECK;
 int fat_node_of(struct fat_node *dir, const struct fat_entry *entry, struct fat_node **out) MUST_CHECK;
 int fat_is_empty(struct fat_node *dir) MUST_CHECK; /* 1, 0 */
+/* Slots that a directory whose chain is loaded has room for. */
+uint32_t fat_capacity(const struct fat_node *dir);
+
+/* ---- fat_index.c */
+/* Before dir is looked into: dir->index, or NULL where the directory is small, or cannot be indexed. */
+void fat_index_load(struct fat_node *dir);
+void fat_index_drop(struct fat_node *dir);
+/* The first slot of the next entry whose long or short name may have this hash. *at: 0 at first. [dir->index] */
+bool fat_index_next(const struct fat_node *dir, uint32_t hash, uint32_t *at, uint32_t *first);
+/* room->n free slots in one sector, or, where they are too many, anywhere; else room->end alone. [dir->index] */
+bool fat_index_room(const struct fat_node *dir, struct fat_room *room);
+/* The directory has changed: an entry with both of its names; slots alone. */
+void fat_index_add(struct fat_node *dir, const struct fat_entry *entry);
+void fat_index_remove(struct fat_node *dir, const struct fat_entry *entry);
+void fat_index_use(struct fat_node *dir, uint32_t first, uint32_t last);
 
 /* ---- fat_file.c */
 /* What was never written becomes 0 on the disk, up to this offset. */

@@ -257,7 +257,7 @@ static uint64_t direct(struct blockdev *dev, struct io *io, bool write, uint64_t
 	if (!write)
 		return read_bytes(dev->device, io, at, n);
 	done = write_bytes(dev->device, io, at, n);
-	(void)object_evict(dev->store.object, first, last, last - first, true);
+	(void)object_evict(dev->store.object, first, last, last - first, EVICT_MAPPED | EVICT_USED);
 	return done;
 }
 
@@ -273,6 +273,7 @@ static int64_t blockdev_read(struct file *file, struct io *io, const uint64_t *a
 	} else {
 		n = file_position_take(file, io->left, end, &start);
 	}
+	io->advice = file_advice(file);
 	if (is_direct(file))
 		done = direct(dev, io, false, start, n);
 	else
@@ -351,7 +352,7 @@ static int64_t flush(struct blockdev *dev)
 {
 	int error = cache_sync(&dev->store, 0, UINT64_MAX, NULL);
 
-	(void)object_evict(dev->store.object, 0, UINT64_MAX, UINT64_MAX, false);
+	(void)object_evict(dev->store.object, 0, UINT64_MAX, UINT64_MAX, EVICT_USED);
 	return error;
 }
 

@@ -1,5 +1,5 @@
 /*
- * The page cache: its stores, and reading in.
+ * The page cache: its stores, and reading in. What is read before anybody asks for it: cache_ahead.c.
  *
  * Invariants
  * - A page that is filled as a whole, by a read from the device or by a program's write, is claimed meanwhile (store->claims) by
@@ -24,9 +24,6 @@
 #include "lib/errno.h"
 #include "mm/coremap.h"
 
-#define AHEAD_LEAST 4U		 /* pages */
-#define AHEAD_MOST  OBJECT_BATCH /* 256 KiB */
-
 static struct {
 	struct spinlock lock; /* RANK_FILE */
 	struct list stores;   /* [lock] */
@@ -38,11 +35,13 @@ static struct {
 
 void cache_init(void)
 {
+	cache.has_writer = false; /* tests begin anew */
 	spin_init(&cache.lock);
 	list_init(&cache.stores);
 	wait_queue_init(&cache.unused);
 	cache_writer_init();
 	cache_reclaim_init();
+	cache_ahead_init();
 }
 
 /* The threads are started with the first one, which is a disk's: machines without disks have none. */
@@ -55,6 +54,8 @@ static int first_store(void)
 	error = cache_writer_start();
 	if (error == 0)
 		error = cache_reclaim_start();
+	if (error == 0)
+		error = cache_ahead_start();
 	cache.has_writer = error == 0;
 	return error;
 }
@@ -140,6 +141,7 @@ int cache_remove(struct store *store)
 {
 	int error = cache_write_back(store, 0, UINT64_MAX);
 
+	cache_ahead_forget(store);
 	forget(store);
 	object_put(store->object);
 	store->object = NULL;
@@ -220,8 +222,8 @@ int cache_claim(struct store *store, uint64_t index, struct cache_claim *claim)
 
 /* ---- Reading. */
 
-/* As many frames as there are, at least one. */
-static int get_frames(pfn_t *frames, unsigned *n)
+/* As many frames as there are; where somebody waits for the first, that one at least. */
+static int get_frames(pfn_t *frames, unsigned *n, bool wanted)
 {
 	unsigned got = 0;
 
@@ -229,7 +231,7 @@ static int get_frames(pfn_t *frames, unsigned *n)
 	while (got < *n) {
 		if (frame_alloc(FRAME_KERNEL, &frames[got]) == 0)
 			got++;
-		else if (got != 0 || !cache_reclaim())
+		else if (got != 0 || !wanted || !cache_reclaim())
 			break;
 	}
 	*n = got;
@@ -237,12 +239,14 @@ static int get_frames(pfn_t *frames, unsigned *n)
 }
 
 /* The first page's failure is the call's; what comes behind it was not asked for. */
-static int insert(struct object *object, uint64_t first, const pfn_t *frames, unsigned n, uint64_t seen)
+static int insert(struct object *object, const struct cache_window *window, const pfn_t *frames, unsigned n,
+		  uint64_t seen)
 {
 	int result = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		int error = object_insert(object, first + i, frames[i], seen);
+		uint64_t index = window->first + i;
+		int error = object_insert(object, index, frames[i], seen, index == window->mark);
 
 		if (error != 0)
 			frame_put(frames[i]);
@@ -252,77 +256,58 @@ static int insert(struct object *object, uint64_t first, const pfn_t *frames, un
 	return result;
 }
 
-static int read_claimed(struct store *store, uint64_t first, unsigned n)
+/* Whatever a store says went wrong: a program gets EIO, or is ended for want of memory. */
+static int read_frames(struct store *store, const uint64_t *index, const pfn_t *frames, unsigned n)
+{
+	int error = store->ops->read(store, index, frames, n);
+
+	return error == 0 || error == -ENOMEM ? error : -EIO;
+}
+
+static int read_claimed(struct store *store, const struct cache_window *window, bool wanted)
 {
 	uint64_t seen = object_removals(store->object);
-	uint64_t index[AHEAD_MOST];
-	pfn_t frames[AHEAD_MOST];
-	unsigned got = n;
-	int error = get_frames(frames, &got);
+	uint64_t index[CACHE_WINDOW_MOST];
+	pfn_t frames[CACHE_WINDOW_MOST];
+	unsigned got = (unsigned)(window->end - window->first);
+	int error = get_frames(frames, &got, wanted);
 
 	if (error != 0)
 		return error;
 	for (unsigned i = 0; i < got; i++)
-		index[i] = first + i;
-	error = store->ops->read(store, index, frames, got);
-	if (error != 0 && got > 1) /* it may be another page that cannot be read */
-		error = store->ops->read(store, index, frames, 1);
+		index[i] = window->first + i;
+	error = read_frames(store, index, frames, got);
+	if (error != 0 && got > 1 && wanted) /* it may be another page that cannot be read */
+		error = read_frames(store, index, frames, 1);
 	else if (error == 0)
-		return insert(store->object, first, frames, got, seen);
+		return insert(store->object, window, frames, got, seen);
 	for (unsigned i = error == 0 ? 1 : 0; i < got; i++)
 		frame_put(frames[i]);
-	return error != 0 ? error : insert(store->object, first, frames, 1, seen);
+	return error != 0 ? error : insert(store->object, window, frames, 1, seen);
 }
 
-static uint64_t pages_of(const struct store *store)
+uint64_t cache_pages_of(const struct store *store)
 {
 	return (object_bytes(store->object) + PAGE_MASK) >> PAGE_SHIFT;
 }
 
-/* How far to read when page `index` is missing: twice as far as the last time where that ended just before it. */
-static uint64_t window_end(struct store *store, uint64_t index)
+int cache_read_window(struct store *store, const struct cache_window *window, bool wanted)
 {
-	uint32_t pages = AHEAD_LEAST;
-
-	if (atomic_load_explicit(&store->ahead_at, memory_order_relaxed) == index)
-		pages = MIN(atomic_load_explicit(&store->ahead_pages, memory_order_relaxed) * 2, AHEAD_MOST);
-	pages = MAX(pages, AHEAD_LEAST);
-	return MIN(index + pages, pages_of(store));
-}
-
-static int read_window(struct store *store, uint64_t index, uint64_t end)
-{
+	struct cache_window mine = *window;
 	struct cache_claim claim;
-	enum claimed got;
-	int error = claim_wait(store, index, end, true, &claim, &got);
+	enum claimed got = CLAIM_BUSY;
+	int error = 0;
 
-	if (error != 0 || got == CLAIM_THERE)
+	if (wanted)
+		error = claim_wait(store, window->first, window->end, true, &claim, &got);
+	else
+		got = claim_try(store, window->first, window->end, true, &claim);
+	if (error != 0 || got != CLAIM_MINE)
 		return error;
-	atomic_store_explicit(&store->ahead_at, claim.end, memory_order_relaxed);
-	atomic_store_explicit(&store->ahead_pages, (uint32_t)(claim.end - claim.first), memory_order_relaxed);
-	error = read_claimed(store, claim.first, (unsigned)(claim.end - claim.first));
+	mine.end = claim.end;
+	error = read_claimed(store, &mine, wanted);
 	cache_unclaim(store, &claim);
 	return error;
-}
-
-int cache_read_in(struct store *store, uint64_t index)
-{
-	if (index >= pages_of(store))
-		return -EFAULT;
-	return read_window(store, index, window_end(store, index));
-}
-
-void cache_read_ahead(struct store *store, uint64_t first, uint64_t last)
-{
-	last = MIN(last, pages_of(store));
-	while (first < last) {
-		first = object_next(store->object, first, false);
-		if (first >= last || cache_is_short())
-			return;
-		if (read_window(store, first, MIN(first + AHEAD_MOST, last)) != 0)
-			return;
-		first++;
-	}
 }
 
 int64_t cache_read(struct object *object, uint64_t offset, void *dst, uint64_t n)
@@ -333,7 +318,8 @@ int64_t cache_read(struct object *object, uint64_t offset, void *dst, uint64_t n
 		int64_t part = object_read(object, offset + done, (char *)dst + done, n - done);
 
 		if (part == -EAGAIN)
-			part = cache_read_in(object_store(object), (offset + done) >> PAGE_SHIFT);
+			part = cache_read_pages(object_store(object), (offset + done) >> PAGE_SHIFT,
+						(n - done + PAGE_MASK) >> PAGE_SHIFT, CACHE_NORMAL);
 		else if (part <= 0)
 			return done == 0 ? part : (int64_t)done;
 		if (part < 0)

@@ -54,14 +54,12 @@ struct store {
 	_Atomic uint32_t error;	     /* of write-back: cache_write.c */
 	_Atomic uint32_t error_seen; /* by msync */
 	uint64_t retry_ns;	     /* the writer leaves it alone until then [writing] */
-	_Atomic uint64_t evict_at;   /* where to go on: cache_reclaim.c */
 
 	struct spinlock lock;	     /* RANK_FILE */
 	struct list claims;	     /* [lock] */
 	struct wait_queue unclaimed; /* whenever one has gone */
-	/* Read-ahead: where the last window ended, and how long it was. Guesses, so relaxed is enough. */
-	_Atomic uint64_t ahead_at;
-	_Atomic uint32_t ahead_pages;
+	_Atomic uint32_t stray;	     /* page faults lately that followed nothing: a guess, relaxed. cache_ahead.c */
+	unsigned ahead;		     /* threads that read ahead for it [their lock] */
 
 	struct list link; /* [cache's lock] */
 	unsigned used;	  /* by whoever goes through all of them [cache's lock] */
@@ -77,11 +75,24 @@ int cache_remove(struct store *store);
 /* Pages of all stores that are in memory. */
 uint64_t cache_pages(void);
 
-/* ---- Reading: cache.c */
+/* ---- Reading: cache.c, cache_ahead.c */
 
-/* Page `index` of store is in memory, or was: look again. -EIO, -ENOMEM, -EINTR: the thread is being killed; -EFAULT: behind the end. */
-int cache_read_in(struct store *store, uint64_t index) MUST_CHECK;
-/* The pages of [first, last) that are not there, as far as memory is free: a hint. */
+/* What a program has said of how it will go through a file; Linux's numbers, of MADV_ and POSIX_FADV_. */
+enum cache_advice { CACHE_NORMAL, CACHE_RANDOM, CACHE_SEQUENTIAL };
+
+/*
+ * Page `index` of store is in memory, or was: look again. With it come those behind it that the caller wants, too, of `pages`, and
+ * what he will want if he goes on so; pages 0: a page fault's. -EIO, -ENOMEM, -EINTR: the thread is being killed; -EFAULT: behind the
+ * end. An error is that of the page itself.
+ */
+int cache_read_pages(struct store *store, uint64_t index, uint64_t pages, enum cache_advice advice) MUST_CHECK;
+
+MUST_CHECK static inline int cache_read_in(struct store *store, uint64_t index)
+{
+	return cache_read_pages(store, index, 0, CACHE_NORMAL);
+}
+
+/* The pages of [first, last) that are not there, as far as memory is free: a hint. Does not wait for them. */
 void cache_read_ahead(struct store *store, uint64_t first, uint64_t last);
 /* object_read of any object: reads in what is missing. */
 int64_t cache_read(struct object *object, uint64_t offset, void *dst, uint64_t n) MUST_CHECK;

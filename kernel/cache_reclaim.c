@@ -5,8 +5,8 @@
  * waits for the writer (cache_reclaim). A thread gives some back while few frames are free, so that what the kernel itself needs in
  * passing is there. And who is about to fill more frames with a file makes room first.
  *
- * Which pages: those that no program has mapped first, store by store in turn, from where the last look at that store ended; then
- * mapped ones. No locks of its own; all numbers here are guesses, and relaxed, but for `wanted`, which is set with release before
+ * Which pages: those that nobody has mapped, nor used again since they were read; then those that were not used since the last look at
+ * them, mapped or not (mm/evict.c); then any. Stores in turn, each from where the last look at it ended. No locks of its own; all numbers here are guesses, and relaxed, but for `wanted`, which is set with release before
  * the thread is woken and looked at with acquire.
  */
 #include "firmware/trap.h"
@@ -25,6 +25,7 @@ static struct {
 	struct wait_queue queue; /* the thread's */
 	_Atomic uint32_t wanted;
 	_Atomic uint64_t rests_until;
+	_Atomic(const struct store *) from; /* which to look at next; perhaps gone */
 } reclaim;
 
 bool cache_is_short(void)
@@ -32,36 +33,36 @@ bool cache_is_short(void)
 	return frames_free() < reclaim.low;
 }
 
-/* From where the last look ended, and around. */
-static uint64_t evict_from(struct store *store, uint64_t want, bool mapped)
+/* Store by store, from the one that the last ones were of. */
+static uint64_t evict(uint64_t want, unsigned which)
 {
-	uint64_t from = atomic_load_explicit(&store->evict_at, memory_order_relaxed);
-	uint64_t got = object_evict(store->object, from, UINT64_MAX, want, mapped);
-
-	if (got < want && from != 0)
-		got += object_evict(store->object, 0, from, want - got, mapped);
-	atomic_store_explicit(&store->evict_at, from + want, memory_order_relaxed);
-	if (from + want >= object_bytes(store->object) >> PAGE_SHIFT)
-		atomic_store_explicit(&store->evict_at, 0, memory_order_relaxed);
-	return got;
-}
-
-static uint64_t evict(uint64_t want, bool mapped)
-{
+	/* relaxed: only compared */
+	const struct store *from = atomic_load_explicit(&reclaim.from, memory_order_relaxed);
 	uint64_t got = 0;
 
-	for (struct store *store = cache_next(NULL); store != NULL; store = cache_next(store)) {
-		if (got < want && object_pages(store->object) != 0)
-			got += evict_from(store, want - got, mapped);
+	for (unsigned round = 0; round < 2 && got < want; round++) {
+		bool mine = round == 1;
+
+		for (struct store *store = cache_next(NULL); store != NULL; store = cache_next(store)) {
+			mine = store == from ? !mine : mine;
+			if (!mine || got >= want || object_pages(store->object) == 0)
+				continue;
+			got += object_evict(store->object, 0, UINT64_MAX, want - got, which);
+			atomic_store_explicit(&reclaim.from, store, memory_order_relaxed);
+		}
 	}
 	return got;
 }
 
+/* What is used least first. The second look at mapped pages finds those that nobody has used since the first. */
 static uint64_t evict_any(uint64_t want)
 {
-	uint64_t got = evict(want, false);
+	static const unsigned which[] = { 0, EVICT_MAPPED, EVICT_MAPPED, EVICT_MAPPED | EVICT_USED };
+	uint64_t got = 0;
 
-	return got != 0 ? got : evict(want, true);
+	for (unsigned i = 0; i < ARRAY_LEN(which) && got == 0; i++)
+		got = evict(want, which[i]);
+	return got;
 }
 
 void cache_make_room(void)

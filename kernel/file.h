@@ -37,6 +37,7 @@ struct io {
 	bool takes;	 /* what is wanted then is to be read, not written */
 	vaddr_t wanted;	 /* where */
 	unsigned flags;	 /* RWF_* of pwritev2 */
+	uint32_t advice; /* enum cache_advice (cache.h), of what is read */
 	uint32_t pieces; /* since this hart last served the others */
 };
 
@@ -149,6 +150,7 @@ struct file {
 	struct node *node;    /* what was opened in the tree, counted; NULL: a pipe and its like */
 	struct spinlock lock; /* RANK_FILE: guards position */
 	uint64_t position;
+	_Atomic uint32_t advice;     /* posix_fadvise's, enum cache_advice; relaxed: a hint */
 	_Atomic uint32_t error_seen; /* of write-back: cache.h */
 	_Atomic uint32_t volume_error_seen;
 	void *data; /* of the ops */
@@ -169,6 +171,11 @@ static inline unsigned file_flags(const struct file *file)
 {
 	/* relaxed: F_SETFL promises no order with I/O that is under way */
 	return atomic_load_explicit(&file->flags, memory_order_relaxed);
+}
+
+static inline unsigned file_advice(const struct file *file)
+{
+	return atomic_load_explicit(&file->advice, memory_order_relaxed);
 }
 
 static inline bool file_may_read(const struct file *file)

@@ -10,13 +10,18 @@
 #include "kernel/touch.h"
 #include "lib/errno.h"
 
-/* A page of the object's or of the program's is missing. -EAGAIN: look again; 0: the object has ended meanwhile. */
-static int get_page(struct object *object, uint64_t offset, struct io *io, vaddr_t at, enum access access)
+/*
+ * A page of the object's or of the program's is missing. n: of the object, how many bytes are wanted from offset on. -EAGAIN: look
+ * again; 0: the object has ended meanwhile.
+ */
+static int get_page(struct object *object, uint64_t offset, uint64_t n, struct io *io, vaddr_t at, enum access access)
 {
+	uint64_t pages = ((offset + n - 1) >> PAGE_SHIFT) - (offset >> PAGE_SHIFT) + 1;
 	int error = 0;
 
 	if (!object_has(object, offset >> PAGE_SHIFT)) {
-		error = cache_read_in(object_store(object), offset >> PAGE_SHIFT);
+		error = cache_read_pages(object_store(object), offset >> PAGE_SHIFT, pages,
+					 (enum cache_advice)io->advice);
 		if (error == -EFAULT)
 			return 0;
 	} else if (io->space != NULL) {
@@ -25,8 +30,8 @@ static int get_page(struct object *object, uint64_t offset, struct io *io, vaddr
 	return error != 0 ? error : -EAGAIN;
 }
 
-/* At most n bytes, in one page. How many; 0: the object has ended; -EAGAIN: look again. */
-static int64_t put_some(struct object *object, uint64_t offset, struct io *io, vaddr_t at, uint64_t n)
+/* At most n bytes, in one page, of `left` that are wanted. How many; 0: the object has ended; -EAGAIN: look again. */
+static int64_t put_some(struct object *object, uint64_t offset, struct io *io, vaddr_t at, uint64_t n, uint64_t left)
 {
 	int64_t moved;
 
@@ -35,7 +40,7 @@ static int64_t put_some(struct object *object, uint64_t offset, struct io *io, v
 	else
 		moved = object_to_user(object, offset, io->space, at, n);
 	if (moved == -EAGAIN)
-		return get_page(object, offset, io, at, ACCESS_WRITE);
+		return get_page(object, offset, left, io, at, ACCESS_WRITE);
 	return moved == -ENOMEM && cache_reclaim() ? -EAGAIN : moved;
 }
 
@@ -92,7 +97,7 @@ static int64_t take_some(struct object *object, uint64_t offset, struct io *io, 
 	else
 		moved = write_user(object, offset, io, at, n, limit);
 	if (moved == -EAGAIN)
-		return get_page(object, offset, io, at, ACCESS_READ);
+		return get_page(object, offset, n, io, at, ACCESS_READ);
 	return moved == -ENOMEM && cache_reclaim() ? -EAGAIN : moved;
 }
 
@@ -112,7 +117,7 @@ static uint64_t move_all(struct io *io, const struct object_io *with, uint64_t o
 		vaddr_t at;
 		uint64_t piece = io_next(io, n - done, &at);
 		int64_t moved = with->takes ? take_some(with->object, offset + done, io, at, piece, with->limit)
-					    : put_some(with->object, offset + done, io, at, piece);
+					    : put_some(with->object, offset + done, io, at, piece, n - done);
 
 		if (moved <= 0 && moved != -EAGAIN) {
 			io->error = (int)moved;

@@ -23,6 +23,8 @@ int64_t prctl_set_mdwe(uint64_t rules) MUST_CHECK;
 int64_t prctl_get_mdwe(void);
 /* What is mapped there of files on devices is read in, as far as memory is free: a hint. sys_sync.c */
 void memory_will_need(uint64_t start, uint64_t bytes);
+/* MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL of what is mapped there. */
+void memory_will_read(uint64_t start, uint64_t bytes, int advice);
 /* Rounds bytes up to pages; false: too many for user space. */
 bool memory_round_up(uint64_t *bytes);
 /*

@@ -133,7 +133,7 @@ static int settle_disk(const struct block_device *device)
 	if (dev == NULL)
 		return 0;
 	error = cache_write_back(&dev->store, 0, UINT64_MAX);
-	(void)object_evict(dev->store.object, 0, UINT64_MAX, UINT64_MAX, false);
+	(void)object_evict(dev->store.object, 0, UINT64_MAX, UINT64_MAX, EVICT_USED);
 	return error;
 }
 

@@ -96,12 +96,22 @@ int proc_made_directory(struct node *parent, const char *name, uint32_t pid, uin
 
 /* ---- PID/exe, PID/cwd, PID/root */
 
+/* What was removed from a volume knows where it was. */
+static int64_t removed_text(struct node *node, char *out, uint64_t bytes)
+{
+	int64_t up = node->up != NULL ? node_path(node->up, out, bytes) : 0;
+	uint64_t at = up > 2 ? (uint64_t)up - 1 : 0;
+	const char *name = node->name != NULL ? node->name : node->label;
+
+	return MIN((int64_t)at + snprintf(out + at, bytes - at, "/%s (deleted)", name) + 1, (int64_t)bytes);
+}
+
 int64_t proc_path_text(struct node *node, char *out, uint64_t bytes)
 {
 	int64_t n = node_path(node, out, bytes);
 
 	if (n == -ENOENT)
-		n = snprintf(out, bytes, "/%s (deleted)", node->name != NULL ? node->name : node->label) + 1;
+		n = removed_text(node, out, bytes);
 	return n > 0 ? n - 1 : n;
 }
 

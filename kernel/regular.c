@@ -161,6 +161,7 @@ static int64_t regular_read(struct file *file, struct io *io, const uint64_t *at
 	} else {
 		n = file_position_take(file, io->left, bytes, &start);
 	}
+	io->advice = file_advice(file);
 	done = io_put_object(io, object, start, n);
 	if (file->node->volume == NULL && (file_flags(file) & O_NOATIME) == 0)
 		node_accessed(file->node);

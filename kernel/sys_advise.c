@@ -95,6 +95,11 @@ static int64_t advise(struct space *space, uint64_t start, uint64_t bytes, int a
 	case MADV_KEEPONFORK:
 	case MADV_DODUMP:
 		return keep(space, start, bytes, advice == MADV_KEEPONFORK);
+	case MADV_NORMAL:
+	case MADV_RANDOM:
+	case MADV_SEQUENTIAL:
+		memory_will_read(start, bytes, advice);
+		return memory_check_mapped(space, start, bytes);
 	case MADV_WILLNEED:
 		memory_will_need(start, bytes);
 		return memory_check_mapped(space, start, bytes);

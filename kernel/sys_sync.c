@@ -157,7 +157,7 @@ static void advise(struct store *store, uint64_t from, uint64_t n, uint64_t advi
 	/* Whole pages; those that a program has mapped stay. */
 	(void)!cache_write_back(store, first, last);
 	(void)object_evict(store->object, ALIGN_UP(from, PAGE_SIZE) >> PAGE_SHIFT,
-			   n == 0 ? UINT64_MAX : (from + n) >> PAGE_SHIFT, UINT64_MAX, false);
+			   n == 0 ? UINT64_MAX : (from + n) >> PAGE_SHIFT, UINT64_MAX, EVICT_USED);
 }
 
 int64_t sys_fadvise64(const uint64_t *a)
@@ -173,6 +173,8 @@ int64_t sys_fadvise64(const uint64_t *a)
 		error = -EBADF;
 	else if ((uint32_t)a[3] > ADVICE_MAX || (int64_t)a[2] < 0)
 		error = -EINVAL;
+	else if ((uint32_t)a[3] <= CACHE_SEQUENTIAL)
+		atomic_store_explicit(&file->advice, (uint32_t)a[3], memory_order_relaxed);
 	else if (file->ops->store != NULL && file->ops->store(file) != NULL)
 		advise(file->ops->store(file), a[1], a[2], (uint32_t)a[3]);
 	file_put(file);
@@ -246,21 +248,44 @@ int64_t sys_msync(const uint64_t *a)
 	return sync_range(a[0], a[0] + bytes, (unsigned)a[2]);
 }
 
-void memory_will_need(uint64_t start, uint64_t bytes)
+/* What is mapped of [start, start + bytes), one descriptor's range after the other. */
+static void each_mapping(uint64_t start, uint64_t bytes,
+			 void (*fn)(uint64_t from, uint64_t to, enum cache_advice advice), enum cache_advice advice)
 {
 	struct space_region region;
 
 	for (uint64_t at = start; at < start + bytes; at = region.end.v) {
-		uint64_t first, last;
-		struct object *object;
-
 		if (!space_next_region(current_space(), VADDR(at), &region) || region.start.v >= start + bytes)
 			return;
-		at = MAX(at, region.start.v);
-		object = mapped_file(at, MIN(region.end.v, start + bytes), &first, &last);
-		if (object == NULL)
-			continue;
-		cache_read_ahead(object_store(object), first, last);
-		object_put(object);
+		fn(MAX(at, region.start.v), MIN(region.end.v, start + bytes), advice);
 	}
+}
+
+static void need_range(uint64_t from, uint64_t to, enum cache_advice unused)
+{
+	uint64_t first, last;
+	struct object *object = mapped_file(from, to, &first, &last);
+
+	(void)unused;
+	if (object == NULL)
+		return;
+	cache_read_ahead(object_store(object), first, last);
+	object_put(object);
+}
+
+void memory_will_need(uint64_t start, uint64_t bytes)
+{
+	each_mapping(start, bytes, need_range, CACHE_NORMAL);
+}
+
+/* Of the whole mapping, however little of it was named: it is a hint. */
+static void advise_range(uint64_t from, uint64_t to, enum cache_advice advice)
+{
+	(void)to;
+	space_advise(current_space(), VADDR(from), advice);
+}
+
+void memory_will_read(uint64_t start, uint64_t bytes, int advice)
+{
+	each_mapping(start, bytes, advise_range, (enum cache_advice)advice);
 }

@@ -19,15 +19,19 @@ static enum fault read_in(struct space *space, vaddr_t va)
 
 	if (space_object_at(space, va, &object, &index) != 0)
 		return FAULT_OK; /* unmapped meanwhile: the next look says so */
-	error = object_store(object) == NULL ? 0 : cache_read_in(object_store(object), index);
+	error = object_store(object) == NULL
+			? 0
+			: cache_read_pages(object_store(object), index, 0, (enum cache_advice)space_advice(space, va));
 	object_put(object);
 	switch (error) {
+	case 0:
+	case -EFAULT: /* behind the end, which the next look finds */
+	case -EINTR:  /* the thread is being killed */
+		return FAULT_OK;
 	case -ENOMEM:
 		return FAULT_OOM;
-	case -EIO:
+	default: /* whatever it was, another look would find the same */
 		return FAULT_BUS;
-	default: /* there now; behind the end, which the next look finds; or the thread is being killed */
-		return FAULT_OK;
 	}
 }
 

@@ -163,6 +163,54 @@ int vnode_settle(struct vnode *vnode)
 	return error;
 }
 
+/* ---- Data on its way to the disk. */
+
+/* Until *count is 0. [mutex], which is let go of meanwhile */
+static void wait_none(struct volume *volume, const unsigned *count)
+{
+	struct waiter waiter = { 0 };
+
+	for (;;) {
+		wait_prepare(&volume->changed, &waiter);
+		if (*count == 0)
+			break;
+		mutex_unlock(&volume->mutex);
+		wait_block_always();
+		mutex_lock(&volume->mutex);
+	}
+	wait_finish(&volume->changed, &waiter);
+}
+
+void vnode_write_begin(struct vnode *vnode)
+{
+	struct volume *volume = vnode->node.volume;
+
+	wait_none(volume, &volume->quiet);
+	vnode->writing = true;
+	volume->writing++;
+}
+
+void vnode_write_end(struct vnode *vnode)
+{
+	struct volume *volume = vnode->node.volume;
+
+	vnode->writing = false;
+	if (--volume->writing == 0)
+		wake_all(&volume->changed);
+}
+
+void volume_quiet(struct volume *volume)
+{
+	volume->quiet++;
+	wait_none(volume, &volume->writing);
+}
+
+void volume_resume(struct volume *volume)
+{
+	if (--volume->quiet == 0)
+		wake_all(&volume->changed);
+}
+
 /* ---- Letting go of them. */
 
 static bool vnode_is_needed(struct vnode *vnode)
@@ -171,7 +219,7 @@ static bool vnode_is_needed(struct vnode *vnode)
 
 	if (object == NULL)
 		return false;
-	if (!object_is_sole(object))
+	if (vnode->writing || !object_is_sole(object))
 		return true;
 	if (vnode->node.links == 0 || vnode->node.volume->ending)
 		return false;
@@ -200,8 +248,11 @@ static void vnode_free(struct vnode *vnode)
 	struct volume *volume = vnode->node.volume;
 
 	if (node_is(&vnode->node, S_IFREG) && vnode->node.regular.object != NULL) {
+		/* The writer may be about to say that it has written. */
+		mutex_lock(&vnode->store.writing);
 		if (vnode->node.links == 0)
 			(void)!object_resize(vnode->store.object, 0);
+		mutex_unlock(&vnode->store.writing);
 		(void)!cache_remove(&vnode->store);
 	}
 	mutex_lock(&volume->mutex);
@@ -252,6 +303,8 @@ static void let_go(struct volume *volume, unsigned keep)
 	do {
 		list_init(&gone);
 		mutex_lock(&volume->mutex);
+		if (keep == 0)
+			wait_none(volume, &volume->writing);
 		list_for_each_safe (pos, tmp, &volume->nodes) {
 			struct vnode *vnode = list_entry(pos, struct vnode, link);
 
@@ -287,6 +340,7 @@ int volume_mount(struct block_device *device, bool read_only, struct volume **ou
 	if (volume == NULL)
 		return -ENOMEM;
 	mutex_init(&volume->mutex);
+	wait_queue_init(&volume->changed);
 	list_init(&volume->nodes);
 	list_init(&volume->removed);
 	fsdisk_init(&volume->disk, device);
@@ -326,11 +380,13 @@ int volume_sync(struct volume *volume)
 	int error, result;
 
 	mutex_lock(&volume->mutex);
+	volume_quiet(volume);
 	result = settle_all(volume);
 	error = fat_sync(volume->fat);
 	if (error == 0 && result == 0)
 		volume->touched = false;
 	volume->clean = false;
+	volume_resume(volume);
 	mutex_unlock(&volume->mutex);
 	return result != 0 ? result : error;
 }
@@ -342,11 +398,15 @@ void volume_tidy(struct volume *volume, bool sync)
 		return;
 	mutex_lock(&volume->mutex);
 	(void)!settle_all(volume);
+	if (volume->touched || !volume->clean)
+		volume_quiet(volume);
 	if (volume->touched) {
 		volume->touched = fat_sync(volume->fat) != 0;
 		volume->clean = false;
+		volume_resume(volume);
 	} else if (!volume->clean) {
 		volume->clean = fat_clean(volume->fat) == 0;
+		volume_resume(volume);
 	}
 	mutex_unlock(&volume->mutex);
 }

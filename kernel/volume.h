@@ -9,7 +9,7 @@
  * All of this may block: call it with no spin lock held. Nodes are counted by the caller.
  *
  * Locks, outer first: mounts' mutex (mount.c), a store's (cache.h), the volume's mutex, which is held over every call of
- * fs/, the tree's.
+ * fs/, the tree's. Files' data goes from and to the disk without the volume's mutex (volume_file.c).
  */
 #ifndef KERNEL_VOLUME_H
 #define KERNEL_VOLUME_H
@@ -31,6 +31,7 @@ struct vnode {
 	struct store store;    /* once node.regular.object is there */
 	_Atomic int64_t stamp; /* written at this second, which fs/ has not been told; 0: not */
 	bool counted;	       /* node.links is right [mutex] */
+	bool writing;	       /* its data is on its way to the disk [mutex] */
 };
 
 struct volume {
@@ -46,6 +47,9 @@ struct volume {
 	struct list nodes;		      /* the same, the last to be found at the end [mutex] */
 	struct list removed;		      /* those that have none any more [mutex] */
 	unsigned count;			      /* of nodes [mutex] */
+	unsigned writing;		      /* nodes that are [mutex] */
+	unsigned quiet;			      /* who waits until there are none, and wants none to begin [mutex] */
+	struct wait_queue changed;	      /* one of these two has become 0 */
 	_Atomic uint32_t error;		      /* of write-back of any of its files, for syncfs: cache.h */
 };
 
@@ -81,6 +85,13 @@ struct vnode *vnode_find(struct volume *volume, const struct fat_node *fat);
 void vnode_remove(struct vnode *vnode);
 /* fs/ is told the file's size and time. [mutex] */
 int vnode_settle(struct vnode *vnode) MUST_CHECK;
+
+/* Waits, letting go of the mutex, until no data of the volume's files is on its way to the disk; none goes until volume_resume. [mutex] */
+void volume_quiet(struct volume *volume);
+void volume_resume(struct volume *volume);
+/* Around the writing of a file's data, which goes on without the mutex. Begin may wait, letting go of the mutex. [mutex] */
+void vnode_write_begin(struct vnode *vnode);
+void vnode_write_end(struct vnode *vnode);
 
 /* A node that has no name was let go of: wakes whoever calls volume_tidy. Never blocks. */
 void volumes_wake(void);

@@ -3,11 +3,14 @@
  *
  * fs/ says where a file's bytes lie; they go from and to the cache's frames directly, as many at once as there are.
  *
- * Reading asks under the volume's mutex and waits for the disk without it: clusters that are taken from the file meanwhile
- * are cut off from its object first, so what was read is thrown away (object_insert). Writing holds the mutex until the disk has
- * answered: behind what was ever written fs/ may fill a gap with zeros meanwhile, which would fall on the same sectors. A file's
- * size is the object's; fs/ has room for it before it grows (volume_resize), and is told when its pages are written or it is
- * synced (vnode_settle).
+ * fs/ is asked under the volume's mutex, and the disk is waited for without it: so a slow one keeps nobody from other files.
+ * Reading: clusters that are taken from the file meanwhile are cut off from its object first, so what was read is thrown away
+ * (object_insert). Writing: the store's `writing` is held, under which alone a file becomes shorter; so its clusters stay its own.
+ * But behind what was ever written fs/ may fill a gap with zeros when all is synced, which would fall on the same sectors: so
+ * whoever calls fat_sync or fat_clean waits until no file is being written, and lets none begin (volume_quiet).
+ *
+ * A file's size is the object's; fs/ has room for it before it grows (volume_resize), and is told when its pages are written or it
+ * is synced (vnode_settle).
  */
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +48,17 @@ static uint64_t device_sector(const struct transfer *transfer, const struct fat_
 	return run->sector * (volume_of(transfer)->disk.disk.sector_bytes / SECTOR_BYTES);
 }
 
+/* Where the file's bytes from `offset` on lie. */
+static int map(const struct transfer *transfer, uint64_t offset, struct fat_run *run)
+{
+	int error;
+
+	mutex_lock(&volume_of(transfer)->mutex);
+	error = fat_map(transfer->vnode->fat, offset, run);
+	mutex_unlock(&volume_of(transfer)->mutex);
+	return error;
+}
+
 /* How many of the pages from i on follow each other and lie in the run as a whole, with content if they are read. */
 static unsigned whole_pages(const struct transfer *transfer, unsigned i, const struct fat_run *run)
 {
@@ -66,12 +80,11 @@ static void keep_tail(struct transfer *transfer, uint8_t *at, uint64_t bytes)
 /* A page in pieces: of clusters smaller than it, or where the file ends. `bytes`: how many are on the disk. */
 static int add_pieces(struct transfer *transfer, unsigned i, uint64_t bytes)
 {
-	struct fat_node *fat = transfer->vnode->fat;
 	uint8_t *data = frame_data(transfer->frames[i]);
 	struct fat_run run;
 
 	for (uint64_t at = 0, piece; at < bytes; at += piece) {
-		int error = fat_map(fat, transfer->index[i] * PAGE_SIZE + at, &run);
+		int error = map(transfer, transfer->index[i] * PAGE_SIZE + at, &run);
 
 		if (error == -ENXIO && transfer->op == BLOCK_READ) {
 			memset(data + at, 0, PAGE_SIZE - at);
@@ -97,7 +110,7 @@ static int add_pages(struct transfer *transfer, unsigned i, uint64_t bytes)
 {
 	struct fat_run run;
 	unsigned k;
-	int error = bytes < PAGE_SIZE ? 0 : fat_map(transfer->vnode->fat, transfer->index[i] * PAGE_SIZE, &run);
+	int error = bytes < PAGE_SIZE ? 0 : map(transfer, transfer->index[i] * PAGE_SIZE, &run);
 
 	k = bytes < PAGE_SIZE || error != 0 ? 0 : whole_pages(transfer, i, &run);
 	if (k != 0) {
@@ -116,10 +129,8 @@ static int volume_read(struct store *store, const uint64_t *index, const pfn_t *
 	int error = 0, result;
 
 	disk_batch_init(&transfer.batch, vnode->node.volume->disk.device);
-	mutex_lock(&vnode->node.volume->mutex);
 	for (unsigned i = 0; i < n && error >= 0; i += (unsigned)MAX(error, 1))
 		error = add_pages(&transfer, i, PAGE_SIZE);
-	mutex_unlock(&vnode->node.volume->mutex);
 	result = disk_batch_wait(&transfer.batch);
 	if (transfer.tail != NULL)
 		memset(transfer.tail, 0, transfer.tail_bytes);
@@ -141,8 +152,25 @@ static int written_to(struct transfer *transfer, unsigned i)
 {
 	int error = disk_batch_wait(&transfer->batch);
 
-	if (error == 0 && i != 0)
-		fat_wrote(transfer->vnode->fat, (transfer->index[i - 1] + 1) * PAGE_SIZE);
+	if (error != 0 || i == 0)
+		return error;
+	mutex_lock(&volume_of(transfer)->mutex);
+	fat_wrote(transfer->vnode->fat, (transfer->index[i - 1] + 1) * PAGE_SIZE);
+	mutex_unlock(&volume_of(transfer)->mutex);
+	return 0;
+}
+
+/* What lies before `offset` and was never written becomes zeros: piece by piece, so that others have the mutex in between. */
+static int fill_gap(struct transfer *transfer, uint64_t offset)
+{
+	struct fat_run run;
+	int error;
+
+	do {
+		mutex_lock(&volume_of(transfer)->mutex);
+		error = fat_map_write(transfer->vnode->fat, offset, &run);
+		mutex_unlock(&volume_of(transfer)->mutex);
+	} while (error == -EAGAIN);
 	return error;
 }
 
@@ -154,11 +182,11 @@ static int begin_run(struct transfer *transfer, unsigned i)
 
 	if (bytes_of(transfer, transfer->index[i]) == 0)
 		return 0;
-	error = fat_map(transfer->vnode->fat, transfer->index[i] * PAGE_SIZE, &run);
+	error = map(transfer, transfer->index[i] * PAGE_SIZE, &run);
 	if (error != 0 || (!run.zero && i != 0))
 		return error;
 	error = written_to(transfer, i);
-	return error != 0 ? error : fat_map_write(transfer->vnode->fat, transfer->index[i] * PAGE_SIZE, &run);
+	return error != 0 ? error : fill_gap(transfer, transfer->index[i] * PAGE_SIZE);
 }
 
 static int write_all(struct transfer *transfer)
@@ -184,18 +212,23 @@ static int volume_write(struct store *store, const uint64_t *index, const pfn_t 
 {
 	struct vnode *vnode = container_of(store, struct vnode, store);
 	struct transfer transfer = { .vnode = vnode, .op = BLOCK_WRITE, .index = index, .frames = frames, .n = n };
+	struct volume *volume = vnode->node.volume;
 	struct fat_attr attr;
 	int error;
 
-	disk_batch_init(&transfer.batch, vnode->node.volume->disk.device);
-	mutex_lock(&vnode->node.volume->mutex);
-	vnode->node.volume->touched = true;
+	disk_batch_init(&transfer.batch, volume->disk.device);
+	mutex_lock(&volume->mutex);
+	vnode_write_begin(vnode);
+	volume->touched = true;
 	error = vnode_settle(vnode);
 	fat_attr(vnode->fat, &attr);
+	mutex_unlock(&volume->mutex);
 	transfer.size = attr.bytes;
 	if (error == 0)
 		error = write_all(&transfer);
-	mutex_unlock(&vnode->node.volume->mutex);
+	mutex_lock(&volume->mutex);
+	vnode_write_end(vnode);
+	mutex_unlock(&volume->mutex);
 	return error;
 }
 

@@ -42,7 +42,8 @@ static int create_locked(struct node *directory, const char *name, size_t n, uns
 	if (error != 0)
 		return error;
 	directory->volume->touched = true;
-	vnode_of(directory)->counted = false;
+	if ((mode & S_IFMT) == S_IFDIR)
+		vnode_of(directory)->counted = false;
 	if (out != NULL)
 		return vnode_get(directory, fat, name, n, out);
 	fat_put(fat);
@@ -81,7 +82,8 @@ static int remove_locked(struct node *directory, const char *name, size_t n, boo
 		error = is_directory ? fat_rmdir(parent, name, n) : fat_unlink(parent, name, n);
 	if (error == 0) {
 		directory->volume->touched = true;
-		vnode_of(directory)->counted = false;
+		if (is_directory)
+			vnode_of(directory)->counted = false;
 		if (vnode != NULL)
 			vnode_remove(vnode);
 	}
@@ -137,6 +139,7 @@ static int rename_locked(const struct walk *from, const struct walk *to, bool no
 	struct fat_place new = { vnode_of(to->parent)->fat, to->name, to->name_bytes };
 	struct fat_node *moved = NULL, *gone = NULL;
 	struct vnode *vnode, *over = NULL;
+	struct fat_attr attr;
 	int error = find_vnode(from, &moved, &vnode);
 
 	if (error == 0) {
@@ -147,7 +150,9 @@ static int rename_locked(const struct walk *from, const struct walk *to, bool no
 		error = fat_rename(&old, &new, no_replace);
 	if (error == 0) {
 		from->parent->volume->touched = true;
-		vnode_of(from->parent)->counted = vnode_of(to->parent)->counted = false;
+		fat_attr(moved, &attr);
+		if (attr.directory)
+			vnode_of(from->parent)->counted = vnode_of(to->parent)->counted = false;
 		if (over != NULL && over != vnode)
 			vnode_remove(over);
 		if (vnode != NULL) {

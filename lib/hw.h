@@ -20,6 +20,7 @@
  *   void *hw_direct(paddr_t)                where the direct map has this physical address
  *   paddr_t hw_paddr(const void *)          the inverse; only for pointers into the direct map
  *   uint64_t hw_ticks(void)                 time: ticks since the machine started
+ *   void hw_fence_page(vaddr_t, uint16_t asid)  see Fences below
  *   void hw_fence_io(void)                  orders accesses to memory and to devices, both ways (fence iorw, iorw)
  *   HW_COREMAP                              struct frame *, indexed by frame number; only RAM's part is backed
  */
@@ -39,8 +40,7 @@ void hw_relax(void);
 
 /* ---- Fences (privileged specification, "Supervisor Memory-Management Fence Instruction"). Errata choose a wider one. */
 
-/* This hart: leaf entries for the page of va in address space asid. Not enough after a non-leaf change. */
-void hw_fence_page(vaddr_t va, uint16_t asid);
+/* hw_fence_page(va, asid): this hart: leaf entries for the page of va in address space asid. Not enough after a non-leaf change. */
 /* This hart: every level of address space asid. */
 void hw_fence_asid(uint16_t asid);
 /* This hart: everything, kernel and global entries included. */

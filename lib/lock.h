@@ -27,6 +27,7 @@ enum lock_rank {
 	RANK_FILE,	   /* kernel: one open file, pipe or tty */
 	RANK_FUTEX,	   /* kernel: one futex bucket (nests: requeue takes two, by address) */
 	RANK_KTHREADS,	   /* kernel: the list of the kernel's own threads */
+	RANK_REVERSE_WALK, /* mm: a walk through all mappings of one memory object */
 	RANK_REVERSE,	   /* mm: who maps one memory object */
 	RANK_ATTACHED,	   /* mm: which objects one space maps */
 	RANK_SPACES,	   /* mm: the list of all spaces */
@@ -37,6 +38,7 @@ enum lock_rank {
 	RANK_LOCKED,	   /* mm: which ranges of a space are locked */
 	RANK_ASID,	   /* mm: the ASID bitmap */
 	RANK_BLOCK,	   /* drivers: one block device's requests */
+	RANK_READ_AHEAD,   /* kernel: what is to be read ahead */
 	RANK_WAIT,	   /* kernel: one wait queue */
 	RANK_RUNQUEUE,	   /* kernel: one hart's run queue */
 	RANK_TIMER,	   /* kernel: one hart's timers */

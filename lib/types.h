@@ -67,5 +67,6 @@ struct phys_range {
 #define UNLIKELY(x)			__builtin_expect(!!(x), 0)
 #define MUST_CHECK			__attribute__((warn_unused_result))
 #define CACHE_ALIGNED			__attribute__((aligned(CACHE_LINE)))
+#define ALWAYS_INLINE			inline __attribute__((always_inline))
 
 #endif

@@ -22,11 +22,6 @@ static struct {
 /* Blocks that are freed one by one under one hold of the lock. */
 #define AT_ONCE 64
 
-static pfn_t frame_pfn(const struct frame *frame)
-{
-	return PFN((uint64_t)(frame - HW_COREMAP));
-}
-
 static void block_put(pfn_t pfn, unsigned order)
 {
 	struct frame *frame = frame_of(pfn);

@@ -3,12 +3,12 @@
  *
  * Making: (1) what is shared is marked so in the index: nodes by their references, slots by SLOT_SHARED; (2) the right to
  * write of all shared mappings goes, through the reverse map; (3) look_wait: whoever wrote to a frame because it was not
- * shared when he looked has done so. Until then the source's reverse map stays locked, so nobody makes a page his own before.
+ * shared when he looked has done so. Until then no other walk of the source may begin, so nobody makes a page his own before.
  * From there on nobody writes to a shared frame, through whatever object, so it can be copied at leisure.
  * Owning: the copy takes the frame's place while still marked shared, so it is mapped read-only at most; then the old frame
  * goes from all mappings of this object, private ones too; then the mark. As with copy-on-write of a page (fault.c), at no
  * moment can one hart write to the new frame while another reads the old one.
- * Locks: the lists of the object's mappings from begin to end (RANK_REVERSE), one object at a time; within it the object's.
+ * Locks: the one for walks through all mappings from begin to end (RANK_REVERSE_WALK), one object at a time; within it the object's.
  */
 #include "lib/check.h"
 #include "lib/errno.h"
@@ -35,7 +35,7 @@ static bool exchange(struct object *object, uint64_t index, uintptr_t from, uint
 	return done;
 }
 
-/* `old` is marked shared; we have a count of it. Reverse map locked. */
+/* `old` is marked shared; we have a count of it. Within reverse_enter. */
 static int replace(struct object *object, uint64_t index, pfn_t old)
 {
 	pfn_t new;
@@ -122,7 +122,7 @@ static int fill(struct object *src, uint64_t first, uint64_t last)
 	return err == -EFAULT ? 0 : err;
 }
 
-/* Whatever is written to pages [first, last) of src from now on is written to copies. Reverse map locked. */
+/* Whatever is written to pages [first, last) of src from now on is written to copies. Within reverse_enter. */
 static void freeze(struct object *src, uint64_t first, uint64_t last)
 {
 	reverse_protect(src, first, last);

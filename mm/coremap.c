@@ -185,8 +185,7 @@ static struct frame *take_from(struct stock *stock, unsigned order)
 	return frame;
 }
 
-/* The first chain is empty. */
-static __attribute__((noinline)) struct frame *take_slow(struct stock *mine)
+static struct frame *take_slow(struct stock *mine)
 {
 	struct frame *frame = take_from(mine, coremap.chain_order);
 
@@ -199,18 +198,6 @@ static __attribute__((noinline)) struct frame *take_slow(struct stock *mine)
 	return take_from(mine, 0);
 }
 
-static inline struct frame *take(void)
-{
-	struct stock *mine = &coremap.stocks[hw_hart()];
-	struct frame *frame = NULL;
-
-	spin_lock(&mine->lock, RANK_MAGAZINE);
-	if (LIKELY(mine->chain != NULL))
-		frame = pop(mine);
-	spin_unlock(&mine->lock, RANK_MAGAZINE);
-	return LIKELY(frame != NULL) ? frame : take_slow(mine);
-}
-
 static void frame_init(struct frame *frame, enum frame_kind kind, unsigned order)
 {
 	CHECK(frame->kind == FRAME_FREE && atomic_load_explicit(&frame->count, memory_order_relaxed) == 0);
@@ -220,14 +207,33 @@ static void frame_init(struct frame *frame, enum frame_kind kind, unsigned order
 	store_relaxed_u32(&frame->count, 1);
 }
 
-int frame_alloc(enum frame_kind kind, pfn_t *out)
+/* Where the first chain is empty, or the stock in somebody else's hands. */
+static __attribute__((noinline)) int alloc_slow(enum frame_kind kind, pfn_t *out)
 {
-	struct frame *frame = take();
+	struct frame *frame = take_slow(&coremap.stocks[hw_hart()]);
 
-	if (UNLIKELY(frame == NULL))
+	if (frame == NULL)
 		return -ENOMEM;
 	frame_init(frame, kind, 0);
-	*out = PFN((uint64_t)(frame - HW_COREMAP));
+	*out = frame_pfn(frame);
+	return 0;
+}
+
+int frame_alloc(enum frame_kind kind, pfn_t *out)
+{
+	struct stock *mine = &coremap.stocks[hw_hart()];
+	struct frame *frame;
+
+	if (UNLIKELY(!spin_trylock(&mine->lock, RANK_MAGAZINE)))
+		return alloc_slow(kind, out);
+	if (UNLIKELY(mine->chain == NULL)) {
+		spin_unlock(&mine->lock, RANK_MAGAZINE);
+		return alloc_slow(kind, out);
+	}
+	frame = pop(mine);
+	spin_unlock(&mine->lock, RANK_MAGAZINE);
+	frame_init(frame, kind, 0);
+	*out = frame_pfn(frame);
 	return 0;
 }
 
@@ -372,7 +378,7 @@ void frame_batch_put_slow(struct frame_batch *batch, struct frame *frame)
 	if (frame->order == 0)
 		frame_batch_add(batch, frame);
 	else
-		frame_free(PFN((uint64_t)(frame - HW_COREMAP)));
+		frame_free(frame_pfn(frame));
 }
 
 void frame_batch_end(struct frame_batch *batch)
@@ -380,12 +386,6 @@ void frame_batch_end(struct frame_batch *batch)
 	if (batch->first != NULL)
 		give_back(batch->first, batch->last, batch->n);
 	*batch = (struct frame_batch){ .first = NULL };
-}
-
-bool frame_is_sole(pfn_t pfn)
-{
-	/* acquire: pairs with the release in frame_put */
-	return atomic_load_explicit(&frame_of(pfn)->count, memory_order_acquire) == 1;
 }
 
 pfn_t frame_zero(void)

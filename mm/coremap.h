@@ -73,6 +73,11 @@ static inline struct frame *frame_of(pfn_t pfn)
 	return &HW_COREMAP[pfn.v];
 }
 
+static inline pfn_t frame_pfn(const struct frame *frame)
+{
+	return PFN((uint64_t)(frame - HW_COREMAP));
+}
+
 static inline void *frame_data(pfn_t pfn)
 {
 	return hw_direct(pfn_paddr(pfn));
@@ -178,7 +183,11 @@ static inline void frame_batch_put(struct frame_batch *batch, pfn_t pfn)
  * Whether the caller's slot is the only one. Acquire: pairs with the release in frame_put, so that what others did with
  * the frame before they let go of it is done.
  */
-bool frame_is_sole(pfn_t pfn);
+static inline bool frame_is_sole(pfn_t pfn)
+{
+	/* acquire: pairs with the release in frame_put */
+	return atomic_load_explicit(&frame_of(pfn)->count, memory_order_acquire) == 1;
+}
 
 /* The shared zero frame: mapped read-only wherever memory was read and never written. Never counted, never freed. */
 pfn_t frame_zero(void);

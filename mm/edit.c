@@ -1,5 +1,5 @@
 /*
- * What mmap, munmap, mprotect and madvise do to a range: one short function a kind of entry, under a locked range.
+ * What mmap, munmap and madvise do to a range: one short function a kind of entry, under a locked range.
  *
  * Each call validates and allocates first (range_split), then edits. Pages that go are parked, shot down, and only then
  * put: the table itself remembers them meanwhile, so nothing is allocated to free memory.
@@ -14,31 +14,10 @@
 #include "mm/place.h"
 #include "mm/range.h"
 #include "mm/reverse.h"
+#include "mm/rules.h"
 #include "mm/seal.h"
 #include "mm/tlb.h"
 #include "mm/walk.h"
-
-/* The specification reserves W without R. */
-static uint64_t perm_normal(uint64_t perm)
-{
-	return (perm & PERM_W) != 0 ? perm | PERM_R : perm;
-}
-
-/* Whether the space's rules refuse these permissions, where there were others before. */
-static bool exec_is_refused(const struct space *space, uint64_t perm, uint64_t before)
-{
-	if (LIKELY((perm & PERM_X) == 0))
-		return false;
-	/* relaxed: a thread that sets a rule now comes before or after */
-	if ((atomic_load_explicit(&space->exec_rules, memory_order_relaxed) & SPACE_NO_EXEC_GAIN) == 0)
-		return false;
-	return (perm & PERM_W) != 0 || (before & PERM_X) == 0;
-}
-
-static bool perm_is_refused(uint64_t perm, const struct mapping *mapping)
-{
-	return (perm & ~mapping->max_perm) != 0;
-}
 
 /* Some descriptor here is to be treated by fork as others are not. Before the first entry of it: fork.c. */
 static void space_fork_copies(struct space *space)
@@ -245,112 +224,6 @@ int space_unmap(struct space *space, vaddr_t start, uint64_t bytes)
 	if (UNLIKELY(emptied != 0))
 		note_emptied(space, emptied);
 	return 0;
-}
-
-/* ---- Permissions. */
-
-struct protect {
-	uint64_t perm;
-	bool exec;    /* some page became executable */
-	bool grant;   /* some page was given a permission */
-	bool revoked; /* some page lost one */
-};
-
-/* Shared pages need no fault to become writable, unless somebody wants to know of it. Under the table's lock. */
-static bool mapping_writes_at_once(const struct mapping *mapping)
-{
-	return mapping->shared && !object_asks(mapping->object);
-}
-
-/* The page's entry with these permissions. A page that nobody else has needs no fault to become writable again. */
-static pte_t page_with(pte_t pte, uint64_t perm, bool at_once)
-{
-	uint64_t bits = pte.v & ~(PTE_V | PTE_RWX | PTE_MAYWRITE);
-	pfn_t pfn = pte_pfn(pte);
-
-	if (perm == 0)
-		return PTE(bits);
-	bits |= PTE_V | PTE_A | page_bits(perm);
-	if ((perm & PERM_W) != 0 && (at_once || (frame_of(pfn)->kind == FRAME_ANON && frame_is_sole(pfn))))
-		bits |= PTE_W | PTE_D;
-	return PTE(bits);
-}
-
-static void protect_page(_Atomic uint64_t *slot, const struct mapping *mapping, struct protect *protect)
-{
-	pte_t old = pte_load(slot);
-	pte_t new = page_with(old, protect->perm, mapping_writes_at_once(mapping));
-	uint64_t expect = old.v;
-
-	/* acq_rel: as every change of a live entry; repeated only when hardware set A or D meanwhile */
-	while (!atomic_compare_exchange_weak_explicit(slot, &expect, new.v, memory_order_acq_rel, memory_order_relaxed))
-		new.v |= expect &(PTE_A | PTE_D);
-	/* A right to execute that no entry shows may stand in a TLB: fault.c, write_in_place. */
-	if (pte_is_valid(old) && (old.v & ~new.v &(PTE_V | PTE_RWX)) != 0)
-		protect->revoked = true;
-	if ((new.v & ~old.v &PTE_RWX) != 0)
-		protect->grant = true;
-	if ((new.v & ~old.v &PTE_X) != 0)
-		protect->exec = true;
-}
-
-static int protect_entries(struct range *range, const struct run *run, void *ctx)
-{
-	struct protect *protect = ctx;
-	struct frame *frame = frame_of(run->table);
-
-	for (unsigned i = run->first; i < run->last; i++) {
-		_Atomic uint64_t *slot = pt_slot(run->table, i);
-		pte_t pte = pte_load(slot);
-		struct mapping *mapping;
-
-		if (pte_is_none(pte))
-			return -ENOMEM;
-		mapping = pte_is_page(pte) ? table_mapping(frame, i) : pte_mapping(pte);
-		if (perm_is_refused(protect->perm, mapping) ||
-		    exec_is_refused(range->space, protect->perm, pte_is_page(pte) ? page_perm(pte) : pte.v))
-			return -EACCES;
-		if (UNLIKELY(mapping->sealed))
-			return -EPERM;
-		if (pte_is_page(pte))
-			protect_page(slot, mapping, protect);
-		else
-			pte_store(slot, pte_reservation(mapping, protect->perm));
-	}
-	return 0;
-}
-
-static int protect_run(struct range *range, const struct run *run, void *ctx)
-{
-	int err = protect_entries(range, run, ctx);
-
-	if (((struct protect *)ctx)->revoked)
-		range_revoke(range, run->table);
-	return err;
-}
-
-int space_protect(struct space *space, vaddr_t start, uint64_t bytes, uint64_t perm)
-{
-	struct protect protect = { .perm = perm_normal(perm) };
-	struct range range;
-	int err;
-
-	if (!range_is_sane(start, bytes))
-		return -EINVAL;
-	range_lock(&range, space, start.v, start.v + bytes);
-	err = range_split(&range, false);
-	if (err == 0)
-		err = range_own(&range);
-	if (err == 0)
-		err = range_each(&range, protect_run, &protect);
-	/* Also when a part was refused: what came before it has changed. Mere grants are found out by the others' faults. */
-	if (protect.grant && !range.revoked)
-		tlb_fence_local(space, start, bytes);
-	range_shootdown(&range);
-	range_unlock(&range);
-	if (protect.exec)
-		tlb_sync_icache(space);
-	return err;
 }
 
 /* ---- MADV_DONTNEED. */

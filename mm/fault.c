@@ -39,23 +39,24 @@ static enum fault fault_allowed(struct space *space, pfn_t table, _Atomic uint64
 	if ((pte.v & marks) != marks) {
 		pte_set(slot, marks);
 		mm_count(MM_MARKS);
-		tlb_fence_local(space, vaddr_page(va), PAGE_SIZE);
+		tlb_fence_page(mm_this_hart(), space, va);
 		return FAULT_OK;
 	}
 	/* What it held on to may be an invalid non-leaf entry: only a fence of every level covers that. */
 	mm_count(MM_SPURIOUS);
+	/* Or this hart has not been here: what another end of a fault has done it finds now. */
 	if (space_has_views(space))
-		view_link_slow(space, table, va);
+		view_link(space, table, va);
 	tlb_fence_local(space, va, 0);
 	return FAULT_OK;
 }
 
 /* Nobody else names the frame, or it is meant to be seen by all: as it is. Others find out by a spurious fault. */
-static enum fault write_in_place(struct space *space, _Atomic uint64_t *slot, vaddr_t va)
+static inline enum fault write_in_place(struct mm_hart *mine, struct space *space, _Atomic uint64_t *slot, vaddr_t va)
 {
 	pte_set(slot, PTE_W | PTE_A | PTE_D);
-	tlb_fence_local(space, vaddr_page(va), PAGE_SIZE);
-	mm_count(MM_COW_REUSES);
+	tlb_fence_page(mine, space, va);
+	mm_count_here(mine, MM_COW_REUSES, 1);
 	return FAULT_OK;
 }
 
@@ -66,52 +67,28 @@ static enum fault write_asking(struct space *space, _Atomic uint64_t *slot, pte_
 	/* -EAGAIN of a backed object's: it has been taken out, and from here next. */
 	if (object_let_write(mapping->object, mapping_index(mapping, va), pte_pfn(pte)) != 0)
 		return object_store(mapping->object) == NULL ? FAULT_READ : FAULT_OK;
-	return write_in_place(space, slot, va);
+	return write_in_place(mm_this_hart(), space, slot, va);
 }
 
-static enum fault break_cow(struct space *space, pfn_t table, _Atomic uint64_t *slot, pte_t pte,
-			    const struct mapping *mapping, vaddr_t va)
+/* Whether a write to this page is the first one by right. */
+static inline bool is_cow(pte_t pte)
 {
-	pfn_t old = pte_pfn(pte);
-	uint8_t kind = frame_of(old)->kind;
-	pfn_t new;
-
-	if (kind == FRAME_ANON && frame_is_sole(old))
-		return write_in_place(space, slot, va);
-	if (mapping->shared) {
-		object_note_write(mapping->object);
-		return object_asks(mapping->object) ? write_asking(space, slot, pte, mapping, va)
-						    : write_in_place(space, slot, va);
-	}
-	if (frame_alloc(FRAME_ANON, &new) != 0)
-		return FAULT_OOM;
-	if (kind == FRAME_ZERO) {
-		hw_page_clear(frame_data(new));
-		mm_count(MM_ZERO_FILLS);
-	} else {
-		hw_page_copy(frame_data(new), frame_data(old));
-		mm_count(MM_COW_COPIES);
-	}
-	/*
-	 * Read-only first: were it writable at once, one hart could write to the new frame while another still reads the
-	 * old one through its TLB. Whoever wants to write meanwhile waits for the table's lock.
-	 */
-	if (UNLIKELY((pte.v & PTE_X) != 0))
-		tlb_sync_icache(space); /* before any hart can fetch from the new frame */
-	pte_swap(slot, pte_leaf(new, pte.v & (PTE_R | PTE_X | PTE_MAYWRITE)));
-	tlb_shootdown(space, frame_of(table)->table.harts, vaddr_page(va), PAGE_SIZE);
-	pte_set(slot, PTE_W | PTE_D);
-	frame_put(old);
-	return FAULT_OK;
+	return (pte.v & (PTE_V | PTE_U | PTE_W | PTE_MAYWRITE)) == (PTE_V | PTE_U | PTE_MAYWRITE);
 }
 
-static enum fault fault_page(struct space *space, pfn_t table, _Atomic uint64_t *slot, pte_t pte, vaddr_t va,
-			     enum access access)
+static enum fault fault_page(struct mm_hart *mine, struct space *space, pfn_t table, _Atomic uint64_t *slot, pte_t pte,
+			     vaddr_t va, enum access access)
 {
+	const struct mapping *mapping = table_mapping(frame_of(table), pt_index(va, 0));
+
 	if (!pte_is_valid(pte))
-		return FAULT_ACCERR; /* PROT_NONE */
-	if (access == ACCESS_WRITE && (pte.v & (PTE_W | PTE_MAYWRITE)) == PTE_MAYWRITE)
-		return break_cow(space, table, slot, pte, table_mapping(frame_of(table), pt_index(va, 0)), va);
+		return FAULT_ACCERR;		     /* PROT_NONE */
+	if (access == ACCESS_WRITE && is_cow(pte)) { /* but for wants_copy */
+		if (mapping->shared)
+			object_note_write(mapping->object);
+		return mapping->shared && object_asks(mapping->object) ? write_asking(space, slot, pte, mapping, va)
+								       : write_in_place(mine, space, slot, va);
+	}
 	if ((pte.v & access_perm(access)) != 0)
 		return fault_allowed(space, table, slot, pte, va, access);
 	return FAULT_ACCERR;
@@ -125,19 +102,22 @@ static void publish(struct space *space, _Atomic uint64_t *slot, pte_t pte)
 	pte_store(slot, pte);
 }
 
-static enum fault fill_anon(struct space *space, _Atomic uint64_t *slot, uint64_t bits, enum access access)
+static enum fault fill_zero(struct mm_hart *mine, struct space *space, _Atomic uint64_t *slot, uint64_t bits)
 {
 	pfn_t pfn;
 
-	if (access != ACCESS_WRITE) {
-		publish(space, slot, pte_leaf(frame_zero(), bits));
-		mm_count(MM_ZERO_READS);
-		return FAULT_OK;
-	}
-	if (frame_alloc_zeroed(FRAME_ANON, &pfn) != 0)
+	if (frame_alloc(FRAME_ANON, &pfn) != 0)
 		return FAULT_OOM;
+	hw_page_clear(frame_data(pfn));
 	publish(space, slot, pte_leaf(pfn, bits | PTE_W));
-	mm_count(MM_ZERO_FILLS);
+	mm_count_here(mine, MM_ZERO_FILLS, 1);
+	return FAULT_OK;
+}
+
+static enum fault read_zero(struct mm_hart *mine, struct space *space, _Atomic uint64_t *slot, uint64_t bits)
+{
+	publish(space, slot, pte_leaf(mine->zero, bits));
+	mm_count_here(mine, MM_ZERO_READS, 1);
 	return FAULT_OK;
 }
 
@@ -170,8 +150,9 @@ static enum fault fill_copy(struct space *space, _Atomic uint64_t *slot, const s
 }
 
 /* The object's page as it is, or a private copy of it for a write. */
-static enum fault fill_object(struct space *space, _Atomic uint64_t *slot, const struct mapping *mapping, uint64_t bits,
-			      vaddr_t va, enum access access)
+static __attribute__((noinline)) enum fault fill_object(struct space *space, _Atomic uint64_t *slot,
+							const struct mapping *mapping, uint64_t bits, vaddr_t va,
+							enum access access)
 {
 	uint64_t index = mapping_index(mapping, va);
 	pfn_t page;
@@ -199,8 +180,8 @@ static enum fault fill_object(struct space *space, _Atomic uint64_t *slot, const
 }
 
 /* A reservation in a leaf table: the page is touched for the first time. */
-static enum fault fault_fill(struct space *space, pfn_t table, _Atomic uint64_t *slot, pte_t pte, vaddr_t va,
-			     enum access access)
+static enum fault fault_fill(struct mm_hart *mine, struct space *space, pfn_t table, _Atomic uint64_t *slot, pte_t pte,
+			     vaddr_t va, enum access access)
 {
 	struct mapping *mapping = pte_mapping(pte);
 
@@ -210,7 +191,8 @@ static enum fault fault_fill(struct space *space, pfn_t table, _Atomic uint64_t 
 		return FAULT_OOM;
 	if (mapping->object != NULL)
 		return fill_object(space, slot, mapping, page_bits(pte.v), va, access);
-	return fill_anon(space, slot, page_bits(pte.v), access);
+	return access == ACCESS_WRITE ? fill_zero(mine, space, slot, page_bits(pte.v))
+				      : read_zero(mine, space, slot, page_bits(pte.v));
 }
 
 /* No leaf table of our own on the path yet: FAULT_OK when there is one a level further down now. */
@@ -227,18 +209,6 @@ static enum fault fault_upper(pfn_t table, unsigned level, vaddr_t va, enum acce
 	return table_split(table, level, pt_index(va, level), false) == 0 ? FAULT_OK : FAULT_OOM;
 }
 
-static enum fault fault_leaf(struct space *space, pfn_t table, vaddr_t va, enum access access)
-{
-	_Atomic uint64_t *slot = pt_slot(table, pt_index(va, 0));
-	pte_t pte = pte_load(slot);
-
-	if (pte_is_page(pte))
-		return fault_page(space, table, slot, pte, va, access);
-	if (pte_is_none(pte))
-		return FAULT_MAPERR;
-	return fault_fill(space, table, slot, pte, va, access);
-}
-
 int space_object_at(struct space *space, vaddr_t va, struct object **object, uint64_t *index)
 {
 	struct mapping *mapping;
@@ -253,6 +223,31 @@ int space_object_at(struct space *space, vaddr_t va, struct object **object, uin
 	}
 	mapping_put(mapping, 1);
 	return *object == NULL ? -EFAULT : 0;
+}
+
+void space_advise(struct space *space, vaddr_t va, unsigned advice)
+{
+	uint64_t perm;
+	struct mapping *mapping = va.v >= USER_END ? NULL : walk_mapping(space, va, &perm);
+
+	if (mapping == NULL)
+		return;
+	if (mapping->object != NULL)
+		atomic_store_explicit(&mapping->advice, (uint8_t)advice, memory_order_relaxed);
+	mapping_put(mapping, 1);
+}
+
+unsigned space_advice(struct space *space, vaddr_t va)
+{
+	unsigned advice = 0;
+	uint64_t perm;
+	struct mapping *mapping = va.v >= USER_END ? NULL : walk_mapping(space, va, &perm);
+
+	if (mapping != NULL) {
+		advice = atomic_load_explicit(&mapping->advice, memory_order_relaxed);
+		mapping_put(mapping, 1);
+	}
+	return advice;
 }
 
 /* A page is missing, of a store; or it is shared with a clone, and has to be made the object's own without table locks. */
@@ -284,26 +279,153 @@ static __attribute__((noinline, cold)) enum fault refused(struct space *space, v
 	return fault;
 }
 
-enum fault space_fault(struct space *space, vaddr_t va, enum access access)
+/* ---- How a fault ends. All begin with the leaf table locked, and none ends so. */
+
+static inline void leaf_unlock(struct frame *frame)
 {
+	spin_unlock(&frame->table.lock, RANK_TABLE);
+}
+
+static __attribute__((noinline, cold)) enum fault starved(struct space *space, vaddr_t va, struct frame *frame)
+{
+	leaf_unlock(frame);
+	return refused(space, va, FAULT_OOM);
+}
+
+/* A copy takes the place of a page that others name, too. */
+static __attribute__((noinline)) enum fault finish_copy(struct mm_hart *mine, struct space *space, vaddr_t va,
+							_Atomic uint64_t *slot, pte_t pte, struct frame *frame)
+{
+	pfn_t old = pte_pfn(pte);
+	pfn_t new;
+
+	if (UNLIKELY(frame_alloc(FRAME_ANON, &new) != 0))
+		return starved(space, va, frame);
+	if (UNLIKELY(frame_of(old)->kind == FRAME_ZERO)) {
+		hw_page_clear(frame_data(new));
+		mm_count_here(mine, MM_ZERO_FILLS, 1);
+	} else {
+		hw_page_copy(frame_data(new), frame_data(old));
+		mm_count_here(mine, MM_COW_COPIES, 1);
+	}
+	/*
+	 * Read-only first: were it writable at once, one hart could write to the new frame while another still reads the
+	 * old one through its TLB. Whoever wants to write meanwhile waits for the table's lock.
+	 */
+	if (UNLIKELY((pte.v & PTE_X) != 0))
+		tlb_sync_icache(space); /* before any hart can fetch from the new frame */
+	pte_swap(slot, pte_leaf(new, pte.v & (PTE_R | PTE_X | PTE_MAYWRITE)));
+	tlb_shootdown_page(mine, space, frame, va);
+	pte_set(slot, PTE_W | PTE_D);
+	frame_put(old);
+	leaf_unlock(frame);
+	return FAULT_OK;
+}
+
+/* A first write to memory of nobody's and without PTE_X. */
+static __attribute__((noinline)) enum fault finish_zero(struct mm_hart *mine, vaddr_t va, _Atomic uint64_t *slot,
+							pte_t pte, struct frame *frame)
+{
+	pfn_t pfn;
+
+	if (UNLIKELY(frame_alloc(FRAME_ANON, &pfn) != 0))
+		return starved(mine->space, va, frame);
+	hw_page_clear(frame_data(pfn));
+	pte_store(slot, pte_leaf(pfn, (page_bits(pte.v) & ~PTE_X) | PTE_W));
+	mm_count_here(mine, MM_ZERO_FILLS, 1);
+	leaf_unlock(frame);
+	return FAULT_OK;
+}
+
+/* Of a page that is_cow: whether it is not simply written in place, or somebody asked. */
+static bool wants_copy(pfn_t table, pte_t pte, vaddr_t va)
+{
+	pfn_t old = pte_pfn(pte);
+
+	return !(frame_of(old)->kind == FRAME_ANON && frame_is_sole(old)) &&
+	       !table_mapping(frame_of(table), pt_index(va, 0))->shared;
+}
+
+/* Whatever it is. */
+static __attribute__((noinline)) enum fault finish(struct mm_hart *mine, struct space *space, vaddr_t va,
+						   enum access access, pfn_t table)
+{
+	_Atomic uint64_t *slot = pt_slot(table, pt_index(va, 0));
+	pte_t pte = pte_load(slot);
 	enum fault fault;
-	unsigned level;
 
-	if (UNLIKELY(va.v >= USER_END))
-		return refused(space, va, FAULT_MAPERR);
-	do {
-		pfn_t table = walk_lock(space, va, &level);
-
-		fault = LIKELY(level == 0) ? fault_leaf(space, table, va, access)
-					   : fault_upper(table, level, va, access);
-		if (LIKELY(level == 0 && fault == FAULT_OK))
-			view_link(space, table, va);
-		table_unlock(table);
-	} while (UNLIKELY(level != 0) && fault == FAULT_OK);
+	if (access == ACCESS_WRITE && is_cow(pte) && wants_copy(table, pte, va))
+		return finish_copy(mine, space, va, slot, pte, frame_of(table));
+	if (pte_is_page(pte))
+		fault = fault_page(mine, space, table, slot, pte, va, access);
+	else if (pte_is_none(pte))
+		fault = FAULT_MAPERR;
+	else
+		fault = fault_fill(mine, space, table, slot, pte, va, access);
+	table_unlock(table);
 	return LIKELY(fault == FAULT_OK) ? FAULT_OK : refused(space, va, fault);
 }
 
+enum fault space_fault(struct space *space, vaddr_t va, enum access access)
+{
+	enum fault fault = FAULT_MAPERR;
+	unsigned level;
+
+	if (UNLIKELY(va.v >= USER_END))
+		return refused(space, va, fault);
+	do {
+		pfn_t table = walk_lock(space, va, &level);
+
+		if (LIKELY(level == 0))
+			return finish(mm_this_hart(), space, va, access, table);
+		fault = fault_upper(table, level, va, access);
+		table_unlock(table);
+	} while (fault == FAULT_OK);
+	return refused(space, va, fault);
+}
+
+/* A reservation of anonymous memory with these permissions, of the mapping that all of the table belongs to. */
+static inline bool is_anon(const struct frame *frame, pte_t pte, uint64_t perm)
+{
+	const struct mapping *mapping = pte_mapping(pte);
+
+	return (pte.v & (PTE_V | perm | PTE_X | PTE_U)) == perm && frame->table.mapping == mapping &&
+	       frame->table.side == NULL && mapping->object == NULL;
+}
+
+/*
+ * The fast path. It is short, and calls nothing until it knows where to: to the end for a page that is this space's alone, and for
+ * anonymous memory that is read before it is written; to finish_*, or, where the walk was not straightforward, to space_fault.
+ * It tells them by what stands in the entry, in the table's part of the coremap, and in the page's.
+ */
 enum fault space_fault_here(vaddr_t va, enum access access)
 {
-	return space_fault(mm_this_hart()->space, va, access);
+	struct mm_hart *mine = mm_this_hart();
+	struct space *space = mine->space;
+	_Atomic uint64_t *slot;
+	struct frame *frame;
+	pfn_t table;
+	pte_t pte;
+
+	if (UNLIKELY(va.v / pt_span(PT_ROOT) >= PT_ENTRIES / 2) || !walk_try_leaf(mine, space, va, &table))
+		return space_fault(space, va, access);
+	frame = frame_of(table);
+	slot = pt_slot(table, pt_index(va, 0));
+	pte = pte_load(slot);
+	if (access == ACCESS_WRITE) {
+		if (is_anon(frame, pte, PTE_W))
+			return finish_zero(mine, va, slot, pte, frame);
+		/* An anonymous page's mapping is private. */
+		if (!is_cow(pte) || frame_of(pte_pfn(pte))->kind != FRAME_ANON)
+			return finish(mine, space, va, access, table);
+		if (!frame_is_sole(pte_pfn(pte)))
+			return finish_copy(mine, space, va, slot, pte, frame);
+		(void)write_in_place(mine, space, slot, va);
+	} else {
+		if (access != ACCESS_READ || !is_anon(frame, pte, PTE_R))
+			return finish(mine, space, va, access, table);
+		(void)read_zero(mine, space, slot, page_bits(pte.v) & ~PTE_X);
+	}
+	leaf_unlock(frame);
+	return FAULT_OK;
 }

@@ -1,6 +1,7 @@
 /* mm's per-hart block and the counters in it. Written by their own hart, so counting costs no shared line. */
 #include "mm/hart.h"
 
+#include "mm/coremap.h"
 #include "mm/slab.h"
 
 struct mm_hart *mm_harts;
@@ -23,6 +24,7 @@ void mm_hart_init(void)
 		hw_panic("no memory: not even for mm's part of %u harts", hw_harts());
 	for (unsigned h = 0; h < hw_harts(); h++) {
 		spin_init(&mm_harts[h].tables.lock);
+		mm_harts[h].zero = frame_zero();
 		hw_set_local(h, &mm_harts[h]);
 	}
 }

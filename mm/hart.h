@@ -20,7 +20,9 @@ struct mm_hart {
 	_Atomic uint32_t epoch CACHE_ALIGNED; /* odd: in a walk without locks */
 	_Atomic uint32_t look;		      /* odd: looking up an object's page without locks */
 	struct space *space;		      /* in satp; NULL: the kernel's own root */
+	pfn_t zero;			      /* frame_zero(), at hand */
 	_Atomic uint64_t counter[MM_COUNTERS];
+	uint64_t looked;	/* the page that a read() had last: transfer.c */
 	_Atomic uint64_t dirty; /* pages that became dirty here, less those that became clean here: modulo 2^64 */
 
 	/* The mailbox: harts whose request this one has yet to serve. Written by all. */
@@ -45,11 +47,16 @@ static inline struct mm_hart *mm_this_hart(void)
 }
 
 /* relaxed: each hart adds to its own; sums are snapshots */
-static inline void mm_count_add(enum mm_counter counter, uint64_t n)
+static inline void mm_count_here(struct mm_hart *mine, enum mm_counter counter, uint64_t n)
 {
-	_Atomic uint64_t *at = &mm_this_hart()->counter[counter];
+	_Atomic uint64_t *at = &mine->counter[counter];
 
 	store_relaxed_u64(at, atomic_load_explicit(at, memory_order_relaxed) + n);
+}
+
+static inline void mm_count_add(enum mm_counter counter, uint64_t n)
+{
+	mm_count_here(mm_this_hart(), counter, n);
 }
 
 /* The same for pages that became dirty, or clean (n "negative"). */

@@ -17,15 +17,9 @@
 #include "mm/coremap.h"
 #include "mm/slab.h"
 
-static uintptr_t load(const _Atomic(uintptr_t) *slot)
-{
-	/* acquire: pairs with the release in store */
-	return atomic_load_explicit(slot, memory_order_acquire);
-}
-
 static void store(_Atomic(uintptr_t) *slot, uintptr_t value)
 {
-	/* release: pairs with the acquire in load */
+	/* release: pairs with the acquire in slot_load */
 	atomic_store_explicit(slot, value, memory_order_release);
 }
 
@@ -46,40 +40,9 @@ static struct index_node *node_new(unsigned shift)
 	return node;
 }
 
-static unsigned slot_of(const struct index_node *node, uint64_t i)
-{
-	return (i >> node->shift) % INDEX_SLOTS;
-}
-
-static bool node_reaches(const struct index_node *node, uint64_t i)
-{
-	return node != NULL && (i >> node->shift) < INDEX_SLOTS;
-}
-
-/* Pages that one slot of the node stands for. */
-static uint64_t span(const struct index_node *node)
-{
-	return UINT64_C(1) << node->shift;
-}
-
-uintptr_t index_find(const struct index *index, uint64_t i)
-{
-	const struct index_node *node = (const struct index_node *)load(&index->root);
-
-	if (!node_reaches(node, i))
-		return 0;
-	for (;;) {
-		uintptr_t slot = load(&node->slot[slot_of(node, i)]);
-
-		if (slot == 0 || node->shift == 0)
-			return slot;
-		node = (const struct index_node *)slot;
-	}
-}
-
 uintptr_t index_find_own(const struct index *index, uint64_t i)
 {
-	const struct index_node *node = (const struct index_node *)load(&index->root);
+	const struct index_node *node = (const struct index_node *)slot_load(&index->root);
 	uintptr_t shared = 0;
 
 	if (!node_reaches(node, i))
@@ -89,7 +52,7 @@ uintptr_t index_find_own(const struct index *index, uint64_t i)
 
 		if (node_is_shared(node))
 			shared = SLOT_SHARED;
-		slot = load(&node->slot[slot_of(node, i)]);
+		slot = slot_load(&node->slot[node_slot(node, i)]);
 		if (slot == 0)
 			return 0;
 		if (node->shift == 0)
@@ -100,7 +63,7 @@ uintptr_t index_find_own(const struct index *index, uint64_t i)
 
 bool index_is_shared(const struct index *index, uint64_t i)
 {
-	const struct index_node *node = (const struct index_node *)load(&index->root);
+	const struct index_node *node = (const struct index_node *)slot_load(&index->root);
 
 	/* Also of a tree that does not reach i: the node above it will be new. */
 	while (node_reaches(node, i) && node != NULL) {
@@ -108,7 +71,7 @@ bool index_is_shared(const struct index *index, uint64_t i)
 			return true;
 		if (node->shift == 0)
 			break;
-		node = (const struct index_node *)load(&node->slot[slot_of(node, i)]);
+		node = (const struct index_node *)slot_load(&node->slot[node_slot(node, i)]);
 	}
 	return false;
 }
@@ -143,7 +106,7 @@ void index_node_put(struct index_node *node)
 /* One more index names what is in this slot. False: it has as many as can be. */
 static bool slot_share(const struct index_node *node, _Atomic(uintptr_t) *at)
 {
-	uintptr_t slot = load(at);
+	uintptr_t slot = slot_load(at);
 
 	if (slot == 0)
 		return true;
@@ -157,24 +120,24 @@ static bool slot_share(const struct index_node *node, _Atomic(uintptr_t) *at)
 		return true;
 	if (!frame_get(slot_pfn(slot)))
 		return false;
-	/* release: pairs with load; what others read here is at worst that it is shared when it is no more */
+	/* release: pairs with slot_load; what others read here is at worst that it is shared when it is no more */
 	atomic_fetch_or_explicit(at, SLOT_SHARED, memory_order_release);
 	return true;
 }
 
 bool index_share(struct index *index, uint64_t i, uintptr_t *out)
 {
-	struct index_node *node = (struct index_node *)load(&index->root);
+	struct index_node *node = (struct index_node *)slot_load(&index->root);
 
 	*out = 0;
 	if (!node_reaches(node, i))
 		return true;
 	while (node != NULL && node->shift != 0)
-		node = (struct index_node *)load(&node->slot[slot_of(node, i)]);
+		node = (struct index_node *)slot_load(&node->slot[node_slot(node, i)]);
 	if (node == NULL)
 		return true;
-	*out = load(&node->slot[slot_of(node, i)]);
-	return slot_share(node, &node->slot[slot_of(node, i)]);
+	*out = slot_load(&node->slot[node_slot(node, i)]);
+	return slot_share(node, &node->slot[node_slot(node, i)]);
 }
 
 static struct index_node *node_copy(struct index_node *old)
@@ -186,7 +149,7 @@ static struct index_node *node_copy(struct index_node *old)
 			index_node_put(node);
 			return NULL;
 		}
-		atomic_store_explicit(&node->slot[i], load(&old->slot[i]), memory_order_relaxed);
+		atomic_store_explicit(&node->slot[i], slot_load(&old->slot[i]), memory_order_relaxed);
 	}
 	return node;
 }
@@ -194,7 +157,7 @@ static struct index_node *node_copy(struct index_node *old)
 /* Makes the tree tall enough for page i. */
 static int grow(struct index *index, uint64_t i)
 {
-	struct index_node *root = (struct index_node *)load(&index->root);
+	struct index_node *root = (struct index_node *)slot_load(&index->root);
 	unsigned shift = 0; /* where there is nothing yet: as tall as it has to be */
 
 	while (root == NULL && (i >> shift) >= INDEX_SLOTS)
@@ -216,7 +179,7 @@ static int grow(struct index *index, uint64_t i)
 /* The node that *link names, this index's alone from now on. NULL: no memory. */
 static struct index_node *own_node(_Atomic(uintptr_t) *link, struct index_dead *dead)
 {
-	struct index_node *node = (struct index_node *)load(link);
+	struct index_node *node = (struct index_node *)slot_load(link);
 	struct index_node *copy;
 
 	if (!node_is_shared(node))
@@ -235,17 +198,17 @@ int index_own(struct index *index, uint64_t i, bool create, struct index_dead *d
 	int err = create ? grow(index, i) : 0;
 
 	*out = NULL;
-	if (err != 0 || !node_reaches((struct index_node *)load(link), i))
+	if (err != 0 || !node_reaches((struct index_node *)slot_load(link), i))
 		return err;
 	for (;;) {
 		struct index_node *node = own_node(link, dead);
 
 		if (node == NULL)
 			return -ENOMEM;
-		link = &node->slot[slot_of(node, i)];
+		link = &node->slot[node_slot(node, i)];
 		if (node->shift == 0)
 			break;
-		if (load(link) == 0) {
+		if (slot_load(link) == 0) {
 			uintptr_t below = create ? (uintptr_t)node_new(node->shift - INDEX_BITS) : 0;
 
 			if (below == 0)
@@ -272,21 +235,21 @@ static void take_slot(struct index_taken *taken, const struct index_node *node, 
 		taken->first = at;
 	}
 	taken->slot[taken->n++] = slot;
-	taken->last = at + span(node);
+	taken->last = at + node_span(node);
 }
 
 /* base: the first page of the node. */
 static bool take_below(struct index_node *node, uint64_t base, uint64_t first, uint64_t last, struct index_taken *taken)
 {
-	unsigned i = first <= base ? 0 : slot_of(node, first);
+	unsigned i = first <= base ? 0 : node_slot(node, first);
 
-	for (; i < INDEX_SLOTS && base + i * span(node) < last; i++) {
-		uint64_t at = base + i * span(node);
-		uintptr_t slot = load(&node->slot[i]);
+	for (; i < INDEX_SLOTS && base + i * node_span(node) < last; i++) {
+		uint64_t at = base + i * node_span(node);
+		uintptr_t slot = slot_load(&node->slot[i]);
 
 		if (slot == 0)
 			continue;
-		if (at < first || last - at < span(node)) {
+		if (at < first || last - at < node_span(node)) {
 			struct index_node *below = (struct index_node *)slot;
 
 			if (taken->n != 0)
@@ -313,7 +276,7 @@ static bool take_below(struct index_node *node, uint64_t base, uint64_t first, u
 
 bool index_take(struct index *index, uint64_t first, uint64_t last, struct index_taken *taken)
 {
-	struct index_node *root = (struct index_node *)load(&index->root);
+	struct index_node *root = (struct index_node *)slot_load(&index->root);
 
 	taken->n = 0;
 	taken->dirty = 0;
@@ -332,7 +295,7 @@ bool index_take(struct index *index, uint64_t first, uint64_t last, struct index
 static void count_below(const struct index_node *node, uint64_t *pages, uint64_t *dirty)
 {
 	for (unsigned i = 0; i < INDEX_SLOTS; i++) {
-		uintptr_t slot = load(&node->slot[i]);
+		uintptr_t slot = slot_load(&node->slot[i]);
 
 		if (slot == 0)
 			continue;
@@ -366,8 +329,8 @@ void index_taken_put(const struct index_taken *taken)
 /* Whether the node is empty and this index's alone: then whoever names it lets go of it. */
 static bool prune_below(struct index_node *node, uint64_t i, struct index_dead *dead)
 {
-	_Atomic(uintptr_t) *at = &node->slot[slot_of(node, i)];
-	struct index_node *below = node->shift == 0 ? NULL : (struct index_node *)load(at);
+	_Atomic(uintptr_t) *at = &node->slot[node_slot(node, i)];
+	struct index_node *below = node->shift == 0 ? NULL : (struct index_node *)slot_load(at);
 
 	if (node_is_shared(node))
 		return false;
@@ -376,14 +339,14 @@ static bool prune_below(struct index_node *node, uint64_t i, struct index_dead *
 		dead->node[dead->n++] = below;
 	}
 	for (unsigned s = 0; s < INDEX_SLOTS; s++)
-		if (load(&node->slot[s]) != 0)
+		if (slot_load(&node->slot[s]) != 0)
 			return false;
 	return true;
 }
 
 void index_prune(struct index *index, uint64_t i, struct index_dead *dead)
 {
-	struct index_node *root = (struct index_node *)load(&index->root);
+	struct index_node *root = (struct index_node *)slot_load(&index->root);
 
 	if (node_reaches(root, i) && prune_below(root, i, dead)) {
 		store(&index->root, 0);
@@ -395,19 +358,19 @@ void index_prune(struct index *index, uint64_t i, struct index_dead *dead)
 
 static struct index_node *leaf_below(struct index_node *node, uint64_t at, uint64_t i, uint64_t *base)
 {
-	unsigned s = i <= at ? 0 : slot_of(node, i);
+	unsigned s = i <= at ? 0 : node_slot(node, i);
 
 	if (node->shift == 0) {
 		*base = at;
 		return node;
 	}
 	for (; s < INDEX_SLOTS; s++) {
-		uintptr_t slot = load(&node->slot[s]);
+		uintptr_t slot = slot_load(&node->slot[s]);
 		struct index_node *leaf;
 
 		if (slot == 0)
 			continue;
-		leaf = leaf_below((struct index_node *)slot, at + s * span(node), i, base);
+		leaf = leaf_below((struct index_node *)slot, at + s * node_span(node), i, base);
 		if (leaf != NULL)
 			return leaf;
 	}
@@ -416,75 +379,7 @@ static struct index_node *leaf_below(struct index_node *node, uint64_t at, uint6
 
 struct index_node *index_leaf(const struct index *index, uint64_t i, uint64_t *base)
 {
-	struct index_node *root = (struct index_node *)load(&index->root);
+	struct index_node *root = (struct index_node *)slot_load(&index->root);
 
 	return node_reaches(root, i) ? leaf_below(root, 0, i, base) : NULL;
-}
-
-/* The nodes from the root to page i's, which are all there. How many. */
-static unsigned path_to(const struct index *index, uint64_t i, struct index_node **path)
-{
-	struct index_node *node = (struct index_node *)load(&index->root);
-	unsigned n = 0;
-
-	while (node != NULL) {
-		path[n++] = node;
-		node = node->shift == 0 ? NULL : (struct index_node *)load(&node->slot[slot_of(node, i)]);
-	}
-	return n;
-}
-
-bool index_mark(struct index *index, uint64_t i)
-{
-	struct index_node *path[INDEX_DEPTH];
-	unsigned n = path_to(index, i, path);
-
-	CHECK(n != 0);
-
-	bool new = (path[n - 1]->dirty >> slot_of(path[n - 1], i) & 1) == 0;
-
-	while (n-- != 0)
-		path[n]->dirty |= UINT64_C(1) << slot_of(path[n], i);
-	return new;
-}
-
-bool index_unmark(struct index *index, uint64_t i)
-{
-	struct index_node *path[INDEX_DEPTH];
-	unsigned n = path_to(index, i, path);
-
-	CHECK(n != 0);
-
-	bool was = (path[n - 1]->dirty >> slot_of(path[n - 1], i) & 1) != 0;
-
-	while (n-- != 0) {
-		path[n]->dirty &= ~(UINT64_C(1) << slot_of(path[n], i));
-		if (path[n]->dirty != 0)
-			break;
-	}
-	return was;
-}
-
-static uint64_t dirty_below(const struct index_node *node, uint64_t at, uint64_t i)
-{
-	unsigned s = i <= at ? 0 : slot_of(node, i);
-	uint64_t marks = node->dirty & (UINT64_MAX << s);
-
-	for (; marks != 0; marks &= marks - 1) {
-		uint64_t base = at + (uint64_t)__builtin_ctzll(marks) * span(node);
-		uint64_t found = base;
-
-		if (node->shift != 0)
-			found = dirty_below((const struct index_node *)load(&node->slot[slot_of(node, base)]), base, i);
-		if (found != UINT64_MAX)
-			return found;
-	}
-	return UINT64_MAX;
-}
-
-uint64_t index_next_dirty(const struct index *index, uint64_t i)
-{
-	const struct index_node *root = (const struct index_node *)load(&index->root);
-
-	return node_reaches(root, i) ? dirty_below(root, 0, i) : UINT64_MAX;
 }

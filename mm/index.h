@@ -28,6 +28,10 @@ struct index_node {
 	uint8_t shift;	    /* index >> shift selects the slot */
 	bool audited;	    /* the audit's mark; otherwise false */
 	uint64_t dirty;	    /* lowest level: pages with changes that the store has not; above: nodes with such */
+	/* Lowest level, of a backed object, by whoever looks: index_marks.c. */
+	_Atomic uint64_t seen;		      /* has been looked up */
+	_Atomic uint64_t used;		      /* and again since; or is new and has not been looked up */
+	_Atomic uint64_t ahead;		      /* whoever looks it up first says so */
 	_Atomic(uintptr_t) slot[INDEX_SLOTS]; /* lowest level: see above; else nodes; 0: none */
 };
 
@@ -65,8 +69,48 @@ static inline bool slot_has_frame(uintptr_t slot)
 	return slot >> SLOT_SHIFT != 0;
 }
 
+static inline uintptr_t slot_load(const _Atomic(uintptr_t) *slot)
+{
+	/* acquire: pairs with the release of whoever stores one: what it names is seen filled */
+	return atomic_load_explicit(slot, memory_order_acquire);
+}
+
+static inline unsigned node_slot(const struct index_node *node, uint64_t i)
+{
+	return (i >> node->shift) % INDEX_SLOTS;
+}
+
+static inline bool node_reaches(const struct index_node *node, uint64_t i)
+{
+	return node != NULL && (i >> node->shift) < INDEX_SLOTS;
+}
+
+/* Pages that one slot of the node stands for. */
+static inline uint64_t node_span(const struct index_node *node)
+{
+	return UINT64_C(1) << node->shift;
+}
+
+/* The lowest-level node that has page i, or NULL. */
+static inline struct index_node *index_node_of(const struct index *index, uint64_t i)
+{
+	struct index_node *node = (struct index_node *)slot_load(&index->root);
+
+	if (!node_reaches(node, i))
+		return NULL;
+	while (node != NULL && node->shift != 0)
+		node = (struct index_node *)slot_load(&node->slot[node_slot(node, i)]);
+	return node;
+}
+
 /* The slot of page i, or 0. With SLOT_SHARED where another index may reach it by whatever way. */
-uintptr_t index_find(const struct index *index, uint64_t i);
+static inline uintptr_t index_find(const struct index *index, uint64_t i)
+{
+	const struct index_node *leaf = index_node_of(index, i);
+
+	return leaf == NULL ? 0 : slot_load(&leaf->slot[node_slot(leaf, i)]);
+}
+
 uintptr_t index_find_own(const struct index *index, uint64_t i);
 
 /* Whether a node on the way to page i is shared. */
@@ -106,6 +150,15 @@ bool index_mark(struct index *index, uint64_t i);
 bool index_unmark(struct index *index, uint64_t i);
 /* The first dirty page at or behind i, or UINT64_MAX. */
 uint64_t index_next_dirty(const struct index *index, uint64_t i);
+
+/*
+ * Which pages are in use, of a backed object. New: page i was put there; ahead: whoever looks it up first is told (index_note_use is
+ * true, once). Use: it was looked up; again: not just the next bytes of what was looked up last. Forget: those of `pages`, a bit
+ * each, that were in use; from now on they are not. In a look-up epoch, or with the lock.
+ */
+void index_note_new(struct index_node *leaf, uint64_t i, bool ahead);
+bool index_note_use(struct index_node *leaf, uint64_t i, bool again);
+uint64_t index_forget_use(struct index_node *leaf, uint64_t pages);
 
 /* For the audit. The first visit of a node when `mark` differs from its mark sets that and goes into it; others do not. */
 void index_visit(struct index *index, bool mark, void (*visit)(void *ctx, uint64_t i, uintptr_t slot, bool dirty),

@@ -112,6 +112,7 @@ static void take_traits(struct mapping *mapping, const struct mapping *like)
 {
 	mapping->fork = like->fork;
 	mapping->sealed = like->sealed;
+	atomic_init(&mapping->advice, atomic_load_explicit(&like->advice, memory_order_relaxed));
 	mapping_set_watch(mapping, like->watch);
 }
 

@@ -40,6 +40,7 @@ struct mapping {
 	uint64_t max_perm;	/* PERM_*: what mprotect may grant */
 	bool shared;		/* writes reach the object; otherwise they make private copies */
 	enum mapping_fork fork;
+	_Atomic uint8_t advice;	     /* space_advise; relaxed: a hint */
 	bool grows;		     /* down, when the page below it is touched (MAP_GROWSDOWN) */
 	bool sealed;		     /* mseal: cannot be unmapped, moved, given other permissions */
 	bool droppable;		     /* MAP_DROPPABLE: its pages may go at any time; anonymous, private */

@@ -20,7 +20,8 @@
 
 static struct {
 	struct spinlock lock;
-	struct list all; /* [lock] */
+	struct list all;					/* [lock] */
+	void (*reached)(struct object *object, uint64_t index); /* set once, before there are backed objects */
 } objects;
 
 void object_list_init(void)
@@ -236,7 +237,7 @@ void object_bury(struct index_dead *dead)
 	index_bury(dead);
 }
 
-int object_place_locked(struct object *object, uint64_t index, pfn_t pfn, struct index_dead *dead)
+int object_place_locked(struct object *object, uint64_t index, pfn_t pfn, bool ahead, struct index_dead *dead)
 {
 	struct index_dead none = { .n = 0 };
 	_Atomic(uintptr_t) *slot;
@@ -249,17 +250,19 @@ int object_place_locked(struct object *object, uint64_t index, pfn_t pfn, struct
 	err = index_own(&object->index, index, true, dead == NULL ? &none : dead, &slot);
 	if (err != 0)
 		return err;
+	if (object->store != NULL)
+		index_note_new(container_of(slot - index % INDEX_SLOTS, struct index_node, slot[0]), index, ahead);
 	/* release: pairs with the acquire in index_find: the page is filled */
 	atomic_store_explicit(slot, pfn_slot(pfn), memory_order_release);
 	atomic_fetch_add_explicit(&object->pages, 1, memory_order_relaxed);
 	return 0;
 }
 
-static int add_locked(struct object *object, uint64_t index, pfn_t pfn, struct index_dead *dead)
+static int add_locked(struct object *object, uint64_t index, pfn_t pfn, bool ahead, struct index_dead *dead)
 {
 	if (index >= bytes_pages(object_bytes(object)))
 		return -EFAULT;
-	return object_place_locked(object, index, pfn, dead);
+	return object_place_locked(object, index, pfn, ahead, dead);
 }
 
 /* The page filled outside of the lock; whoever comes second finds it and drops its own. 0: look again. Errors: as object_frame_locked. */
@@ -277,7 +280,7 @@ static int add_page(struct object *object, uint64_t index)
 		return err;
 	spin_lock(&object->lock, RANK_OBJECT);
 	if (seen == atomic_load_explicit(&object->removals, memory_order_relaxed))
-		err = add_locked(object, index, pfn, NULL);
+		err = add_locked(object, index, pfn, false, NULL);
 	else
 		err = -EEXIST;
 	spin_unlock(&object->lock, RANK_OBJECT);
@@ -286,18 +289,32 @@ static int add_page(struct object *object, uint64_t index)
 	return err == -EEXIST ? 0 : err;
 }
 
+void object_set_reached(void (*handler)(struct object *object, uint64_t index))
+{
+	objects.reached = handler;
+}
+
+void object_was_reached(struct object *object, uint64_t index)
+{
+	if (objects.reached != NULL)
+		objects.reached(object, index);
+}
+
 /* With a count, if it is there: 1; 0: it is not; -ENOMEM. */
 static int find_page(struct object *object, uint64_t index, pfn_t *out)
 {
 	for (;;) {
+		bool ahead = false;
 		uintptr_t slot;
 		int err = 0;
 
 		look_enter();
-		slot = index_find(&object->index, index);
+		slot = object_look(object, index, true, &ahead);
 		if (slot_has_frame(slot))
 			err = frame_try_get(slot_pfn(slot));
 		look_exit();
+		if (UNLIKELY(ahead))
+			object_was_reached(object, index);
 		*out = slot_pfn(slot);
 		if (err != -EAGAIN)
 			return err != 0 ? err : slot_has_frame(slot);
@@ -337,19 +354,22 @@ int object_frame(struct object *object, uint64_t index, pfn_t *out)
 
 bool object_copy_page(struct object *object, uint64_t index, void *page)
 {
-	uintptr_t slot = 0;
+	bool ahead = false;
+	uintptr_t slot;
 
 	if (index >= bytes_pages(object_bytes(object)))
 		return false;
 	look_enter();
-	slot = index_find(&object->index, index);
+	slot = object_look(object, index, true, &ahead);
 	if (slot_has_frame(slot))
 		hw_page_copy(page, frame_data(slot_pfn(slot)));
 	look_exit();
+	if (UNLIKELY(ahead))
+		object_was_reached(object, index);
 	return slot_has_frame(slot);
 }
 
-int object_insert(struct object *object, uint64_t index, pfn_t pfn, uint64_t seen)
+int object_insert(struct object *object, uint64_t index, pfn_t pfn, uint64_t seen, bool ahead)
 {
 	struct index_dead dead = { .n = 0 };
 	int err = -EAGAIN;
@@ -358,7 +378,7 @@ int object_insert(struct object *object, uint64_t index, pfn_t pfn, uint64_t see
 	if (seen == atomic_load_explicit(&object->removals, memory_order_relaxed)) {
 		frame_of(pfn)->kind = FRAME_OBJECT;
 		frame_of(pfn)->object.written = 0;
-		err = add_locked(object, index, pfn, &dead);
+		err = add_locked(object, index, pfn, ahead, &dead);
 		if (err != 0)
 			frame_of(pfn)->kind = FRAME_KERNEL;
 	}

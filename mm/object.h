@@ -10,7 +10,7 @@
  * offsets >> PAGE_SHIFT; ranges of them are [first, last), last = UINT64_MAX: to the end.
  *
  * object_resize, object_punch, object_clone_range and object_clean_begin/_end of one object are serialised by the caller. They,
- * object_evict, object_own and user_to_object may shoot down and wait for walks: not under RANK_REVERSE or inner locks.
+ * object_evict, object_own and user_to_object may shoot down and wait for walks: not under RANK_REVERSE_WALK or inner locks.
  */
 #ifndef MM_OBJECT_H
 #define MM_OBJECT_H
@@ -31,7 +31,8 @@ int object_create_backed(uint64_t bytes, void *store, struct object **out) MUST_
 void *object_store(const struct object *object); /* NULL: unbacked */
 
 void object_get(struct object *object);
-void object_put(struct object *object); /* the last one gives its frames back; not under RANK_REVERSE or inner locks */
+void object_put(
+	struct object *object); /* the last one gives its frames back; not under RANK_REVERSE_WALK or inner locks */
 
 /* Its pages never change or go while it is there, so nobody needs to know who maps it. Before it is mapped. */
 void object_set_fixed(struct object *object);
@@ -105,11 +106,14 @@ int64_t user_to_object(struct object *object, uint64_t offset, struct space *spa
 
 /*
  * Page `index` is `pfn`: a FRAME_KERNEL frame with one count, which is taken over, and filled. seen: object_removals() from
- * before it was read. 0; -EEXIST; -EAGAIN: something was cut off or punched meanwhile: read again; -EFAULT: past the end; -ENOMEM.
+ * before it was read. ahead: whoever looks the page up first calls what object_set_reached was given.
+ * 0; -EEXIST; -EAGAIN: something was cut off or punched meanwhile: read again; -EFAULT: past the end; -ENOMEM.
  * The caller has at most one read of a page under way, so eviction is no removal in this sense.
  */
-int object_insert(struct object *object, uint64_t index, pfn_t pfn, uint64_t seen) MUST_CHECK;
+int object_insert(struct object *object, uint64_t index, pfn_t pfn, uint64_t seen, bool ahead) MUST_CHECK;
 uint64_t object_removals(const struct object *object);
+/* Whoever reads ahead is told, with whatever locks the caller holds, when a page that was inserted with `ahead` is used. */
+void object_set_reached(void (*handler)(struct object *object, uint64_t index));
 
 /* ---- Backed objects: dirty pages. */
 
@@ -132,10 +136,13 @@ void object_clear_tail(struct object *object, uint64_t index, pfn_t pfn);
 void object_clean_end(struct object *object, const pfn_t *frames, const uint64_t *indices, unsigned n, bool failed);
 
 /*
- * Gives back clean pages of a backed object in [first, last), until there are `want`: those that nobody maps; with `mapped`,
- * also those that are, which are taken out of the mappings first. How many.
+ * Gives back clean pages of a backed object in [first, last), until there are `want` or it has been through all of them. How many.
+ * EVICT_MAPPED: also those that are mapped, which are taken out of the mappings first. EVICT_USED: also those that were used since
+ * the last look at them, by call or through a mapping; without it such a look takes note. Goes on where the last one ended.
  */
-uint64_t object_evict(struct object *object, uint64_t first, uint64_t last, uint64_t want, bool mapped);
+#define EVICT_MAPPED 1U
+#define EVICT_USED   2U
+uint64_t object_evict(struct object *object, uint64_t first, uint64_t last, uint64_t want, unsigned which);
 
 /* ---- Clones. */
 

@@ -29,9 +29,13 @@ struct object {
 	_Atomic uint64_t removals;     /* written under lock */
 	uint64_t evict_next;	       /* where object_evict goes on [lock] */
 	struct list link;	       /* of all objects [object_list lock] */
+	struct spinlock walk_lock;     /* RANK_REVERSE_WALK: one walk through all mappings at a time */
 	struct spinlock mappings_lock; /* RANK_REVERSE */
 	struct list mappings;	       /* descriptors, oldest first [mappings_lock] */
 	_Atomic uint64_t written_at;   /* see object_take_written */
+	/* Where the walk is, if one is under way: reverse.c [mappings_lock] */
+	struct list *walk_mapping; /* in mappings */
+	struct list *walk_at;	   /* in that one's attachments; NULL: at their begin */
 };
 
 /* A fault lets a program write through a shared mapping. Few stores, so that harts that write to one file do not share a line for it. */
@@ -58,6 +62,23 @@ static inline bool object_asks(const struct object *object)
 	return atomic_load_explicit(&object->asks, memory_order_relaxed);
 }
 
+/*
+ * index_find by a program's access, in a look-up epoch, of which backed objects keep a note: index_note_use. *ahead: the caller tells so
+ * (object_was_reached) once it has left the epoch.
+ */
+static inline uintptr_t object_look(const struct object *object, uint64_t index, bool again, bool *ahead)
+{
+	struct index_node *leaf = index_node_of(&object->index, index);
+
+	if (leaf == NULL)
+		return 0;
+	if (object->store != NULL)
+		*ahead = index_note_use(leaf, index, again);
+	return slot_load(&leaf->slot[node_slot(leaf, index)]);
+}
+
+void object_was_reached(struct object *object, uint64_t index);
+
 /* The caller is about to let a shared mapping write to page `index`, which is `pfn`; under the leaf's lock. 0; -EAGAIN: it must
  * be owned first (unbacked), or is not there any more (backed). */
 int object_let_write(struct object *object, uint64_t index, pfn_t pfn) MUST_CHECK;
@@ -80,10 +101,11 @@ int object_frame_locked(struct object *object, uint64_t index, pfn_t *out) MUST_
 int object_new_page(struct object *object, uint64_t index, pfn_t *out) MUST_CHECK;
 
 /*
- * Puts a page where none is, also behind the end. Lock held. 0, -EEXIST, -ENOMEM. dead: for object_bury, when the lock is let go
+ * Puts a page where none is, also behind the end. ahead: as object_insert. Lock held. 0, -EEXIST, -ENOMEM. dead: for object_bury, when the lock is let go
  * of; NULL: the caller cannot (it holds table locks), so where the index is shared there: -EAGAIN.
  */
-int object_place_locked(struct object *object, uint64_t index, pfn_t pfn, struct index_dead *dead) MUST_CHECK;
+int object_place_locked(struct object *object, uint64_t index, pfn_t pfn, bool ahead, struct index_dead *dead)
+	MUST_CHECK;
 void object_bury(struct index_dead *dead);
 
 /* Notes that the page, which is there, is dirty. Lock held. Whether it was clean: then object_was_dirtied without the lock. */
@@ -95,6 +117,8 @@ int object_try_extend(struct object *object, uint64_t bytes) MUST_CHECK;
 
 /* Takes [first, last) out of the index; unmap: and of every mapping. The nodes at both ends are owned. No lock held. */
 void object_remove(struct object *object, uint64_t first, uint64_t last, bool unmap);
+/* So many are there less. */
+void object_uncount(struct object *object, uint64_t pages, uint64_t dirty);
 /* Makes the index of [first, last) this object's alone at both ends. 0 or -ENOMEM. */
 int object_own_ends(struct object *object, uint64_t first, uint64_t last) MUST_CHECK;
 /* From now on a page that was filled or read before is not inserted. Lock held. */

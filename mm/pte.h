@@ -35,7 +35,6 @@
 #define PTE_DETACHED  (UINT64_C(1) << 9)
 #define PTE_RWX	      (PTE_R | PTE_W | PTE_X)
 #define PTE_PFN_SHIFT 10
-#define PTE_PFN_MASK  (((UINT64_C(1) << 44) - 1) << PTE_PFN_SHIFT)
 
 /* Permissions, in the bits that PTEs have them in. */
 #define PERM_R	 PTE_R
@@ -103,7 +102,7 @@ static inline bool pte_leads(pte_t pte)
 
 static inline pfn_t pte_pfn(pte_t pte)
 {
-	return PFN((pte.v & PTE_PFN_MASK) >> PTE_PFN_SHIFT);
+	return PFN(pte.v >> PTE_PFN_SHIFT); /* no entry of ours has a bit above */
 }
 
 static inline pte_t pte_table(pfn_t table)
@@ -129,7 +128,7 @@ static inline pte_t pte_reservation(const struct mapping *mapping, uint64_t perm
 
 static inline struct mapping *pte_mapping(pte_t pte)
 {
-	return (struct mapping *)hw_direct(PADDR((pte.v & PTE_PFN_MASK) >> PTE_PFN_SHIFT << 6));
+	return (struct mapping *)hw_direct(PADDR(pte.v >> PTE_PFN_SHIFT << 6));
 }
 
 static inline _Atomic uint64_t *pt_slot(pfn_t table, unsigned index)

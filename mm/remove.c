@@ -1,13 +1,11 @@
 /*
- * Taking pages out of objects: truncation, holes, eviction.
+ * Taking pages out of objects: truncation, holes. What is in use no more: evict.c.
  *
  * Truncation: (1) the size, (2) all mappings, private copies included, (3) the index. A fault reads the size with its leaf
  * table's lock held, until its entry is there: either that is before (2) gets the lock, which then takes the entry, or it sees
  * the size. So nothing behind the end is mapped after (2), and (3) finds frames that only the index names.
  * Holes: (1) the index, (2) the object's own frames in all mappings, likewise. What a fault filled anew between the two is
  * new, and at worst unmapped for nothing.
- * Eviction: a clean frame that only the index names has its count taken from 1 to 0, so that no look-up gets it any more,
- * and is taken out under the same lock. A page that is being written to has a count (transfer.c, dirty.c).
  * In each, what was taken out is freed after look_wait: a reader may be copying from it. So are the nodes of the index that are
  * empty then: a file of pages far apart, each of which came and went, would otherwise keep a node for each.
  * Locks: the object's, while the index changes; then the lists of its mappings and, one range at a time, their tables.
@@ -33,7 +31,7 @@ static void unmap(struct object *object, uint64_t first, uint64_t last, bool cop
 	reverse_exit(object);
 }
 
-static void uncount(struct object *object, uint64_t pages, uint64_t dirty)
+void object_uncount(struct object *object, uint64_t pages, uint64_t dirty)
 {
 	/* relaxed: counts to look at */
 	atomic_fetch_sub_explicit(&object->pages, pages, memory_order_relaxed);
@@ -58,7 +56,7 @@ void object_remove(struct object *object, uint64_t first, uint64_t last, bool un
 		if (!more)
 			break;
 		index_taken_count(&taken, &pages, &dirty);
-		uncount(object, pages, dirty);
+		object_uncount(object, pages, dirty);
 		if (unmapping)
 			unmap(object, taken.first, taken.last, false);
 		look_wait();
@@ -175,7 +173,7 @@ static int punch_source(struct object *object, uint64_t first, uint64_t last)
 		object_bury(&dead);
 		if (!slot_has_frame(old))
 			continue;
-		uncount(object, 1, 0);
+		object_uncount(object, 1, 0);
 		unmap(object, i, i + 1, false);
 		look_wait();
 		frame_put(slot_pfn(old));
@@ -238,84 +236,4 @@ int object_punch(struct object *object, uint64_t offset, uint64_t bytes)
 	if (err == 0 && last << PAGE_SHIFT < end)
 		err = punch_part(object, last << PAGE_SHIFT, end - (last << PAGE_SHIFT));
 	return err == 0 && first < last ? punch_pages(object, first, last) : err;
-}
-
-/* ---- Eviction. */
-
-/* Clean frames of one node that only the index names are taken out of it. How many. */
-static unsigned freeze_locked(struct index_node *leaf, uint64_t base, uint64_t first, uint64_t last, pfn_t *out)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < INDEX_SLOTS; i++) {
-		uintptr_t slot = atomic_load_explicit(&leaf->slot[i], memory_order_relaxed);
-
-		if (!slot_has_frame(slot) || (leaf->dirty >> i & 1) != 0 || base + i < first || base + i >= last)
-			continue;
-		if (!frame_freeze(slot_pfn(slot)))
-			continue;
-		/* release: as all stores of slots */
-		atomic_store_explicit(&leaf->slot[i], 0, memory_order_release);
-		out[n++] = slot_pfn(slot);
-	}
-	return n;
-}
-
-/* One node from page *at on, which moves behind it. False: there is none below `last`. */
-static bool evict_node(struct object *object, uint64_t *at, uint64_t first, uint64_t last, bool mapped, uint64_t *done)
-{
-	pfn_t frames[INDEX_SLOTS];
-	struct index_dead dead = { .n = 0 };
-	struct index_node *leaf;
-	uint64_t base = 0;
-	unsigned n = 0;
-
-	if (mapped && *at < last) {
-		spin_lock(&object->lock, RANK_OBJECT);
-		leaf = index_leaf(&object->index, *at, &base);
-		spin_unlock(&object->lock, RANK_OBJECT);
-		if (leaf != NULL && base < last)
-			unmap(object, MAX(base, first), MIN(base + INDEX_SLOTS, last), false);
-	}
-	spin_lock(&object->lock, RANK_OBJECT);
-	leaf = index_leaf(&object->index, *at, &base);
-	if (leaf != NULL && base < last) {
-		n = freeze_locked(leaf, base, first, last, frames);
-		index_prune(&object->index, base, &dead);
-	}
-	spin_unlock(&object->lock, RANK_OBJECT);
-	if (leaf == NULL || base >= last)
-		return false;
-	*at = base + INDEX_SLOTS;
-	uncount(object, n, 0);
-	if (n != 0 || dead.n != 0)
-		look_wait();
-	index_bury(&dead);
-	for (unsigned i = 0; i < n; i++)
-		frame_free_frozen(frames[i]);
-	*done += n;
-	return true;
-}
-
-uint64_t object_evict(struct object *object, uint64_t first, uint64_t last, uint64_t want, bool mapped)
-{
-	uint64_t done = 0, at, began;
-	bool wrapped = false;
-
-	ASSERT(object->store != NULL);
-	spin_lock(&object->lock, RANK_OBJECT);
-	at = began = object->evict_next > first && object->evict_next < last ? object->evict_next : first;
-	spin_unlock(&object->lock, RANK_OBJECT);
-	while (done < want && !(wrapped && at >= began)) {
-		if (evict_node(object, &at, first, last, mapped, &done))
-			continue;
-		if (wrapped || began == first)
-			break;
-		at = first;
-		wrapped = true;
-	}
-	spin_lock(&object->lock, RANK_OBJECT);
-	object->evict_next = at;
-	spin_unlock(&object->lock, RANK_OBJECT);
-	return done;
 }

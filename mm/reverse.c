@@ -3,16 +3,22 @@
  *
  * Invariants: a space that has an entry of a descriptor is attached to it, from before the entry until after it. Descriptors
  * of an object are in the order they were made, and so are the attachments of one.
- * Why a walk misses no entry that moves meanwhile: it holds the lock of the lists from end to end, so nothing is
- * attached during it. Entries come to be elsewhere in three ways. Fork copies them from a space to one that was attached to the same
+ * A walk looks at a few spaces at a time and lets go of the lists in between, so that whoever maps, forks or exits does not wait for
+ * it; its place in them is the object's, and is moved on when what stands there goes. There is one walk of an object at a time.
+ * Why a walk misses no entry that moves meanwhile: what is attached during it comes to the end of a list. Whatever list that is,
+ * what the walk has been through is done, and what is filled anew there is filled as the walk's caller wants it: he
+ * changes the index, the size or the marks before he walks, and whoever attached after a part of the walk sees that, by the lists' lock.
+ * Entries come to be elsewhere in three ways. Fork copies them from a space to one that was attached to the same
  * descriptor later; mremap moves them to a descriptor that was made later. Both go forward in the order of the walk, and happen
- * under the locks of all tables concerned. So the walk meets an entry where it was, or where it has come to, or both. And a space
+ * under the locks of all tables concerned. So the walk meets an entry where it was, or where it has come to, or both; or has met it
+ * where it was copied from. And a space
  * makes its own copy of a table that it shares (share.c), under the lock of both: of one that the walk has been through, by way of
  * whatever space, or of one that it has not, and then it comes to both, since all that share one are attached.
  * What is taken out of a shared table goes from all spaces, as it should. No hart can be holding it: fork has shot the table
  * down, and keeps a child's tables locked until it has.
- * Locks: the object's, for its lists (RANK_REVERSE); the space's, for its own list and the blocks in it (RANK_ATTACHED). Tables are
- * locked one range at a time, within the first. A space whose list is empty is reached by no walk, so it can be taken down.
+ * Locks: the object's, for one walk at a time (RANK_REVERSE_WALK), and for its lists (RANK_REVERSE); the space's, for its own list and
+ * the blocks in it (RANK_ATTACHED). Tables are locked one range at a time, within the lists'. A space whose list is empty is
+ * reached by no walk, so it can be taken down.
  * Does not: find anonymous frames (docs/decisions/0008-page-cache.md).
  */
 #include "mm/reverse.h"
@@ -55,10 +61,20 @@ static struct block *block_new(unsigned n, struct space *space)
 
 void reverse_enter(struct object *object)
 {
-	spin_lock(&object->mappings_lock, RANK_REVERSE);
+	spin_lock(&object->walk_lock, RANK_REVERSE_WALK);
 }
 
 void reverse_exit(struct object *object)
+{
+	spin_unlock(&object->walk_lock, RANK_REVERSE_WALK);
+}
+
+static void lists_lock(struct object *object)
+{
+	spin_lock(&object->mappings_lock, RANK_REVERSE);
+}
+
+static void lists_unlock(struct object *object)
 {
 	spin_unlock(&object->mappings_lock, RANK_REVERSE);
 }
@@ -67,9 +83,9 @@ void reverse_add(struct mapping *mapping)
 {
 	if (mapping->object->fixed)
 		return;
-	reverse_enter(mapping->object);
+	lists_lock(mapping->object);
 	list_add_tail(&mapping->object->mappings, &mapping->link);
-	reverse_exit(mapping->object);
+	lists_unlock(mapping->object);
 }
 
 /* Lists of the object's held. */
@@ -89,8 +105,11 @@ static void link_locked(struct attachment *attachment)
 /* Both locks held. What is to be freed, or NULL. */
 static struct block *unlink_locked(struct attachment *attachment)
 {
+	struct object *object = attachment->mapping->object;
 	struct block *block = attachment->block;
 
+	if (object->walk_at == &attachment->of_mapping)
+		object->walk_at = attachment->of_mapping.next;
 	list_del(&attachment->of_mapping);
 	list_del(&attachment->of_space);
 	atomic_fetch_sub_explicit(&attachment->space->attachments, 1, memory_order_relaxed);
@@ -99,9 +118,15 @@ static struct block *unlink_locked(struct attachment *attachment)
 
 void reverse_remove(struct mapping *mapping)
 {
-	if (mapping->object->fixed || mapping->origin != NULL)
+	struct object *object = mapping->object;
+
+	if (object->fixed || mapping->origin != NULL)
 		return;
-	reverse_enter(mapping->object);
+	lists_lock(object);
+	if (object->walk_mapping == &mapping->link) {
+		object->walk_mapping = mapping->link.next;
+		object->walk_at = NULL;
+	}
 	list_del(&mapping->link);
 	while (!list_empty(&mapping->attachments)) {
 		struct attachment *attachment = list_first(&mapping->attachments, struct attachment, of_mapping);
@@ -113,7 +138,7 @@ void reverse_remove(struct mapping *mapping)
 		spin_unlock(&space->attached_lock, RANK_ATTACHED);
 		kfree(gone);
 	}
-	reverse_exit(mapping->object);
+	lists_unlock(object);
 }
 
 int reverse_attach(struct mapping *mapping, struct space *space)
@@ -129,11 +154,11 @@ int reverse_attach(struct mapping *mapping, struct space *space)
 	if (block == NULL)
 		return -ENOMEM;
 	block->attachment[0].mapping = mapping;
-	reverse_enter(mapping->object);
+	lists_lock(mapping->object);
 	link_locked(&block->attachment[0]);
 	/* release: pairs with reverse_fork. The entries come later, under table locks, which whoever compares has too. */
 	atomic_fetch_add_explicit(&space->attach_serial, 1, memory_order_release);
-	reverse_exit(mapping->object);
+	lists_unlock(mapping->object);
 	return 0;
 }
 
@@ -172,9 +197,9 @@ int reverse_fork(struct space *parent, struct space *child, uint32_t *seen)
 	for (unsigned i = 0; i < n; i++) {
 		struct mapping *mapping = block->attachment[i].mapping;
 
-		reverse_enter(mapping->object);
+		lists_lock(mapping->object);
 		link_locked(&block->attachment[i]);
-		reverse_exit(mapping->object);
+		lists_unlock(mapping->object);
 		mapping_release(mapping);
 	}
 	spin_lock(&child->attached_lock, RANK_ATTACHED);
@@ -212,7 +237,7 @@ void reverse_leave(struct space *space)
 
 	/* With the lock even when there are none: whoever took the last one out has let go of it by then. */
 	while ((object = first_object(space)) != NULL) {
-		reverse_enter(object);
+		lists_lock(object);
 		spin_lock(&space->attached_lock, RANK_ATTACHED);
 		list_for_each_safe (pos, next, &space->attached) {
 			struct attachment *attachment = list_entry(pos, struct attachment, of_space);
@@ -221,7 +246,7 @@ void reverse_leave(struct space *space)
 				kfree(unlink_locked(attachment));
 		}
 		spin_unlock(&space->attached_lock, RANK_ATTACHED);
-		reverse_exit(object);
+		lists_unlock(object);
 		object_put(object);
 	}
 }
@@ -256,21 +281,41 @@ static bool mapping_range(const struct mapping *mapping, uint64_t first, uint64_
 	return from < to;
 }
 
+/* How many spaces, or descriptors, are looked at before the walk lets go of the lists: one at first where tests are to meet it there. */
+#ifdef CORRAL_DEBUG
+#define BATCH  1U
+#define PAUSES 1U
+#define PAUSE  1U
+#else
+#define BATCH  16U
+#define PAUSES 64U
+#define PAUSE  8U
+#endif
+
+enum walk_kind { WALK_UNMAP, WALK_PROTECT, WALK_AGE };
+
 struct walk_ctx {
+	enum walk_kind kind;
 	const struct mapping *mapping;
+	uint64_t first, last;
 	bool copies;
+	bool some;	/* only those of `pages`: bit i is page first + i */
+	uint64_t pages; /* or, of those that were looked at, which have been accessed */
 };
 
-/* Whether the entry is a page of the descriptor that is meant. */
-static bool is_meant(const struct walk_ctx *walk, pfn_t table, unsigned index, pte_t pte)
+/* Which page of the object stands there, if it is one that is meant. */
+static bool is_meant(const struct walk_ctx *walk, const struct run *run, unsigned i, pte_t pte, uint64_t *page)
 {
 	const struct mapping *mapping;
 
 	if (!pte_is_page(pte))
 		return false;
-	mapping = table_mapping(frame_of(table), index);
-	return (mapping == walk->mapping || mapping->origin == walk->mapping) &&
-	       (walk->copies || frame_of(pte_pfn(pte))->kind == FRAME_OBJECT);
+	mapping = table_mapping(frame_of(run->table), i);
+	if ((mapping != walk->mapping && mapping->origin != walk->mapping) ||
+	    (!walk->copies && frame_of(pte_pfn(pte))->kind != FRAME_OBJECT))
+		return false;
+	*page = mapping_index(mapping, VADDR(run->va + (uint64_t)(i - run->first) * PAGE_SIZE)) - walk->first;
+	return !walk->some || (walk->pages >> *page & 1) != 0;
 }
 
 static int park_run(struct range *range, const struct run *run, void *ctx)
@@ -278,8 +323,9 @@ static int park_run(struct range *range, const struct run *run, void *ctx)
 	for (unsigned i = run->first; run->level == 0 && i < run->last; i++) {
 		_Atomic uint64_t *slot = pt_slot(run->table, i);
 		pte_t pte = pte_load(slot);
+		uint64_t page;
 
-		if (is_meant(ctx, run->table, i, pte) && pte_is_valid(pte)) {
+		if (is_meant(ctx, run, i, pte, &page) && pte_is_valid(pte)) {
 			pte_clear(slot, PTE_V);
 			range_revoke(range, run->table);
 		}
@@ -295,8 +341,9 @@ static int drop_run(struct range *range, const struct run *run, void *ctx)
 	for (unsigned i = run->first; run->level == 0 && i < run->last; i++) {
 		_Atomic uint64_t *slot = pt_slot(run->table, i);
 		pte_t pte = pte_load(slot);
+		uint64_t page;
 
-		if (!is_meant(walk, run->table, i, pte))
+		if (!is_meant(walk, run, i, pte, &page))
 			continue;
 		/* It named the descriptor as a page and names it as a reservation: its count stays. */
 		pte_store(slot, page_reservation(pte, table_mapping(frame_of(run->table), i)));
@@ -310,8 +357,9 @@ static int protect_run(struct range *range, const struct run *run, void *ctx)
 	for (unsigned i = run->first; run->level == 0 && i < run->last; i++) {
 		_Atomic uint64_t *slot = pt_slot(run->table, i);
 		pte_t pte = pte_load(slot);
+		uint64_t page;
 
-		if (is_meant(ctx, run->table, i, pte) && (pte.v & PTE_W) != 0) {
+		if (is_meant(ctx, run, i, pte, &page) && (pte.v & PTE_W) != 0) {
 			pte_clear(slot, PTE_W);
 			range_revoke(range, run->table);
 		}
@@ -319,45 +367,115 @@ static int protect_run(struct range *range, const struct run *run, void *ctx)
 	return 0;
 }
 
-static void walk_space(struct space *space, uint64_t start, uint64_t end, struct walk_ctx *walk, bool unmap)
+/* A is set again by the next access, as nobody holds on to the entry after the shootdown. */
+static int age_run(struct range *range, const struct run *run, void *ctx)
 {
+	struct walk_ctx *walk = ctx;
+
+	for (unsigned i = run->first; run->level == 0 && i < run->last; i++) {
+		_Atomic uint64_t *slot = pt_slot(run->table, i);
+		pte_t pte = pte_load(slot);
+		uint64_t page;
+
+		if (is_meant(walk, run, i, pte, &page) && (pte.v & (PTE_V | PTE_A)) == (PTE_V | PTE_A)) {
+			pte_clear(slot, PTE_A);
+			range_revoke(range, run->table);
+			walk->pages |= UINT64_C(1) << page;
+		}
+	}
+	return 0;
+}
+
+static void walk_space(struct space *space, uint64_t start, uint64_t end, struct walk_ctx *walk)
+{
+	static range_fn *const look[] = { [WALK_UNMAP] = park_run, [WALK_PROTECT] = protect_run, [WALK_AGE] = age_run };
 	struct range range;
 	int err;
 
 	range_lock_deep(&range, space, start, end);
-	err = range_each(&range, unmap ? park_run : protect_run, walk);
+	err = range_each(&range, look[walk->kind], walk);
 	range_shootdown(&range);
-	if (unmap)
+	if (walk->kind == WALK_UNMAP)
 		err |= range_each(&range, drop_run, walk);
 	range_unlock(&range);
 	CHECK(err == 0);
 }
 
+/* The next space, or descriptor. False: there are no more. Lists locked. */
+static bool step_locked(struct object *object, struct walk_ctx *walk)
+{
+	struct mapping *mapping = list_entry(object->walk_mapping, struct mapping, link);
+	uint64_t start, end;
+
+	if (object->walk_mapping == &object->mappings)
+		return false;
+	if (object->walk_at == NULL)
+		object->walk_at = mapping->attachments.next;
+	if (object->walk_at == &mapping->attachments ||
+	    (walk->kind == WALK_PROTECT && (!mapping->shared || (mapping->max_perm & PERM_W) == 0)) ||
+	    !mapping_range(mapping, walk->first, walk->last, &start, &end)) {
+		object->walk_mapping = mapping->link.next;
+		object->walk_at = NULL;
+		return true;
+	}
+	walk->mapping = mapping;
+	walk_space(list_entry(object->walk_at, struct attachment, of_mapping)->space, start, end, walk);
+	object->walk_at = object->walk_at->next;
+	return true;
+}
+
+/* Longer and longer at a time, so that it comes to the end however fast others attach. */
+static void walk_all(struct object *object, struct walk_ctx *walk)
+{
+	uint64_t batch = BATCH, pauses = 0;
+
+	lists_lock(object);
+	object->walk_mapping = object->mappings.next;
+	object->walk_at = NULL;
+	for (uint64_t n = 1; step_locked(object, walk); n++) {
+		if (n < batch)
+			continue;
+		n = 0;
+		if (++pauses % PAUSES == 0)
+			batch *= 2;
+		lists_unlock(object);
+		for (unsigned i = 0; i < PAUSE; i++) /* so that who waits sees it */
+			hw_relax();
+		lists_lock(object);
+	}
+	object->walk_mapping = NULL;
+	lists_unlock(object);
+}
+
 void reverse_unmap(struct object *object, uint64_t first, uint64_t last, bool copies)
 {
-	list_for_each (at, &object->mappings) {
-		struct mapping *mapping = list_entry(at, struct mapping, link);
-		struct walk_ctx walk = { .mapping = mapping, .copies = copies };
-		uint64_t start, end;
+	struct walk_ctx walk = { .kind = WALK_UNMAP, .first = first, .last = last, .copies = copies };
 
-		if (!mapping_range(mapping, first, last, &start, &end))
-			continue;
-		list_for_each (pos, &mapping->attachments)
-			walk_space(list_entry(pos, struct attachment, of_mapping)->space, start, end, &walk, true);
-	}
+	walk_all(object, &walk);
+}
+
+void reverse_unmap_some(struct object *object, uint64_t first, uint64_t pages)
+{
+	struct walk_ctx walk = { .kind = WALK_UNMAP, .first = first, .some = true, .pages = pages };
+
+	if (pages == 0)
+		return;
+	walk.last = first + 64 - (unsigned)__builtin_clzll(pages);
+	walk_all(object, &walk);
 }
 
 void reverse_protect(struct object *object, uint64_t first, uint64_t last)
 {
-	list_for_each (at, &object->mappings) {
-		struct mapping *mapping = list_entry(at, struct mapping, link);
-		struct walk_ctx walk = { .mapping = mapping };
-		uint64_t start, end;
+	struct walk_ctx walk = { .kind = WALK_PROTECT, .first = first, .last = last };
 
-		if (!mapping->shared || (mapping->max_perm & PERM_W) == 0 ||
-		    !mapping_range(mapping, first, last, &start, &end))
-			continue;
-		list_for_each (pos, &mapping->attachments)
-			walk_space(list_entry(pos, struct attachment, of_mapping)->space, start, end, &walk, false);
-	}
+	walk_all(object, &walk);
+}
+
+uint64_t reverse_age(struct object *object, uint64_t first, uint64_t last)
+{
+	struct walk_ctx walk = { .kind = WALK_AGE, .first = first, .last = last };
+
+	ASSERT(last - first <= 64);
+	walk_all(object, &walk);
+	return walk.pages;
 }

@@ -27,7 +27,7 @@ void reverse_leave(struct space *space);
 /* For the audit: whether the space is attached to it, or need not be. */
 bool reverse_knows(const struct mapping *mapping, const struct space *space);
 
-/* A walk to the end: nobody attaches meanwhile. */
+/* One walk of the object at a time. Others may attach and leave meanwhile (reverse.c). */
 void reverse_enter(struct object *object);
 void reverse_exit(struct object *object);
 
@@ -36,8 +36,14 @@ void reverse_exit(struct object *object);
  * otherwise the object's frames alone. Within reverse_enter.
  */
 void reverse_unmap(struct object *object, uint64_t first, uint64_t last, bool copies);
+/* The object's own frames of pages first + i, where bit i of `pages` is set. */
+void reverse_unmap_some(struct object *object, uint64_t first, uint64_t pages);
 
 /* Shared mappings cannot write to pages [first, last) any more before they have faulted. Within reverse_enter. */
 void reverse_protect(struct object *object, uint64_t first, uint64_t last);
+
+/* Which of the pages [first, last), 64 at most, a program has accessed through a mapping since this was asked last: a bit each. Within
+ * reverse_enter. */
+uint64_t reverse_age(struct object *object, uint64_t first, uint64_t last) MUST_CHECK;
 
 #endif

@@ -194,6 +194,10 @@ enum fault space_fault_here(vaddr_t va, enum access access) MUST_CHECK;
 /* Which page of which object is mapped at va, with a reference for the caller. 0; -EFAULT: none. */
 int space_object_at(struct space *space, vaddr_t va, struct object **object, uint64_t *index) MUST_CHECK;
 
+/* A note that kernel/ keeps with what of an object is mapped at va: one for all of the mapping; 0 at first, and for other memory. */
+void space_advise(struct space *space, vaddr_t va, unsigned advice);
+unsigned space_advice(struct space *space, vaddr_t va);
+
 /* ---- The kernel's own access to user memory: user.c. Through the page tables and the direct map, never through the
  * program's translations; faults like the program's own. Any address, any length. 0, -EFAULT, or -ENOMEM. */
 /*

@@ -81,6 +81,18 @@ static int read_missing(struct object *object, uint64_t offset, struct side *sid
 	return err != 0 ? err : 1; /* there now: again */
 }
 
+/* A page that is read in small pieces, one behind the other, is used once. By hart: to remember it is to write no line of others. */
+static bool is_again(const struct object *object, uint64_t index)
+{
+	struct mm_hart *hart = mm_this_hart();
+	uint64_t what = (uintptr_t)object + index * UINT64_C(0x9e3779b97f4a7c15);
+
+	if (hart->looked == what)
+		return false;
+	hart->looked = what;
+	return true;
+}
+
 static int64_t read_piece(struct object *object, uint64_t offset, struct side *side, uint64_t n)
 {
 	uint64_t bytes = object_bytes(object);
@@ -90,17 +102,20 @@ static int64_t read_piece(struct object *object, uint64_t offset, struct side *s
 		return 0;
 	n = piece(side, offset, MIN(n, bytes - offset));
 	do {
+		bool again = object->store != NULL && is_again(object, offset >> PAGE_SHIFT), ahead = false;
 		uintptr_t slot;
 
 		err = side_lock(side, ACCESS_WRITE);
 		if (err != 0)
 			return err;
 		look_enter();
-		slot = index_find(&object->index, offset >> PAGE_SHIFT);
+		slot = object_look(object, offset >> PAGE_SHIFT, again, &ahead);
 		if (slot_has_frame(slot))
 			copy(side->at, (const char *)frame_data(slot_pfn(slot)) + (offset & PAGE_MASK), n);
 		look_exit();
 		side_unlock(side);
+		if (UNLIKELY(ahead))
+			object_was_reached(object, offset >> PAGE_SHIFT);
 		if (slot_has_frame(slot))
 			return (int64_t)n;
 		err = read_missing(object, offset, side, n);
@@ -176,7 +191,7 @@ static int add_written(struct write *write, pfn_t pfn)
 	spin_lock(&object->lock, RANK_OBJECT);
 	old = object_bytes(object);
 	if (end <= old || !atomic_load_explicit(&object->shrinking, memory_order_relaxed)) {
-		err = object_place_locked(object, index, pfn, &dead);
+		err = object_place_locked(object, index, pfn, false, &dead);
 		if (err == 0 && end > old) /* relaxed: see object_bytes */
 			atomic_store_explicit(&object->bytes, end, memory_order_relaxed);
 		if (err == 0 && object->store != NULL)

@@ -146,7 +146,7 @@ static void link_leaf(struct space *space, pfn_t upper, pfn_t table, uint64_t va
 	}
 }
 
-void view_link_slow(struct space *space, pfn_t table, vaddr_t va)
+void view_link(struct space *space, pfn_t table, vaddr_t va)
 {
 	pfn_t root, upper = PFN(0);
 

@@ -16,18 +16,12 @@
 void view_enter(struct space *space);
 
 /* This hart has faulted at va, whose leaf table, which is locked, it may walk to from now on. */
-void view_link_slow(struct space *space, pfn_t table, vaddr_t va);
+void view_link(struct space *space, pfn_t table, vaddr_t va);
 
 static inline bool space_has_views(const struct space *space)
 {
 	/* relaxed: who does not see it yet is in no view, and is asked */
 	return UNLIKELY(atomic_load_explicit(&space->views, memory_order_relaxed));
-}
-
-static inline void view_link(struct space *space, pfn_t table, vaddr_t va)
-{
-	if (UNLIKELY(space_has_views(space)) && (frame_of(table)->table.harts & UINT64_C(1) << hw_hart()) == 0)
-		view_link_slow(space, table, va);
 }
 
 /* The leaf table, which is locked, goes from the space: no view leads to it any more. The harts in table.harts must be shot down. */

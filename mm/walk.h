@@ -116,6 +116,39 @@ static inline pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level)
 }
 
 /*
+ * walk_lock for the fault path: straight to a leaf table that is this space's alone. False, and nothing locked, where there is
+ * none, or it has to be waited for, or looked for again. va below the upper half.
+ */
+static inline bool walk_try_leaf(struct mm_hart *mine, struct space *space, vaddr_t va, pfn_t *table)
+{
+	struct frame *frame;
+	uint32_t forks;
+	bool good;
+	pte_t pte;
+
+	epoch_enter(&mine->epoch);
+	forks = walk_forks(space);
+	pte = pte_load(pt_slot(space->root, (unsigned)(va.v >> (PAGE_SHIFT + PT_BITS * PT_ROOT))));
+	good = pte_is_table(pte);
+	if (LIKELY(good)) {
+		pte = pte_load(pt_slot(pte_pfn(pte), pt_index(va, 1)));
+		good = pte_is_table(pte);
+	}
+	if (LIKELY(good)) {
+		*table = pte_pfn(pte);
+		frame = frame_of(*table);
+		good = spin_trylock(&frame->table.lock, RANK_TABLE);
+		/* As in walk_lock. */
+		if (LIKELY(good) && UNLIKELY(frame->table.stale || walk_forks(space) != forks)) {
+			table_unlock(*table);
+			good = false;
+		}
+	}
+	epoch_exit(&mine->epoch);
+	return LIKELY(good);
+}
+
+/*
  * The lowest table on va's path, locked, also where others share it: to read only. *level, and in how many places the path makes
  * its pages be (1: in this one alone); NULL: not asked.
  */

@@ -14,8 +14,9 @@ struct frame;
 #define DIRECT_BYTES UINT64_C(0x2000000000)
 #define HW_COREMAP   ((struct frame *)UINT64_C(0xffffffe000000000))
 
-/* offsetof(struct hart, index) and (local); firmware/hart.c asserts them. */
+/* offsetof(struct hart, index), (fence_global) and (local); firmware/hart.c asserts them. */
 #define HW_HART_INDEX_OFFSET 32
+#define HW_HART_FENCE_OFFSET 36
 #define HW_HART_LOCAL_OFFSET 40
 
 /* volatile: a thread may be on another hart after context_switch, so the compiler must not keep an old answer. */
@@ -39,6 +40,18 @@ static inline uint64_t hw_ticks(void)
 	uint64_t ticks;
 	__asm__ volatile("csrr %0, time" : "=r"(ticks));
 	return ticks;
+}
+
+/* Errata may make each fence a global one. */
+static inline void hw_fence_page(vaddr_t va, uint16_t asid)
+{
+	uint32_t global;
+
+	__asm__("lw %0, %1(tp)" : "=r"(global) : "i"(HW_HART_FENCE_OFFSET));
+	if (UNLIKELY(global != 0))
+		__asm__ volatile("sfence.vma" : : : "memory");
+	else
+		__asm__ volatile("sfence.vma %0, %1" : : "r"(va.v), "r"((uint64_t)asid) : "memory");
 }
 
 /* Orders memory and device accesses, both ways: between what a driver says to a device and what the device does in memory. */

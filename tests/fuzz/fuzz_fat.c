@@ -117,6 +117,7 @@ static void all(struct fat_volume *volume)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
+	struct fat_options options = { .now = now };
 	struct fuzz_disk disk;
 	struct fat_volume *volume;
 	const char *why;
@@ -125,7 +126,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (sector < 512 || sector > 4096 || (sector & (sector - 1)) != 0)
 		sector = 512;
 	fuzz_disk_init(&disk, data, n, sector);
-	if (fat_mount(&disk.disk, &(struct fat_options){ .now = now }, &volume, &why) == 0)
+	options.index_least =
+		n > 67 ? data[67] & 1 : 0; /* a byte that means nothing else: also small directories have an index */
+	if (fat_mount(&disk.disk, &options, &volume, &why) == 0)
 		all(volume);
 	else if (why == NULL || *why == '\0')
 		abort();

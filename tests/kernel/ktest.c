@@ -24,9 +24,9 @@
 
 int kernel_tests_run(void);
 
-static const struct ktest_suite *const suites[] = { &ktest_alloc, &ktest_shootdown, &ktest_ipi,
-						    &ktest_locks, &ktest_epoch,	    &ktest_sched,
-						    &ktest_timer, &ktest_user,	    &ktest_disk };
+static const struct ktest_suite *const suites[] = { &ktest_alloc, &ktest_shootdown, &ktest_ipi,	  &ktest_locks,
+						    &ktest_epoch, &ktest_sched,	    &ktest_timer, &ktest_user,
+						    &ktest_disk,  &ktest_cache,	    &ktest_page };
 
 struct entry {
 	const struct ktest_suite *suite;

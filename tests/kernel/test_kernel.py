@@ -16,9 +16,9 @@ LINE = re.compile(r"corral: (.*)")
 RESULT = re.compile(r"(ok|not ok) (\d+) (\S+)")
 
 
-def boot(harts, arguments):
+def boot(harts, arguments, cpu="rv64"):
     """The machine's exit status and the kernel's lines."""
-    command = ["qemu-system-riscv64", "-M", "virt", "-smp", str(harts), "-m", "256M", "-nographic", "-no-reboot",
+    command = ["qemu-system-riscv64", "-M", "virt", "-cpu", cpu, "-smp", str(harts), "-m", "256M", "-nographic", "-no-reboot",
                "-kernel", IMAGE, "-append", arguments]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -60,6 +60,36 @@ def test_all_suites(harts, tlb):
 def test_one_suite_alone():
     names = check(*boot(2, f"test=alloc. seed={seed()}"))
     assert names and all(name.startswith("alloc.") for name in names)
+
+
+def has_cpu(cpu, directory):
+    """Whether this QEMU can be such a processor: 7.2 knows no Zicboz."""
+    dump = directory / "tree.dtb"
+    subprocess.run(["qemu-system-riscv64", "-M", f"virt,dumpdtb={dump}", "-cpu", cpu, "-display", "none"],
+                   stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, check=False)
+    return dump.exists()
+
+
+@pytest.mark.parametrize("cpu,arguments,says", [
+    ("rv64,v=true", "copy=plain", "copied by loads and stores and cleared by stores"),
+    ("rv64,v=true,vlen=128", "copy=vector", "copied by vectors and cleared by vectors"),
+    ("rv64,v=true,vlen=1024", "", "copied by vectors and cleared by"),
+    ("rv64,zicboz=true", "copy=zicboz", "copied by loads and stores and cleared by cbo.zero"),
+    ("rv64,zicboz=true,cboz_blocksize=128", "", "copied by loads and stores and cleared by cbo.zero"),
+    ("rv64,zicboz=true,v=true", "", "copied by vectors and cleared by cbo.zero"),
+])
+def test_ways_to_copy_a_page(cpu, arguments, says, tmp_path):
+    if not has_cpu(cpu, tmp_path):
+        pytest.skip(f"this QEMU has no -cpu {cpu}")
+    status, lines = boot(2, f"test=page. {arguments}", cpu)
+    assert check(status, lines) == ["page.whole_pages"]
+    assert [line for line in lines if says in line], "\n".join(lines)
+
+
+@pytest.mark.parametrize("arguments", ["copy=vector", "copy=quickly"])
+def test_a_way_to_copy_that_there_is_not(arguments):
+    status, lines = boot(1, arguments)
+    assert status == 125 and any("boot argument copy=" in line for line in lines), "\n".join(lines)
 
 
 def test_a_seed_repeats_the_order():

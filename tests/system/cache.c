@@ -5,6 +5,7 @@
  *   coherent DEVICE PROCESSES SECONDS SEED  all map, read and write the same pages, against a model
  *   flood DEVICE                            makes more dirty than there is memory, by a mapping and by write()
  *   reclaim DEVICE MiB                      fills the cache, then wants that much memory
+ *   stream DEVICE WAY                       a working set that is mapped survives a stream; WAY 0: by read(), 1: by a mapping
  *   errors DEVICE READ WRITE                page READ cannot be read, WRITE and WRITE + 64 not be written once
  *   copies DEVICE                           calls whose buffers are pages of the disk that must be read first
  *   sleep DEVICE                            one thread waits for the disk; the other runs on
@@ -19,6 +20,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -283,6 +285,53 @@ static void reclaim(uint64_t mib)
 		CHECK(memory[i] == (char)(i >> 12));
 }
 
+/* ---- stream */
+
+#define SET 2048UL /* pages */
+
+static _Atomic int streamed;
+static uint64_t lost;
+
+static void *use_set(void *unused)
+{
+	static unsigned char there[SET];
+	volatile uint64_t *at = map(0, SET, MAP_SHARED);
+
+	for (bool first = true; atomic_load(&streamed) == 0; first = false) {
+		CHECK(mincore((void *)(uintptr_t)at, SET * PAGE, there) == 0);
+		for (uint64_t page = 0; page < SET; page++) {
+			lost += !first && (there[page] & 1) == 0;
+			(void)at[page * WORDS];
+		}
+		usleep(2000);
+	}
+	return unused;
+}
+
+static void stream(unsigned long by_mapping)
+{
+	static char buffer[1 << 16];
+	pthread_t thread;
+	uint64_t seen = 0;
+
+	CHECK(pthread_create(&thread, NULL, use_set, NULL) == 0);
+	usleep(300000);
+	if (by_mapping) {
+		volatile uint64_t *at = map(0, pages, MAP_SHARED);
+
+		for (uint64_t page = 2 * SET; page < pages; page++, seen++)
+			(void)at[page * WORDS];
+	} else {
+		CHECK(lseek(fd, 2 * SET * PAGE, SEEK_SET) != -1);
+		for (ssize_t n; (n = read(fd, buffer, sizeof(buffer))) > 0; seen += (uint64_t)n / PAGE)
+			;
+	}
+	atomic_store(&streamed, 1);
+	CHECK(pthread_join(thread, NULL) == 0);
+	printf("%lu pages went by, %lu were lost\n", seen, lost);
+	CHECK(seen == pages - 2 * SET && lost < SET / 2);
+}
+
 /* ---- errors */
 
 static sigjmp_buf caught;
@@ -388,7 +437,8 @@ static void copies(void)
 	CHECK(posix_fadvise(fd, 1400 * PAGE, 8 * PAGE, POSIX_FADV_DONTNEED) == 0);
 	CHECK(mincore(at, 2 * PAGE, (unsigned char *)buffer) == 0 && (buffer[0] & 1) == 0 && (buffer[1] & 1) == 0);
 	CHECK(madvise(at, 2 * PAGE, MADV_WILLNEED) == 0);
-	CHECK(mincore(at, 2 * PAGE, (unsigned char *)buffer) == 0 && (buffer[0] & 1) == 1 && (buffer[1] & 1) == 1);
+	for (buffer[0] = buffer[1] = 0; (buffer[0] & buffer[1] & 1) == 0; usleep(1000)) /* it is on its way */
+		CHECK(mincore(at, 2 * PAGE, (unsigned char *)buffer) == 0);
 	CHECK(syscall(SYS_getdents64, open("/", O_RDONLY | O_DIRECTORY), fresh(), PAGE) > 0);
 	at = fresh();
 	CHECK(read(open("/proc/self/maps", O_RDONLY), at, PAGE) > 50 && memchr(at, '-', 20) != NULL);
@@ -480,6 +530,8 @@ int main(int argc, char **argv)
 		flood();
 	else if (strcmp(mode, "reclaim") == 0)
 		reclaim(number[0]);
+	else if (strcmp(mode, "stream") == 0)
+		stream(number[0]);
 	else if (strcmp(mode, "errors") == 0)
 		errors(number[0], number[1]);
 	else if (strcmp(mode, "copies") == 0)

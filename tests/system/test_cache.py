@@ -49,13 +49,21 @@ def test_coherent(corral, programs, image, harts):
 @pytest.mark.parametrize("harts", (1, 8))
 def test_flood(corral, programs, image, harts):
     """Four times the memory is made dirty: slowed down, and nobody is ended for it."""
-    check(corral(programs / "cache", "flood", "/dev/vda", harts=harts, mem="128M", timeout=150, append="audit=on",
-                 options=["--disk", f"{image(512)}:"]))
+    check(corral(programs / "cache", "flood", "/dev/vda", harts=harts, mem="64M", timeout=150, append="audit=on",
+                 options=["--disk", f"{image(256)}:"]))
 
 
 @pytest.mark.parametrize("harts", (1, 2, 4, 8))
 def test_reclaim(corral, programs, image, harts):
     check(corral(programs / "cache", "reclaim", "/dev/vda", "100", harts=harts, mem="128M", append="audit=on",
+                 options=["--disk", f"{image(256)}:"]))
+
+
+@pytest.mark.parametrize("harts", (1, 4))
+@pytest.mark.parametrize("way", ("0", "1"))
+def test_stream(corral, programs, image, way, harts):
+    """What is used stays, while four times the memory goes by."""
+    check(corral(programs / "cache", "stream", "/dev/vda", way, harts=harts, mem="64M", timeout=120, append="audit=on",
                  options=["--disk", f"{image(256)}:"]))
 
 
@@ -94,9 +102,10 @@ def test_coherent_file(corral, programs, fat_file, harts):
     check_fat(path)
 
 
-def test_flood_file(corral, programs, fat_file):
+@pytest.mark.parametrize("harts", (1, 4))
+def test_flood_file(corral, programs, fat_file, harts):
     path = fat_file(200)
-    check(corral(programs / "cache", "flood", "/disk/file", harts=4, mem="64M", timeout=150, append="audit=on",
+    check(corral(programs / "cache", "flood", "/disk/file", harts=harts, mem="64M", timeout=150, append="audit=on",
                  options=["--disk", f"{path}:/disk"]))
     check_fat(path)
 

@@ -88,7 +88,8 @@ def writer(program, seed, where, operations, *options, harts=2):
 
 def cut(image, seed, harts, seconds, program):
     """Runs the writer and kills the machine; the lines that it said until then."""
-    with subprocess.Popen(writer(program, seed, "/mnt", 100000, "--disk", f"{image}:/mnt", harts=harts),
+    # bufsize: communicate() would not see what readline() has read ahead
+    with subprocess.Popen(writer(program, seed, "/mnt", 100000, "--disk", f"{image}:/mnt", harts=harts), bufsize=0,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         first = process.stdout.readline()
         assert first.startswith(b"begin"), (first, process.stderr.read() if not first else b"")

@@ -264,9 +264,11 @@ int64_t fs_now(void)
 
 struct fat_volume *fs_mount(struct fs_disk *disk)
 {
+	static uint32_t mounts;
+	struct fat_options options = { .now = fs_now, .index_least = ++mounts % 2 };
 	struct fat_volume *volume = NULL;
 	const char *why;
-	int error = fat_mount(&disk->disk, &(struct fat_options){ .now = fs_now }, &volume, &why);
+	int error = fat_mount(&disk->disk, &options, &volume, &why);
 
 	if (error != 0)
 		printf("mount: %d %s\n", error, why);

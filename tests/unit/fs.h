@@ -58,7 +58,7 @@ struct fs_found {
 /* Walks the image. False: found->problem says what is wrong. tolerant: two names may have the same first cluster. */
 bool fs_check(const struct fs_disk *disk, bool tolerant, struct fs_found *found);
 
-/* Mounts with a clock that stands still. */
+/* Mounts with a clock that stands still; each second time also small directories have an index. */
 struct fat_volume *fs_mount(struct fs_disk *disk);
 void fs_unmount(struct fat_volume *volume);
 int64_t fs_now(void);

@@ -19,7 +19,7 @@ static void read_in_locked(struct store *store, uint64_t index)
 		fake_fail("no frame for page %llu", (unsigned long long)index);
 	memcpy(frame_data(pfn), store->page[index], PAGE_SIZE);
 	fake_jitter();
-	err = object_insert(store->object, index, pfn, seen);
+	err = object_insert(store->object, index, pfn, seen, false);
 	if (err != 0)
 		frame_put(pfn);
 	if (err != 0 && err != -EEXIST && err != -EAGAIN && err != -EFAULT)

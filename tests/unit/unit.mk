@@ -12,9 +12,9 @@ UNIT_asan     := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 UNIT_tsan     := -fsanitize=thread -include tests/fakes/tsan_fence.h
 UNIT_WRAP     := -Wl,--wrap=frame_alloc,--wrap=frame_alloc_zeroed,--wrap=frame_alloc_block,--wrap=kalloc
 
-UNIT_TESTS      := runtime coremap slab lock pte mapping object cache space fault cow share move tlb oom user model concurrent siblings args cpio line \
-	gpt fat fat_random fat_crash
-UNIT_TSAN_TESTS := concurrent cache siblings
+UNIT_TESTS      := runtime coremap slab lock pte mapping object cache cache_storm evict space fault cow share move tlb oom user model concurrent \
+	siblings args cpio line gpt fat fat_large fat_random fat_crash
+UNIT_TSAN_TESTS := concurrent cache_storm evict siblings
 UNIT_COMMON     := lib/lock.o $(addprefix mm/,$(mm-y)) tests/fakes/hw.o tests/fakes/tlb.o tests/fakes/alloc.o \
 	tests/unit/unit.o tests/unit/unit_mm.o tests/unit/threads.o tests/unit/store.o tests/unit/model.o tests/unit/model_ops.o
 
@@ -30,6 +30,7 @@ UNIT_EXTRA_line := kernel/line.o
 UNIT_FS := $(addprefix fs/,$(fs-y)) tests/unit/fs.o tests/unit/fs_check.o
 UNIT_EXTRA_gpt := $(UNIT_FS)
 UNIT_EXTRA_fat := $(UNIT_FS)
+UNIT_EXTRA_fat_large := $(UNIT_FS)
 UNIT_EXTRA_fat_random := $(UNIT_FS) tests/unit/fs_model.o
 UNIT_EXTRA_fat_crash := $(UNIT_FS) tests/unit/fs_model.o
 

@@ -36,6 +36,8 @@ static inline void hw_fence_io(void)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+void hw_fence_page(vaddr_t va, uint16_t asid);
+
 extern void *fake_local[]; /* by hart */
 
 static inline void *hw_local(void)
