@@ -112,7 +112,8 @@ def test_fat_fails(corral, programs, card, tmp_path, harts):
 @pytest.mark.parametrize("harts", (1, 4))
 def test_stops(corral, programs, card, harts):
     """A disk that reads, and never answers a write: EIO, one line, and what is in memory stays readable."""
-    done = corral(programs / "disk", "steps", "/mnt/file", "M32", "m32", "s", "f", "M32", "w8", "M64", harts=harts,
+    fat_image.write(card, "file", bytes(8 << 20))
+    done = corral(programs / "disk", "steps", "/mnt/file", "M32", "m32", "s", "f", "M32", "w8", "M8192", harts=harts,
                   append="audit=on mount=vda:/mnt disk-timeout=2", options=by_hand(card, "modern", ",throttling.bps-write=1"))
     said = steps(done)
     assert said[:2] == ["0"] * 2 and said[2] == EIO and said[4] == "0" and said[6] == "-2 SIGBUS", done
