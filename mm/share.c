@@ -169,40 +169,61 @@ int table_own(pfn_t table, unsigned level, unsigned index, bool keep_locked)
 
 /* ---- Letting go. */
 
+struct emptying {
+	struct mapping_tally tally;
+	uint64_t last; /* a reservation of that descriptor, or 0 */
+};
+
+/* How many entries there were. */
+static inline unsigned empty_group(struct emptying *emptying, _Atomic uint64_t *slot, struct mapping *const *side,
+				   struct mapping *usual)
+{
+	unsigned seen = 0;
+
+	for (unsigned i = 0; i < PT_GROUP; i++) {
+		uint64_t pte = pte_load(&slot[i]).v;
+		struct mapping *mapping;
+
+		if (pte == 0)
+			continue;
+		pte_store_unseen(&slot[i], PTE(0));
+		seen++;
+		emptying->tally.n++;
+		if (pte == emptying->last)
+			continue;
+		if ((pte & PTE_U) != 0) {
+			mapping = side != NULL ? side[i] : usual;
+		} else {
+			mapping = pte_mapping(PTE(pte));
+			emptying->last = pte;
+		}
+		if (UNLIKELY(mapping != emptying->tally.mapping)) {
+			emptying->tally.n--;
+			mapping_tally_put(&emptying->tally, mapping);
+			emptying->tally.n = 1;
+			emptying->last = (pte & PTE_U) != 0 ? 0 : pte;
+		}
+		if ((pte & PTE_U) != 0)
+			frame_put(PFN(pte << 10 >> 20));
+	}
+	return seen;
+}
+
 static void empty_leaf(pfn_t table)
 {
 	struct frame *frame = frame_of(table);
 	struct mapping **side = frame->table.side;
 	_Atomic uint64_t *slot = pt_slot(table, 0);
-	struct mapping_tally tally = { 0 };
-	uint64_t seen = 0, last = 0;
+	struct emptying emptying = { .last = 0 };
+	unsigned seen = 0;
 
-	for (uint64_t groups = frame->table.groups, first = 0; groups != 0; groups >>= 1, first += PT_GROUP) {
-		if ((groups & 1) == 0)
-			continue;
-		for (uint64_t i = first; i < first + PT_GROUP; i++) {
-			pte_t pte = pte_load(&slot[i]);
-			bool page = pte_is_page(pte);
-
-			if (pte_is_none(pte))
-				continue;
-			pte_store_unseen(&slot[i], PTE(0));
-			seen++;
-			if (pte.v != last) {
-				struct mapping *mapping = !page		 ? pte_mapping(pte)
-							  : side != NULL ? side[i]
-									 : frame->table.mapping;
-
-				if (mapping != tally.mapping)
-					mapping_tally_put(&tally, mapping);
-				last = page ? 0 : pte.v;
-				if (page)
-					frame_put(pte_pfn(pte));
-			}
-			tally.n++;
-		}
+	for (uint64_t groups = frame->table.groups; groups != 0; groups >>= 1) {
+		if ((groups & 1) != 0)
+			seen += empty_group(&emptying, slot, side, frame->table.mapping);
+		slot += PT_GROUP;
+		side += side != NULL ? PT_GROUP : 0;
 	}
-	mapping_tally_put(&tally, NULL);
+	mapping_tally_put(&emptying.tally, NULL);
 	CHECK(seen == frame->table.used);
 }
 
