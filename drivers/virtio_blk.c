@@ -33,7 +33,8 @@ enum { TYPE_IN = 0, TYPE_OUT = 1, TYPE_FLUSH = 4 };
 #define SECTORS_MAX  2048U /* of a request, where the device sets no limit */
 #define AROUND	     2U	   /* descriptors of header and status */
 #define EXPONENT_MAX 7U
-#define PATIENCE     30U
+#define PATIENCE     120U /* a flush may take long on a host that has much to write */
+#define WORRY	     4U	  /* part of it after which there is a line */
 
 struct virtio_blk_slot {
 	uint32_t type;
@@ -266,6 +267,15 @@ static bool is_late(const struct virtio_blk *blk)
 	return blk->tick - blk->last_answer > patience || oldest->due < blk->tick;
 }
 
+/* Once in a silence. */
+static void say_slow(const struct virtio_blk *blk)
+{
+	uint32_t worry = MAX(patience / WORRY, 1);
+
+	if (!list_empty(&blk->under_way) && blk->tick - blk->last_answer == worry)
+		klog("%s: no answer for %u s; it has %u", blk->block.name, worry, patience);
+}
+
 static void blk_tick(struct block_device *device)
 {
 	struct virtio_blk *blk = blk_of(device);
@@ -278,6 +288,8 @@ static void blk_tick(struct block_device *device)
 		die_locked(blk, why_failed(blk), &done);
 	else if (!blk->dead && is_late(blk))
 		die_locked(blk, "it does not answer", &done);
+	else if (!blk->dead)
+		say_slow(blk);
 	spin_unlock(&blk->lock, RANK_BLOCK);
 	finish(&done);
 }

@@ -68,8 +68,8 @@ int cache_add(struct store *store, uint64_t bytes)
 		error = object_create_backed(bytes, store, &store->object);
 	if (error != 0)
 		return error;
-	mutex_init(&store->writers);
-	mutex_init(&store->writing);
+	mutex_init(&store->writers, MUTEX_WRITERS);
+	mutex_init(&store->writing, MUTEX_WRITING);
 	atomic_init(&store->error, 0);
 	spin_init(&store->lock);
 	list_init(&store->claims);

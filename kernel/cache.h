@@ -158,6 +158,8 @@ void cache_write_soon(void);
 
 /* No frame was to be had: gives clean pages back, after writing dirty ones if it must. False: there is nothing to be got. */
 bool cache_reclaim(void) MUST_CHECK;
+/* A call that changed nothing has failed for want of memory: whether to try it again. False also where that was not the reason. */
+bool cache_relieve(void) MUST_CHECK;
 /* Below the low mark: gives clean pages back. Does not block. */
 void cache_make_room(void);
 

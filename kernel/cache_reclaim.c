@@ -84,6 +84,11 @@ bool cache_reclaim(void)
 	return false;
 }
 
+bool cache_relieve(void)
+{
+	return cache_is_short() && cache_reclaim();
+}
+
 /* ---- The thread. */
 
 /* mm's: few frames are left. Any locks may be held. */

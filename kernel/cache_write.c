@@ -171,6 +171,7 @@ static int write_batch(struct store *store, const struct batch *batch)
 {
 	int error, result = 0;
 
+	ASSERT(mutex_is_mine(&store->writing));
 	object_clear_tail(store->object, batch->index[batch->n - 1], batch->frames[batch->n - 1]);
 	error = store->ops->write(store, batch->index, batch->frames, batch->n);
 	if (error == 0 || batch->n == 1) {

@@ -2,7 +2,7 @@
  * Descriptor tables: small integers to open files.
  *
  * Invariants: a slot that is taken holds one count of its file; no slot below `lowest` is free; `slots` has `size` places
- * and only grows. A file enters a table when it is complete, so no slot is ever half made.
+ * and only grows; none from `top` on is taken. A file enters a table when it is complete, so no slot is ever half made.
  *
  * Locks: the table's (RANK_FILES) guards slots, size, lowest and limit. Memory is allocated and files are let go of
  * outside of it: the last file_put of a file calls its release.
@@ -23,8 +23,9 @@
 #include "lib/errno.h"
 #include "mm/slab.h"
 
-#define FDTABLE_START 32U
-#define FDTABLE_ROOM  64U /* Linux's, to begin with; both double */
+#define FDTABLE_START  32U
+#define FDTABLE_FORKED 8U  /* a copy's, at least */
+#define FDTABLE_ROOM   64U /* Linux's, to begin with; both double */
 
 struct fd_slot {
 	struct file *file; /* NULL: free */
@@ -36,6 +37,7 @@ struct fd_table {
 	struct spinlock lock; /* RANK_FILES: all below */
 	unsigned size;
 	unsigned lowest;
+	unsigned top; /* none from here on was ever taken */
 	unsigned limit;
 	struct fd_slot *slots;
 };
@@ -99,7 +101,7 @@ void fdtable_put(struct fd_table *table)
 	CHECK(old != 0);
 	if (old != 1)
 		return;
-	for (unsigned i = 0; i < table->size; i++) {
+	for (unsigned i = 0; i < table->top; i++) {
 		if (table->slots[i].file != NULL)
 			let_go(table, table->slots[i].file);
 	}
@@ -158,6 +160,7 @@ static int fdtable_install_locked(struct fd_table *table, struct file *file, boo
 	if (fd >= table->size)
 		return -EAGAIN;
 	table->slots[fd] = (struct fd_slot){ .file = file, .cloexec = cloexec };
+	table->top = MAX(table->top, fd + 1);
 	if (from <= table->lowest)
 		table->lowest = fd + 1;
 	return (int)fd;
@@ -232,6 +235,7 @@ static int fdtable_dup_locked(struct fd_table *table, int from, int to, bool clo
 	*old = table->slots[to].file;
 	file_hold(table->slots[from].file);
 	table->slots[to] = (struct fd_slot){ .file = table->slots[from].file, .cloexec = cloexec };
+	table->top = MAX(table->top, (unsigned)to + 1);
 	return to;
 }
 
@@ -341,13 +345,14 @@ void fdtable_set_limit(struct fd_table *table, unsigned limit)
 
 static bool fdtable_copy_locked(struct fd_table *to, const struct fd_table *from)
 {
-	if (to->size < from->size)
+	if (to->size < from->top)
 		return false;
-	for (unsigned fd = 0; fd < from->size; fd++) {
+	for (unsigned fd = 0; fd < from->top; fd++) {
 		to->slots[fd] = from->slots[fd];
 		if (to->slots[fd].file != NULL)
 			file_hold(to->slots[fd].file);
 	}
+	to->top = from->top;
 	to->lowest = from->lowest;
 	to->limit = from->limit;
 	return true;
@@ -355,7 +360,7 @@ static bool fdtable_copy_locked(struct fd_table *to, const struct fd_table *from
 
 int fdtable_clone(struct fd_table *table, struct fd_table **out)
 {
-	unsigned size = FDTABLE_START;
+	unsigned size = FDTABLE_FORKED;
 	bool done;
 
 	for (;;) {
@@ -365,7 +370,8 @@ int fdtable_clone(struct fd_table *table, struct fd_table **out)
 			return -ENOMEM;
 		fdtable_lock(table);
 		done = fdtable_copy_locked(clone, table);
-		size = table->size;
+		while (size < table->top)
+			size *= 2;
 		fdtable_unlock(table);
 		if (done) {
 			*out = clone;

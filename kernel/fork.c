@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "firmware/trap.h"
+#include "kernel/cache.h"
 #include "kernel/file.h"
 #include "kernel/pidfd.h"
 #include "kernel/memory.h"
@@ -17,6 +18,8 @@
 #include "kernel/syscall.h"
 #include "lib/errno.h"
 #include "mm/space.h"
+
+#define ATTEMPTS 8U /* for want of memory */
 
 #define CLONE_VM	     0x100U
 #define CLONE_FS	     0x200U
@@ -267,7 +270,7 @@ static int64_t clone_thread(const struct request *request, struct thread *thread
 	return tid;
 }
 
-static int64_t do_clone(const struct request *request)
+static int64_t clone_once(const struct request *request)
 {
 	struct thread *thread;
 	int64_t result = check_flags(request);
@@ -285,6 +288,16 @@ static int64_t do_clone(const struct request *request)
 		result = clone_process(request, thread);
 	if (result < 0)
 		thread_destroy(thread);
+	return result;
+}
+
+/* For want of memory files' pages go first. */
+static int64_t do_clone(const struct request *request)
+{
+	int64_t result = clone_once(request);
+
+	for (unsigned i = 0; result == -ENOMEM && i < ATTEMPTS && cache_relieve(); i++)
+		result = clone_once(request);
 	return result;
 }
 

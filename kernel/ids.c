@@ -9,6 +9,7 @@
 #include "kernel/ids.h"
 
 #include "kernel/process.h"
+#include "kernel/spare.h"
 #include "mm/coremap.h"
 #include "mm/slab.h"
 
@@ -172,7 +173,7 @@ void process_put(struct process *process)
 {
 	/* acq_rel: what others did with it is done before it is freed */
 	if (atomic_fetch_sub_explicit(&process->refs, 1, memory_order_acq_rel) == 1)
-		kfree(process);
+		process_free(process);
 }
 
 struct space *process_space(struct process *process)

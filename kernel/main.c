@@ -26,6 +26,7 @@
 #include "kernel/quiesce.h"
 #include "kernel/random.h"
 #include "kernel/sched.h"
+#include "kernel/spare.h"
 #include "kernel/shm.h"
 #include "kernel/signal.h"
 #include "kernel/syscall.h"
@@ -235,6 +236,7 @@ static void say(const char *line)
 
 static uint64_t settled_free_frames(void)
 {
+	spares_drain();
 	slab_drain();
 	coremap_drain();
 	return frames_free();

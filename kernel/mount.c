@@ -402,7 +402,7 @@ void mounts_init(void (*say)(const char *line))
 	const char *value = boot_arg("mount");
 	char *words, *next;
 
-	mutex_init(&mounts.mutex);
+	mutex_init(&mounts.mutex, MUTEX_MOUNTS);
 	list_init(&mounts.all);
 	wait_queue_init(&mounts.queue);
 	if (value == NULL)

@@ -8,8 +8,39 @@
 
 #include "kernel/thread.h"
 
-void mutex_init(struct mutex *mutex)
+#ifdef CORRAL_DEBUG
+/* Before it is waited for: an order that is wrong is found where nobody happens to be in the way, too. */
+static void check_order(const struct mutex *mutex)
 {
+	const uint8_t *held = current_thread()->mutexes;
+
+	for (unsigned rank = mutex->rank; rank < MUTEX_RANKS; rank++)
+		if (held[rank] != 0 && (rank != mutex->rank || rank != MUTEX_FILE))
+			hw_panic("mutex order: %u taken while %u is held", (unsigned)mutex->rank, rank);
+}
+
+static void note(const struct mutex *mutex, int n)
+{
+	uint8_t *held = &current_thread()->mutexes[mutex->rank];
+
+	*held = (uint8_t)(*held + n);
+}
+#else
+static void check_order(const struct mutex *mutex)
+{
+	(void)mutex;
+}
+
+static void note(const struct mutex *mutex, int n)
+{
+	(void)mutex;
+	(void)n;
+}
+#endif
+
+void mutex_init(struct mutex *mutex, enum mutex_rank rank)
+{
+	mutex->rank = rank;
 	atomic_init(&mutex->owner, NULL);
 	wait_queue_init(&mutex->queue);
 }
@@ -19,8 +50,11 @@ bool mutex_trylock(struct mutex *mutex)
 	struct thread *none = NULL;
 
 	/* acquire: pairs with the release in mutex_unlock */
-	return atomic_compare_exchange_strong_explicit(&mutex->owner, &none, current_thread(), memory_order_acquire,
-						       memory_order_relaxed);
+	if (!atomic_compare_exchange_strong_explicit(&mutex->owner, &none, current_thread(), memory_order_acquire,
+						     memory_order_relaxed))
+		return false;
+	note(mutex, 1);
+	return true;
 }
 
 void mutex_lock(struct mutex *mutex)
@@ -29,6 +63,7 @@ void mutex_lock(struct mutex *mutex)
 
 	lock_assert_none();
 	ASSERT(!mutex_is_mine(mutex));
+	check_order(mutex);
 	if (mutex_trylock(mutex))
 		return;
 	for (;;) {
@@ -43,6 +78,7 @@ void mutex_lock(struct mutex *mutex)
 void mutex_unlock(struct mutex *mutex)
 {
 	ASSERT(mutex_is_mine(mutex));
+	note(mutex, -1);
 	/* release: pairs with the acquire in mutex_trylock */
 	atomic_store_explicit(&mutex->owner, NULL, memory_order_release);
 	wake_one(&mutex->queue);

@@ -132,7 +132,7 @@ void node_init(struct node *node, unsigned mode)
 		node->links = 2;
 	}
 	if (node_is(node, S_IFREG))
-		mutex_init(&node->regular.mutex);
+		mutex_init(&node->regular.mutex, MUTEX_FILE);
 }
 
 int node_create(unsigned mode, struct node **out)

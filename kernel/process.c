@@ -27,10 +27,10 @@
 #include "kernel/ids.h"
 #include "kernel/kthread.h"
 #include "kernel/sched.h"
+#include "kernel/spare.h"
 #include "kernel/tty_jobs.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
-#include "mm/slab.h"
 
 static struct {
 	struct process *first;	 /* who inherits orphans; NULL: the kernel [tree lock] */
@@ -60,6 +60,7 @@ static const struct rlimit default_limits[RLIMITS] = {
 void process_init(void)
 {
 	ids_init();
+	spares_init();
 	wait_queue_init(&tree.ended);
 }
 
@@ -84,7 +85,7 @@ static void copy_from_parent(struct process *process, struct process *parent)
 
 int process_create(struct process *parent, struct process **out)
 {
-	struct process *process = kalloc(sizeof(*process));
+	struct process *process = process_alloc();
 
 	if (process == NULL)
 		return -ENOMEM;

@@ -99,9 +99,9 @@ struct process {
 
 	struct sigpending pending; /* [lock] */
 	uint32_t queued;	   /* entries of its and its threads' pending signals, and its timers [lock] */
-	struct sigaction_kernel action[NSIG]; /* [lock] */
-	struct ptimers timers;		      /* [lock] */
-	struct job job;			      /* [lock] */
+	uint64_t actions_set;	   /* bit n - 1 clear: action[n - 1] is all zero [lock] */
+	struct ptimers timers;	   /* [lock] */
+	struct job job;		   /* [lock] */
 	struct sharing sharing;
 
 	uint64_t capabilities[CAPABILITY_SETS]; /* [lock] */
@@ -111,6 +111,9 @@ struct process {
 	struct process_usage children_usage;	/* [lock] */
 	uint64_t started_ns;
 	uint64_t cpu_seen; /* ticks that its CPU clock has shown [lock] */
+
+	/* Last: most are zero, and neither copied nor cleared then. */
+	struct sigaction_kernel action[NSIG]; /* [lock] */
 };
 
 static inline struct process *current_process(void)

@@ -460,12 +460,25 @@ void ptimers_exec(struct process *process)
 	process->timers.next_id = 0;
 }
 
+/* Nobody is left who could set it. */
+static bool is_off(struct ptimer *timer)
+{
+	bool off;
+
+	spin_lock(&timer->process->lock, RANK_PROCESS);
+	off = timer->expires == 0 && timer_try_cancel(&timer->timer);
+	spin_unlock(&timer->process->lock, RANK_PROCESS);
+	return off;
+}
+
 void ptimers_end(struct process *process)
 {
 	ptimers_exec(process);
 	for (uint32_t key = 1; key < PTIMER_FIRST; key++) {
 		uint64_t interval = 0, left;
 
+		if (is_off(&process->timers.itimers[key - 1]))
+			continue;
 		CHECK(ptimer_set(process, key, 0, false, &interval, &left) == 0);
 	}
 }

@@ -24,6 +24,7 @@
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
 #include "kernel/runqueue.h"
+#include "kernel/spare.h"
 #include "kernel/trap.h"
 #include "kernel/wait.h"
 #include "lib/errno.h"
@@ -60,8 +61,7 @@ void sched_count_in(void)
 
 static void free_thread(struct thread *thread)
 {
-	frame_put(thread->stack);
-	kfree(thread);
+	thread_free(thread);
 	sched_leave_out();
 }
 
@@ -352,16 +352,11 @@ static void thread_init(struct thread *thread)
 
 int thread_create(struct thread **out)
 {
-	struct thread *thread = kalloc(sizeof(*thread));
+	struct thread *thread = thread_alloc();
 
 	if (thread == NULL)
 		return -ENOMEM;
-	if (frame_alloc_block(FRAME_KERNEL, THREAD_STACK_ORDER, &thread->stack) != 0) {
-		kfree(thread);
-		return -ENOMEM;
-	}
 	thread_init(thread);
-	thread->stack_top = (uint64_t)frame_data(thread->stack) + THREAD_STACK_BYTES;
 	thread->saved_sp = context_init((uint64_t)thread_frame(thread), thread_entry, NULL);
 	sched_count_in();
 	*out = thread;

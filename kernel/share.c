@@ -27,7 +27,9 @@ void share_actions(struct process *parent, struct process *child, bool shared)
 {
 	tree_lock();
 	spin_lock(&parent->lock, RANK_PROCESS);
-	memcpy(child->action, parent->action, sizeof(child->action));
+	child->actions_set = parent->actions_set;
+	for (uint64_t set = parent->actions_set; set != 0; set &= set - 1)
+		child->action[__builtin_ctzll(set)] = parent->action[__builtin_ctzll(set)];
 	if (shared)
 		parent->sharing.actions_shared = true;
 	spin_unlock(&parent->lock, RANK_PROCESS);

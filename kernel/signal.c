@@ -305,6 +305,7 @@ void signal_swap_mask(uint64_t mask)
 
 void signal_put_action_locked(struct process *process, int signo, const struct sigaction_kernel *action)
 {
+	process->actions_set |= SIG_BIT(signo);
 	process->action[signo - 1] = *action;
 	process->action[signo - 1].mask &= ~SIGNALS_UNBLOCKABLE;
 	if (ignores(process, signo))

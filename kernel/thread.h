@@ -11,6 +11,7 @@
 
 #include "firmware/hart.h"
 #include "firmware/trap.h"
+#include "kernel/mutex.h"
 #include "kernel/signal.h"
 #include "kernel/timer.h"
 #include "lib/list.h"
@@ -84,6 +85,8 @@ struct thread {
 	/* A call that is restarted with no handler run in between goes on with the deadline it had (syscall.h). */
 	bool restarting;
 	uint64_t restart_deadline;
+
+	uint8_t mutexes[MUTEX_RANKS]; /* held, of each rank; debug builds: mutex.c */
 
 	struct list *dropping; /* socket_rights.c: messages it is dropping; NULL: none */
 	bool drop_again;       /* sockets lost counts meanwhile */

@@ -339,7 +339,7 @@ int volume_mount(struct block_device *device, bool read_only, struct volume **ou
 	*why = "not enough memory";
 	if (volume == NULL)
 		return -ENOMEM;
-	mutex_init(&volume->mutex);
+	mutex_init(&volume->mutex, MUTEX_VOLUME);
 	wait_queue_init(&volume->changed);
 	list_init(&volume->nodes);
 	list_init(&volume->removed);

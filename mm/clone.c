@@ -245,9 +245,94 @@ static int put_pages(struct object *dst, uint64_t first, unsigned n, uintptr_t *
 	return err;
 }
 
-int object_clone_range(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, uint64_t pages)
+/* ---- Whole nodes of the index, where both ranges lie alike in it. */
+
+/* How many pages, as a shift, at most; 0: page by page. What dst would fill from its source has to be noted page by page. */
+static unsigned node_shift(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first,
+			   uint64_t pages)
+{
+	unsigned shift = 0, height;
+
+	look_enter(); /* the root may be replaced by a copy */
+	height = index_height(&src->index);
+	look_exit();
+	if (dst_first < bytes_pages(object_source_bytes(dst)))
+		return 0;
+	while (shift + INDEX_BITS <= height) {
+		uint64_t span = UINT64_C(1) << (shift + INDEX_BITS);
+
+		if (((src_first | dst_first) & (span - 1)) != 0 || pages < span)
+			break;
+		shift += INDEX_BITS;
+	}
+	return shift;
+}
+
+static int share_node(struct object *src, uint64_t first, unsigned shift, struct index_node **node)
+{
+	bool done;
+
+	reverse_enter(src);
+	spin_lock(&src->lock, RANK_OBJECT);
+	ask_from_now_on(src);
+	done = index_share_node(&src->index, first, shift, node);
+	spin_unlock(&src->lock, RANK_OBJECT);
+	freeze(src, first, first + (UINT64_C(1) << shift));
+	reverse_exit(src);
+	return done ? 0 : -ENOMEM;
+}
+
+/* Takes over the reference of node, NULL: a hole. */
+static int put_node(struct object *dst, uint64_t first, unsigned shift, struct index_node *node)
+{
+	uint64_t pages = node == NULL ? 0 : index_node_pages(node);
+	struct index_dead dead = { .n = 0 };
+	_Atomic(uintptr_t) *at;
+	int err;
+
+	reverse_enter(dst);
+	spin_lock(&dst->lock, RANK_OBJECT);
+	ask_from_now_on(dst);
+	object_removed_locked(dst);
+	err = index_own_node(&dst->index, first, shift, node != NULL, &dead, &at);
+	if (err == 0 && at != NULL) {
+		/* acq_rel: as index.c; relaxed: a count to look at */
+		node = (struct index_node *)atomic_exchange_explicit(at, (uintptr_t)node, memory_order_acq_rel);
+		atomic_fetch_add_explicit(&dst->pages, pages, memory_order_relaxed);
+	}
+	if (pages == 0)
+		index_prune(&dst->index, first, &dead);
+	spin_unlock(&dst->lock, RANK_OBJECT);
+	reverse_unmap(dst, first, first + (UINT64_C(1) << shift), false);
+	reverse_exit(dst);
+	look_wait();
+	index_bury(&dead);
+	if (node == NULL)
+		return err;
+	if (err == 0)
+		atomic_fetch_sub_explicit(&dst->pages, index_node_pages(node), memory_order_relaxed);
+	index_node_put(node);
+	return err;
+}
+
+static int clone_node(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, unsigned shift)
+{
+	struct index_node *node;
+	int err = share_node(src, src_first, shift, &node);
+
+	return err != 0 ? err : put_node(dst, dst_first, shift, node);
+}
+
+static int clone_pages(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, unsigned n)
 {
 	uintptr_t slots[BATCH];
+	int err = share_pages(src, src_first, n, slots);
+
+	return err != 0 ? err : put_pages(dst, dst_first, n, slots);
+}
+
+int object_clone_range(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, uint64_t pages)
+{
 	int err = 0;
 
 	if (src->store != NULL || dst->store != NULL)
@@ -258,12 +343,12 @@ int object_clone_range(struct object *src, uint64_t src_first, struct object *ds
 	    pages >= bytes_pages(object_bytes(dst)))
 		return clone_whole(src, dst);
 	err = fill(src, src_first, src_first + pages);
-	for (uint64_t done = 0; err == 0 && done < pages; done += BATCH) {
-		unsigned n = (unsigned)MIN(pages - done, BATCH);
+	for (uint64_t done = 0, n; err == 0 && done < pages; done += n) {
+		uint64_t from = src_first + done, to = dst_first + done;
+		unsigned shift = node_shift(src, from, dst, to, pages - done);
 
-		err = share_pages(src, src_first + done, n, slots);
-		if (err == 0)
-			err = put_pages(dst, dst_first + done, n, slots);
+		n = shift != 0 ? UINT64_C(1) << shift : MIN(pages - done, BATCH - from % BATCH);
+		err = shift != 0 ? clone_node(src, from, dst, to, shift) : clone_pages(src, from, dst, to, (unsigned)n);
 	}
 	return err;
 }

@@ -348,20 +348,11 @@ void frame_free_frozen(pfn_t pfn)
 	frame_free(pfn);
 }
 
-void frame_put(pfn_t pfn)
+void frame_put_last(pfn_t pfn, uint32_t old)
 {
-	struct frame *frame = frame_of(pfn);
-
-	if (frame->kind == FRAME_ZERO)
-		return;
-	/* release: pairs with the acquire below and in frame_is_sole */
-	uint32_t old = atomic_fetch_sub_explicit(&frame->count, 1, memory_order_release);
-
 	CHECK(old != 0);
-	if (old == 1) {
-		atomic_thread_fence(memory_order_acquire);
-		frame_free(pfn);
-	}
+	atomic_thread_fence(memory_order_acquire);
+	frame_free(pfn);
 }
 
 void frame_batch_put_slow(struct frame_batch *batch, struct frame *frame)

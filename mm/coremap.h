@@ -138,7 +138,20 @@ void frame_free_frozen(pfn_t pfn);
  * One slot fewer names the frame; the last one frees it (the block that it heads). Before the last put, every hart that
  * could reach the frame through a translation has acknowledged its fence. CHECKs underflow.
  */
-void frame_put(pfn_t pfn);
+void frame_put_last(pfn_t pfn, uint32_t old);
+
+static inline void frame_put(pfn_t pfn)
+{
+	struct frame *frame = frame_of(pfn);
+
+	if (frame->kind == FRAME_ZERO)
+		return;
+	/* release: pairs with the acquire in frame_put_last and in frame_is_sole */
+	uint32_t old = atomic_fetch_sub_explicit(&frame->count, 1, memory_order_release);
+
+	if (old <= 1)
+		frame_put_last(pfn, old);
+}
 
 /*
  * frame_put for many, at one visit to the allocator: each frame that goes is kept in the batch, which lies on the caller's stack, until

@@ -118,70 +118,112 @@ static bool is_plain(const struct mapping *mapping)
 	return mapping->fork == MAPPING_FORK_COPY && mapping->watch == NULL && !mapping->shared;
 }
 
-/* What the child gets for one entry that is not none, where that needs a look at the descriptor. 0 or -ENOMEM. */
-static int fork_entry(struct fork *fork, _Atomic uint64_t *slot, pte_t *pte, struct mapping *mapping)
-{
-	return pte_is_page(*pte) ? fork_page(fork, slot, pte, mapping) : fork_reservation(fork, pte, mapping);
-}
-
-/* What a leaf table's entries are made for the child from. */
 struct fork_leaf {
 	struct fork *fork;
-	struct mapping **side, *mapping; /* the parent's */
-	struct mapping_tally tally;	 /* of a plain one */
-	uint64_t last;			 /* a reservation of that descriptor; or 0 */
+	pfn_t parent;
+	struct mapping *plain; /* the descriptor of the last one, if that is plain; or NULL */
+	uint64_t n;	       /* what the child got of that one, not counted yet */
+	uint64_t last;	       /* a reservation of that one, or 0 */
+	int err;
 };
 
-/* The child's for one entry that is not none: counted in the tally, if it is not none. 0 or -ENOMEM. */
-static inline int fork_one(struct fork_leaf *leaf, _Atomic uint64_t *slot, size_t index, pte_t *pte)
+/* The child's for an entry of another descriptor than the last, or of one that is not plain; none where there is an error, too. */
+static __attribute__((noinline)) uint64_t fork_other(struct fork_leaf *leaf, unsigned index)
 {
-	bool page = pte_is_page(*pte);
-	struct mapping *mapping = !page ? pte_mapping(*pte) : leaf->side != NULL ? leaf->side[index] : leaf->mapping;
+	_Atomic uint64_t *slot = pt_slot(leaf->parent, index);
+	pte_t pte = pte_load(slot);
+	bool page = pte_is_page(pte);
+	struct mapping *mapping = page ? table_mapping(frame_of(leaf->parent), index) : pte_mapping(pte);
 
-	if (mapping != leaf->tally.mapping)
-		mapping_tally_get(&leaf->tally, is_plain(mapping) ? mapping : NULL);
+	if (leaf->plain != NULL)
+		mapping_get(leaf->plain, leaf->n);
+	leaf->n = 0;
 	leaf->last = 0;
-	if (UNLIKELY(leaf->tally.mapping == NULL))
-		return fork_entry(leaf->fork, slot, pte, mapping);
-	if (page)
-		return share_page(leaf->fork, slot, pte);
-	leaf->last = pte->v;
-	return 0;
+	leaf->plain = is_plain(mapping) ? mapping : NULL;
+	if (leaf->plain == NULL) {
+		leaf->err =
+			page ? fork_page(leaf->fork, slot, &pte, mapping) : fork_reservation(leaf->fork, &pte, mapping);
+	} else if (page) {
+		leaf->err = share_page(leaf->fork, slot, &pte);
+	} else {
+		leaf->last = pte.v;
+	}
+	return leaf->err == 0 ? pte.v : 0;
+}
+
+/* The same for a page of the last one's: an entry that differs from the parent's in W alone. */
+static inline uint64_t fork_alike(struct fork_leaf *leaf, _Atomic uint64_t *slot, uint64_t pte)
+{
+	if (UNLIKELY(!frame_get(PFN(pte << 10 >> 20)))) {
+		leaf->err = -ENOMEM;
+		return 0;
+	}
+	if ((pte & PTE_W) != 0) {
+		pte = pte_clear(slot, PTE_W).v & ~PTE_W;
+		leaf->fork->range.revoked = true;
+	}
+	return pte;
+}
+
+/* Entries first .. first + PT_GROUP - 1; how many the child got. */
+static inline unsigned fork_group(struct fork_leaf *leaf, _Atomic uint64_t *slot, _Atomic uint64_t *copy,
+				  struct mapping *const *side, struct mapping *usual)
+{
+	struct mapping *plain = leaf->plain;
+	uint64_t last = leaf->last;
+	unsigned got = 0;
+
+	for (unsigned i = 0; i < PT_GROUP; i++) {
+		uint64_t pte = pte_load(&slot[i]).v;
+
+		if (pte == 0)
+			continue;
+		if (pte != last) {
+			if ((pte & PTE_U) != 0 && (side != NULL ? side[i] : usual) == plain) {
+				pte = fork_alike(leaf, &slot[i], pte);
+			} else if ((pte & PTE_U) == 0 && pte_mapping(PTE(pte)) == plain) {
+				last = pte;
+			} else {
+				leaf->n += got;
+				pte = fork_other(leaf, (unsigned)(slot - pt_slot(leaf->parent, 0)) + i);
+				leaf->n -= got;
+				plain = leaf->plain;
+				last = leaf->last;
+			}
+			if (UNLIKELY(pte == 0)) {
+				if (leaf->err != 0)
+					break;
+				continue;
+			}
+		}
+		got++;
+		pte_store_unseen(&copy[i], PTE(pte));
+	}
+	leaf->n += got;
+	leaf->last = last;
+	return got;
 }
 
 static int fork_leaf(struct fork *fork, pfn_t parent, pfn_t child)
 {
 	struct frame *from = frame_of(parent), *to = frame_of(child);
 	_Atomic uint64_t *slot = pt_slot(parent, 0), *copy = pt_slot(child, 0);
-	struct fork_leaf leaf = { .fork = fork, .side = from->table.side, .mapping = from->table.mapping };
-	int err = table_share_side(from, to);
-	uint64_t used = 0;
+	struct mapping **side = from->table.side;
+	struct fork_leaf leaf = { .fork = fork, .parent = parent, .err = table_share_side(from, to) };
+	unsigned used = 0;
 
 	to->table.groups = from->table.groups;
-	for (uint64_t groups = from->table.groups, first = 0; groups != 0 && err == 0;
-	     groups >>= 1, first += PT_GROUP) {
-		if ((groups & 1) == 0)
-			continue;
-		for (uint64_t i = first; i < first + PT_GROUP; i++) {
-			pte_t pte = pte_load(&slot[i]);
-
-			if (pte_is_none(pte))
-				continue;
-			if (pte.v != leaf.last) {
-				err = fork_one(&leaf, &slot[i], i, &pte);
-				if (UNLIKELY(err != 0))
-					break;
-				if (UNLIKELY(pte_is_none(pte)))
-					continue;
-			}
-			leaf.tally.n++;
-			used++;
-			pte_store_unseen(&copy[i], pte);
-		}
+	for (uint64_t groups = from->table.groups; groups != 0 && leaf.err == 0; groups >>= 1) {
+		if ((groups & 1) != 0)
+			used += fork_group(&leaf, slot, copy, side, from->table.mapping);
+		slot += PT_GROUP;
+		copy += PT_GROUP;
+		side += side != NULL ? PT_GROUP : 0;
 	}
-	mapping_tally_get(&leaf.tally, NULL);
+	if (leaf.plain != NULL)
+		mapping_get(leaf.plain, leaf.n);
 	to->table.used = (uint16_t)used;
-	return err;
+	return leaf.err;
 }
 
 /* The table is locked; it stays so until the parent has been shot down. */

@@ -65,8 +65,9 @@ bool index_is_shared(const struct index *index, uint64_t i)
 {
 	const struct index_node *node = (const struct index_node *)slot_load(&index->root);
 
-	/* Also of a tree that does not reach i: the node above it will be new. */
-	while (node_reaches(node, i) && node != NULL) {
+	if (!node_reaches(node, i))
+		return false; /* the nodes above it, and on the way from there, will be new */
+	while (node != NULL) {
 		if (node_is_shared(node))
 			return true;
 		if (node->shift == 0)
@@ -140,6 +141,30 @@ bool index_share(struct index *index, uint64_t i, uintptr_t *out)
 	return slot_share(node, &node->slot[node_slot(node, i)]);
 }
 
+unsigned index_height(const struct index *index)
+{
+	const struct index_node *root = (const struct index_node *)slot_load(&index->root);
+
+	return root == NULL ? 0 : root->shift;
+}
+
+bool index_share_node(struct index *index, uint64_t i, unsigned shift, struct index_node **out)
+{
+	struct index_node *node = (struct index_node *)slot_load(&index->root);
+
+	*out = NULL;
+	if (!node_reaches(node, i))
+		return true;
+	while (node != NULL && node->shift != shift)
+		node = (struct index_node *)slot_load(&node->slot[node_slot(node, i)]);
+	if (node == NULL)
+		return true;
+	if (!slot_share(node, &node->slot[node_slot(node, i)]))
+		return false;
+	*out = (struct index_node *)slot_load(&node->slot[node_slot(node, i)]);
+	return true;
+}
+
 static struct index_node *node_copy(struct index_node *old)
 {
 	struct index_node *node = node_new(old->shift);
@@ -154,15 +179,16 @@ static struct index_node *node_copy(struct index_node *old)
 	return node;
 }
 
-/* Makes the tree tall enough for page i. */
-static int grow(struct index *index, uint64_t i)
+/* Makes the tree tall enough for page i, and a node of `shift`. */
+static int grow(struct index *index, uint64_t i, unsigned shift)
 {
 	struct index_node *root = (struct index_node *)slot_load(&index->root);
-	unsigned shift = 0; /* where there is nothing yet: as tall as it has to be */
+	unsigned least = shift;
 
+	/* Where there is nothing yet: as tall as it has to be. */
 	while (root == NULL && (i >> shift) >= INDEX_SLOTS)
 		shift += INDEX_BITS;
-	while (!node_reaches(root, i)) {
+	while (!node_reaches(root, i) || root->shift < least) {
 		struct index_node *above = node_new(root == NULL ? shift : root->shift + (unsigned)INDEX_BITS);
 
 		if (above == NULL)
@@ -192,13 +218,14 @@ static struct index_node *own_node(_Atomic(uintptr_t) *link, struct index_dead *
 	return copy;
 }
 
-int index_own(struct index *index, uint64_t i, bool create, struct index_dead *dead, _Atomic(uintptr_t) **out)
+int index_own_node(struct index *index, uint64_t i, unsigned shift, bool create, struct index_dead *dead,
+		   _Atomic(uintptr_t) **out)
 {
 	_Atomic(uintptr_t) *link = &index->root;
-	int err = create ? grow(index, i) : 0;
+	int err = create ? grow(index, i, shift) : 0;
 
 	*out = NULL;
-	if (err != 0 || !node_reaches((struct index_node *)slot_load(link), i))
+	if (err != 0 || !node_reaches((struct index_node *)slot_load(link), i) || index_height(index) < shift)
 		return err;
 	for (;;) {
 		struct index_node *node = own_node(link, dead);
@@ -206,7 +233,7 @@ int index_own(struct index *index, uint64_t i, bool create, struct index_dead *d
 		if (node == NULL)
 			return -ENOMEM;
 		link = &node->slot[node_slot(node, i)];
-		if (node->shift == 0)
+		if (node->shift == shift)
 			break;
 		if (slot_load(link) == 0) {
 			uintptr_t below = create ? (uintptr_t)node_new(node->shift - INDEX_BITS) : 0;
@@ -218,6 +245,11 @@ int index_own(struct index *index, uint64_t i, bool create, struct index_dead *d
 	}
 	*out = link;
 	return 0;
+}
+
+int index_own(struct index *index, uint64_t i, bool create, struct index_dead *dead, _Atomic(uintptr_t) **out)
+{
+	return index_own_node(index, i, 0, create, dead, out);
 }
 
 void index_bury(struct index_dead *dead)
@@ -306,6 +338,14 @@ static void count_below(const struct index_node *node, uint64_t *pages, uint64_t
 	}
 	if (node->shift == 0)
 		*dirty += (uint64_t)__builtin_popcountll(node->dirty);
+}
+
+uint64_t index_node_pages(const struct index_node *node)
+{
+	uint64_t pages = 0, dirty = 0;
+
+	count_below(node, &pages, &dirty);
+	return pages;
 }
 
 void index_taken_count(const struct index_taken *taken, uint64_t *pages, uint64_t *dirty)

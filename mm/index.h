@@ -127,6 +127,16 @@ void index_bury(struct index_dead *dead); /* after look_wait */
 /* The slot of page i, as it is, for another index: a count more of its frame, and the mark. False: it has as many as can be. */
 bool index_share(struct index *index, uint64_t i, uintptr_t *out);
 
+/*
+ * The same for whole nodes: of [i, i + (1 << shift)), both multiples of it, and shift one of INDEX_BITS, but not 0, up to index_height:
+ * the node (NULL: nothing is there) with a reference more; and the slot for one, as index_own's.
+ */
+unsigned index_height(const struct index *index); /* 0: nothing is there */
+bool index_share_node(struct index *index, uint64_t i, unsigned shift, struct index_node **out);
+int index_own_node(struct index *index, uint64_t i, unsigned shift, bool create, struct index_dead *dead,
+		   _Atomic(uintptr_t) **out) MUST_CHECK;
+uint64_t index_node_pages(const struct index_node *node); /* of one that does not change any more */
+
 /* One reference of a node less: the last one frees it and puts the frames below. */
 void index_node_put(struct index_node *node);
 

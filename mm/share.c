@@ -19,17 +19,6 @@
 
 /* ---- Copying. */
 
-/* A page becomes one of both, writable in neither, unless it is meant to be seen by all. 0 or -ENOMEM. */
-static int copy_page(_Atomic uint64_t *slot, pte_t *pte, struct mapping *mapping)
-{
-	if (!frame_get(pte_pfn(*pte)))
-		return -ENOMEM;
-	if ((pte->v & PTE_W) != 0 && !mapping->shared)
-		*pte = PTE(pte_clear(slot, PTE_W).v & ~PTE_W);
-	mapping_get(mapping, 1);
-	return 0;
-}
-
 /* A table further down: shared from now on, also where it was private to this one. */
 static int copy_link(_Atomic uint64_t *slot, pte_t *pte)
 {
@@ -45,45 +34,84 @@ static int copy_link(_Atomic uint64_t *slot, pte_t *pte)
 	return 0;
 }
 
-/* What one entry, or a run of reservations, becomes in the copy; *next is behind it. 0 or -ENOMEM. */
-static int copy_entry(pfn_t from, pfn_t to, unsigned level, unsigned index, unsigned *next)
+static int copy_upper(pfn_t from, pfn_t to)
 {
-	_Atomic uint64_t *slot = pt_slot(from, index);
-	pte_t pte = pte_load(slot);
 	int err = 0;
 
-	*next = index + 1;
-	if (level > 0 && pte_leads(pte)) {
-		err = copy_link(slot, &pte);
-	} else if (pte_is_page(pte)) {
-		err = copy_page(slot, &pte, table_mapping(frame_of(from), index));
-	} else {
-		*next = table_run(from, index, PT_ENTRIES);
-		mapping_get(pte_mapping(pte), *next - index);
-	}
-	if (err != 0)
-		return err;
-	for (unsigned i = index; i < *next; i++)
+	for (unsigned i = table_next(from, 0, PT_ENTRIES); i < PT_ENTRIES; i = table_next(from, i + 1, PT_ENTRIES)) {
+		pte_t pte = pte_load(pt_slot(from, i));
+
+		if (pte_leads(pte))
+			err = copy_link(pt_slot(from, i), &pte);
+		else
+			mapping_get(pte_mapping(pte), 1);
+		if (err != 0)
+			break;
 		pte_store_unseen(pt_slot(to, i), pte);
-	frame_of(to)->table.used = (uint16_t)(frame_of(to)->table.used + (*next - index));
-	return 0;
+		frame_of(to)->table.used++;
+	}
+	return err;
+}
+
+/* A page becomes one of both, writable in neither, unless it is meant to be seen by all. false: too many name it. */
+static inline bool copy_page(_Atomic uint64_t *slot, pte_t *pte, const struct mapping *mapping)
+{
+	if (!frame_get(pte_pfn(*pte)))
+		return false;
+	if ((pte->v & PTE_W) != 0 && !mapping->shared)
+		*pte = PTE(pte_clear(slot, PTE_W).v & ~PTE_W);
+	return true;
+}
+
+static int copy_leaf(pfn_t from, pfn_t to)
+{
+	struct mapping **side = frame_of(from)->table.side, *usual = frame_of(from)->table.mapping;
+	_Atomic uint64_t *slot = pt_slot(from, 0), *copy = pt_slot(to, 0);
+	uint64_t groups = frame_of(from)->table.groups, last = 0, used = 0;
+	struct mapping_tally tally = { 0 };
+	bool good = true;
+
+	for (uint64_t first = 0; good && groups != 0; groups >>= 1, first += PT_GROUP) {
+		for (uint64_t i = first; (groups & 1) != 0 && i < first + PT_GROUP; i++) {
+			pte_t pte = pte_load(&slot[i]);
+
+			if (pte_is_none(pte))
+				continue;
+			if (pte.v != last) {
+				bool page = pte_is_page(pte);
+				struct mapping *mapping = !page ? pte_mapping(pte) : side != NULL ? side[i] : usual;
+
+				last = page ? 0 : pte.v;
+				if (page && UNLIKELY(!copy_page(&slot[i], &pte, mapping))) {
+					good = false;
+					break;
+				}
+				if (mapping != tally.mapping)
+					mapping_tally_get(&tally, mapping);
+			}
+			tally.n++;
+			used++;
+			pte_store_unseen(&copy[i], pte);
+		}
+	}
+	mapping_tally_get(&tally, NULL);
+	frame_of(to)->table.used = (uint16_t)used;
+	return good ? 0 : -ENOMEM;
 }
 
 /* The table is shared, and locked. 0 or -ENOMEM, with nothing changed but W. */
 static int table_copy(pfn_t from, unsigned level, pfn_t *out)
 {
 	pfn_t dead = PFN(0);
-	unsigned next;
 	pfn_t to;
 	int err = table_new(level, PTE(0), &to);
 
 	if (err != 0)
 		return err;
-	err = table_share_side(frame_of(from), frame_of(to));
 	frame_of(to)->table.groups = frame_of(from)->table.groups;
-	for (unsigned i = table_next(from, 0, PT_ENTRIES); err == 0 && i < PT_ENTRIES;
-	     i = table_next(from, next, PT_ENTRIES))
-		err = copy_entry(from, to, level, i, &next);
+	err = table_share_side(frame_of(from), frame_of(to));
+	if (err == 0)
+		err = level == 0 ? copy_leaf(from, to) : copy_upper(from, to);
 	if (err != 0) {
 		/* Of all it names there is another entry, which is locked, so nothing goes with it. */
 		table_take_down(to, level, false, &dead);
@@ -141,40 +169,61 @@ int table_own(pfn_t table, unsigned level, unsigned index, bool keep_locked)
 
 /* ---- Letting go. */
 
+struct emptying {
+	struct mapping_tally tally;
+	uint64_t last; /* a reservation of that descriptor, or 0 */
+};
+
+/* How many entries there were. */
+static inline unsigned empty_group(struct emptying *emptying, _Atomic uint64_t *slot, struct mapping *const *side,
+				   struct mapping *usual)
+{
+	unsigned seen = 0;
+
+	for (unsigned i = 0; i < PT_GROUP; i++) {
+		uint64_t pte = pte_load(&slot[i]).v;
+		struct mapping *mapping;
+
+		if (pte == 0)
+			continue;
+		pte_store_unseen(&slot[i], PTE(0));
+		seen++;
+		emptying->tally.n++;
+		if (pte == emptying->last)
+			continue;
+		if ((pte & PTE_U) != 0) {
+			mapping = side != NULL ? side[i] : usual;
+		} else {
+			mapping = pte_mapping(PTE(pte));
+			emptying->last = pte;
+		}
+		if (UNLIKELY(mapping != emptying->tally.mapping)) {
+			emptying->tally.n--;
+			mapping_tally_put(&emptying->tally, mapping);
+			emptying->tally.n = 1;
+			emptying->last = (pte & PTE_U) != 0 ? 0 : pte;
+		}
+		if ((pte & PTE_U) != 0)
+			frame_put(PFN(pte << 10 >> 20));
+	}
+	return seen;
+}
+
 static void empty_leaf(pfn_t table)
 {
 	struct frame *frame = frame_of(table);
 	struct mapping **side = frame->table.side;
 	_Atomic uint64_t *slot = pt_slot(table, 0);
-	struct mapping_tally tally = { 0 };
-	uint64_t seen = 0, last = 0;
+	struct emptying emptying = { .last = 0 };
+	unsigned seen = 0;
 
-	for (uint64_t groups = frame->table.groups, first = 0; groups != 0; groups >>= 1, first += PT_GROUP) {
-		if ((groups & 1) == 0)
-			continue;
-		for (uint64_t i = first; i < first + PT_GROUP; i++) {
-			pte_t pte = pte_load(&slot[i]);
-			bool page = pte_is_page(pte);
-
-			if (pte_is_none(pte))
-				continue;
-			pte_store_unseen(&slot[i], PTE(0));
-			seen++;
-			if (pte.v != last) {
-				struct mapping *mapping = !page		 ? pte_mapping(pte)
-							  : side != NULL ? side[i]
-									 : frame->table.mapping;
-
-				if (mapping != tally.mapping)
-					mapping_tally_put(&tally, mapping);
-				last = page ? 0 : pte.v;
-				if (page)
-					frame_put(pte_pfn(pte));
-			}
-			tally.n++;
-		}
+	for (uint64_t groups = frame->table.groups; groups != 0; groups >>= 1) {
+		if ((groups & 1) != 0)
+			seen += empty_group(&emptying, slot, side, frame->table.mapping);
+		slot += PT_GROUP;
+		side += side != NULL ? PT_GROUP : 0;
 	}
-	mapping_tally_put(&tally, NULL);
+	mapping_tally_put(&emptying.tally, NULL);
 	CHECK(seen == frame->table.used);
 }
 

@@ -146,7 +146,7 @@ void *kalloc(size_t bytes)
 	struct slab_class *class = class_of(hw_hart(), c);
 	void *object = small_alloc(class);
 
-	return object == NULL ? NULL : memset(object, 0, class->bytes);
+	return object == NULL ? NULL : memset(object, 0, bytes);
 }
 
 void kfree(void *ptr)

@@ -9,7 +9,7 @@
 
 void slab_init(void);
 
-/* bytes > 0. Zeroed, aligned to the next power of two of bytes up to 4096 (so to its own size class). NULL: no memory. */
+/* bytes > 0. Zeroed as far as asked for, aligned to the next power of two of bytes up to 4096 (so to its own size class). NULL: no memory. */
 void *kalloc(size_t bytes) MUST_CHECK;
 
 /* What kalloc returned, or NULL. */

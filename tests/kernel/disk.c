@@ -42,7 +42,7 @@ static void take_turns(void *arg)
 
 static void mutexes_exclude(void)
 {
-	mutex_init(&mutex);
+	mutex_init(&mutex, MUTEX_VOLUME);
 	inside = counted = 0;
 	for (unsigned i = 0; i < THREADS; i++)
 		ktest_start(take_turns, NULL, UINT64_MAX);

@@ -29,6 +29,7 @@
 #define RANGE	  ((size_t)2 << 20)
 #define PAGES	  ((unsigned)(RANGE / PAGE))
 #define BASE	  ((char *)0x2000000000) /* where neither kernel puts anything by itself */
+#define FILE_NAME "/tmp/work.cached"
 #define SPINS	  (1u << 14)
 
 struct job {
@@ -61,6 +62,7 @@ static struct {
 	int release;
 	struct {
 		_Alignas(64) atomic_uint word;
+		int fd;
 	} own[MAX_HARTS];
 } work;
 
@@ -216,6 +218,37 @@ static void call_futex(unsigned worker, unsigned step)
 	syscall(SYS_futex, &work.own[worker].word, FUTEX_WAIT_PRIVATE, -1, NULL, NULL, 0);
 }
 
+/* All read the same pages of one file, which are in memory, each process by its own descriptor. */
+static void make_file(void)
+{
+	int fd = open(FILE_NAME, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	unsigned i;
+
+	for (i = 0; i < PAGES; i++)
+		if (pwrite(fd, &i, sizeof(i), (off_t)(i * PAGE)) != sizeof(i))
+			fail(FILE_NAME);
+	close(fd);
+}
+
+static void open_own(unsigned worker)
+{
+	work.own[worker].fd = open(FILE_NAME, O_RDONLY);
+	if (work.own[worker].fd < 0)
+		fail(FILE_NAME);
+}
+
+static void read_cached(unsigned worker, unsigned step)
+{
+	uint64_t word;
+
+	(void)!pread(work.own[worker].fd, &word, sizeof(word), (off_t)(step % PAGES * PAGE));
+}
+
+static void remove_file(void)
+{
+	unlink(FILE_NAME);
+}
+
 static const struct job jobs[] = {
 	/* Two that say whether the plugin is right: no line is shared; one line is, by each operation. */
 	{ .name = "own_word", .steps = 2048, .step = count_own },
@@ -245,6 +278,13 @@ static const struct job jobs[] = {
 	  .prepare = map_and_touch,
 	  .step = store_common,
 	  .clean = unmap },
+	{ .name = "read_cached",
+	  .steps = 2048,
+	  .processes = true,
+	  .prepare = make_file,
+	  .own = open_own,
+	  .step = read_cached,
+	  .clean = remove_file },
 };
 
 /* Acquire: pairs with the release of whoever counts up; what was prepared before is seen. */

@@ -2,12 +2,16 @@
  * What sharing costs, counted: frames by /proc/corral/counters, requests by /proc/diskstats, faults by getrusage.
  *
  *	sharing frames DIR	reading, mapping and forking take no frames but the cache's; private ones do when they are written
+ *	sharing fork DIR	fork copies nothing of shared mappings, however many tables they have; the child finds what was there
+ *	sharing clones DIR	a file cloned again and again: no frames for that, and what was cloned on the way costs nothing afterwards
  *	sharing cached FILE	of 8 MiB on a disk: read ahead, and once; who reads or maps it then, or runs a program twice, asks no disk
  *	sharing clean FILE	on a disk: the first write to a clean page of a shared mapping is a fault, also after it was written back
  *	sharing forms FILE	on a disk: each way to sync writes what it says, and those that promise it flush
  *	sharing later FILE	on a disk: what nobody syncs is written after a while, by itself
  */
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -146,6 +150,76 @@ static void count_frames(const char *dir)
 	CHECK(close(fd) == 0 && unlink(path) == 0);
 	for (int i = 0; i < 100 && before - frames() > LITTLE; i++) /* volumes forget in the background */
 		CHECK(usleep(100000) == 0);
+	expect_frames(before, 0, "at the end");
+}
+
+/* A page in each of 512 tables. */
+static void count_fork(const char *dir)
+{
+	const unsigned long spread = 2 * MIB, n = 512;
+	char path[300], byte;
+	volatile unsigned long *at;
+	int fd, ends[2], status;
+	long before;
+
+	snprintf(path, sizeof(path), "%s/fork", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+	CHECK(fd >= 0 && ftruncate(fd, (off_t)(n * spread)) == 0 && pipe(ends) == 0);
+	at = mmap(NULL, n * spread, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(at != MAP_FAILED);
+	for (unsigned long i = 0; i < n; i++)
+		at[i * spread / sizeof(*at)] = i + 1;
+	before = frames();
+	if (fork() == 0) {
+		CHECK(read(ends[0], &byte, 1) == 1);
+		for (unsigned long i = 0; i < n; i++)
+			CHECK(at[i * spread / sizeof(*at)]++ == i + 1);
+		_exit(0);
+	}
+	if (before - frames() > 150) {
+		printf("fork took %ld frames\n", before - frames());
+		exit(1);
+	}
+	CHECK(write(ends[1], "x", 1) == 1 && wait(&status) > 0 && status == 0);
+	for (unsigned long i = 0; i < n; i++)
+		CHECK(at[i * spread / sizeof(*at)] == i + 2);
+	CHECK(munmap((void *)(uintptr_t)at, n * spread) == 0 && close(fd) == 0 && unlink(path) == 0);
+}
+
+static int new_file(const char *dir)
+{
+	char path[300];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/clones", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+	CHECK(fd >= 0 && unlink(path) == 0);
+	return fd;
+}
+
+static void count_clones(const char *dir)
+{
+	long before = frames();
+	int fd = new_file(dir);
+	char page[PAGE];
+
+	memset(page, 7, sizeof(page));
+	for (unsigned long i = 0; i < PAGES; i++)
+		CHECK(write(fd, page, sizeof(page)) == sizeof(page));
+	for (int turn = 0; turn < 300; turn++) {
+		int next = new_file(dir);
+
+		CHECK(ioctl(next, FICLONE, fd) == 0);
+		CHECK(pwrite(next, &turn, sizeof(turn), (off_t)(turn * (int)PAGE)) == sizeof(turn));
+		CHECK(close(fd) == 0);
+		fd = next;
+	}
+	expect_frames(before, PAGES, "after 300 clones of clones");
+	for (int turn = 0; turn < 300; turn++) {
+		CHECK(pread(fd, page, sizeof(page), (off_t)(turn * (int)PAGE)) == sizeof(page));
+		CHECK(memcmp(page, &turn, sizeof(turn)) == 0 && page[PAGE - 1] == 7);
+	}
+	CHECK(close(fd) == 0);
 	expect_frames(before, 0, "at the end");
 }
 
@@ -319,6 +393,10 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (strcmp(argv[1], "frames") == 0)
 		count_frames(argv[2]);
+	else if (strcmp(argv[1], "fork") == 0)
+		count_fork(argv[2]);
+	else if (strcmp(argv[1], "clones") == 0)
+		count_clones(argv[2]);
 	else if (strcmp(argv[1], "cached") == 0)
 		cached(argv[2]);
 	else if (strcmp(argv[1], "clean") == 0)

@@ -54,7 +54,10 @@ def test_flush_fails(corral, programs, card, tmp_path, harts, turn):
     """
     done = corral(programs / "disk", "steps", "/mnt/file", "m64", "f", "f", "F", "F", "s", harts=harts,
                   append="audit=on mount=vda:/mnt", options=failing(card, rule(tmp_path / "r", "flush_to_disk", turn=turn)))
-    assert steps(done) == ["0", EIO if turn == 2 else "0", "0", EIO if turn == 2 else "0", "0", EIO if turn == 2 else "0"], done
+    said = steps(done)
+    # a third one is the fsync's where the file's time has changed, and else the end's
+    assert said[1] == (EIO if turn == 2 else "0") or (turn == 3 and said[1] == EIO), done
+    assert said == ["0", said[1], "0", said[1], "0", said[1]], done
     check(card)
     assert fat_image.read(card, "file") == pattern(16)
 
@@ -109,7 +112,8 @@ def test_fat_fails(corral, programs, card, tmp_path, harts):
 @pytest.mark.parametrize("harts", (1, 4))
 def test_stops(corral, programs, card, harts):
     """A disk that reads, and never answers a write: EIO, one line, and what is in memory stays readable."""
-    done = corral(programs / "disk", "steps", "/mnt/file", "M32", "m32", "s", "f", "M32", "w8", "M64", harts=harts,
+    fat_image.write(card, "file", bytes(8 << 20))
+    done = corral(programs / "disk", "steps", "/mnt/file", "M32", "m32", "s", "f", "M32", "w8", "M8192", harts=harts,
                   append="audit=on mount=vda:/mnt disk-timeout=2", options=by_hand(card, "modern", ",throttling.bps-write=1"))
     said = steps(done)
     assert said[:2] == ["0"] * 2 and said[2] == EIO and said[4] == "0" and said[6] == "-2 SIGBUS", done

@@ -31,6 +31,17 @@ def fat_file(tmp_path):
     return make
 
 
+@pytest.mark.parametrize("harts", (1, 8))
+def test_storm_without_memory(corral, programs, fat_file, harts):
+    """A coherence storm with forks, while two processes go through a file longer than memory: no call fails for want of it."""
+    path = fat_file(120)
+    done = corral(programs / "beside", "/disk/file", "/file_storm", str(secrets.randbelow(1 << 30)), "/disk", "2500", "4",
+                  harts=harts, mem="64M", timeout=150, append="audit=on",
+                  options=["--disk", f"{path}:/disk", "--file", f"{programs / 'file_storm'}:/file_storm"])
+    assert done.status == 0 and "audit: ok" in done.log, done
+    check_fat(path)
+
+
 def check_fat(path):
     subprocess.run(["fsck.fat", "-n", path], check=True, stdout=subprocess.DEVNULL)
 

@@ -29,6 +29,12 @@ def test_frames(corral, programs, card, harts, place):
 
 
 @HARTS
+@pytest.mark.parametrize("mode", ("fork", "clones"))
+def test_memory(corral, programs, harts, mode):
+    check(corral(programs / "sharing", mode, "/tmp", harts=harts, append="audit=on"))
+
+
+@HARTS
 @pytest.mark.parametrize("mode", ("cached", "clean", "forms", "later"))
 @fat_image.needs_tools
 def test_disk(corral, programs, card, harts, mode):

@@ -19,8 +19,9 @@ UNIT_COMMON     := lib/lock.o $(addprefix mm/,$(mm-y)) tests/fakes/hw.o tests/fa
 	tests/unit/unit.o tests/unit/unit_mm.o tests/unit/threads.o tests/unit/store.o tests/unit/model.o tests/unit/model_ops.o
 
 # What some tests need beyond that.
-UNIT_TESTS += virtio
-UNIT_EXTRA_virtio := $(addprefix drivers/,block.o virtio_ring.o virtio_mmio.o virtio_blk.o) tests/unit/fake_virtio.o
+UNIT_TESTS += virtio virtio_bad
+UNIT_EXTRA_virtio := $(addprefix drivers/,block.o virtio_ring.o virtio_mmio.o virtio_blk.o) tests/unit/fake_virtio.o tests/unit/virtio_rig.o
+UNIT_EXTRA_virtio_bad := $(UNIT_EXTRA_virtio)
 UNIT_TESTS += plic
 UNIT_EXTRA_plic := drivers/plic.o
 UNIT_EXTRA_runtime := lib/runtime.o

@@ -140,7 +140,7 @@ CASES = {
     "file_force": {"harts": FEW, "emulation": "QEMU has its own /proc/self/mem"},
     "map_many": {"harts": FEW, "emulation": "QEMU keeps its own account of mappings"},
     "file_cut": {"harts": SMP, "seeded": True, "emulation": NO_UNMAP_FAULT},
-    "file_clone": {"harts": FEW},
+    "file_clone": {"harts": SMP},
     "fsx": {"seeded": True, "harts": SMP},
     "file_storm": {"seeded": True, "harts": SMP, "emulation": "x86's copies do not keep words whole"},
     "exec": {"files": True, "emulation": NO_EXEC},

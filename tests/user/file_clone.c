@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/sysinfo.h>
 
 #define PAGES 300
 
@@ -117,6 +118,139 @@ static void ranges(void)
 	close(b);
 }
 
+/*
+ * Random ranges of two files against a model: most lie so that whole parts of the index can be shared, some do not, and some are
+ * within one file; with writes, holes and cuts in between.
+ */
+#define MANY   4500UL /* pages: more than one level of 64 each */
+#define RANGES 250
+
+static uint32_t model[2][MANY];
+static uint64_t state = 1;
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t dice(uint64_t sides)
+{
+	return random_next(&state) % sides;
+}
+
+static void model_write(const int *fd, unsigned f, uint64_t page, uint32_t word)
+{
+	CHECK_EQ(pwrite(fd[f], &word, sizeof(word), (off_t)(page * PAGE)), sizeof(word));
+	model[f][page] = word;
+}
+
+static void random_clone(const int *fd)
+{
+	unsigned from = (unsigned)dice(2), to = dice(4) == 0 ? from : 1 - from;
+	uint64_t unit = (uint64_t[]){ 1, 64, 64, 4096 }[dice(4)];
+	uint64_t at = dice(MANY / unit) * unit, where = dice(MANY / unit) * unit;
+	uint64_t n = 1 + dice(least(MANY - (at > where ? at : where), unit * 6));
+	struct file_clone_range range = {
+		.src_fd = fd[from], .src_offset = at * PAGE, .src_length = n * PAGE, .dest_offset = where * PAGE
+	};
+
+	if (from == to && at < where + n && where < at + n) {
+		CHECK_ERR(ioctl(fd[to], FICLONERANGE, &range), EINVAL);
+		return;
+	}
+	CHECK(ioctl(fd[to], FICLONERANGE, &range) == 0);
+	memmove(&model[to][where], &model[from][at], n * sizeof(model[0][0]));
+}
+
+static void random_cut(const int *fd, unsigned f)
+{
+	uint64_t at = dice(MANY), n = dice(3) == 0 ? MANY - at : least(MANY - at, 1 + dice(300));
+
+	if (at + n == MANY && dice(2) == 0)
+		CHECK(ftruncate(fd[f], (off_t)(at * PAGE)) == 0 && ftruncate(fd[f], MANY * PAGE) == 0);
+	else
+		CHECK(fallocate(fd[f], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(at * PAGE),
+				(off_t)(n * PAGE)) == 0);
+	memset(&model[f][at], 0, n * sizeof(model[0][0]));
+}
+
+static void check_model(const int *fd, volatile uint32_t *const *map, unsigned step)
+{
+	for (unsigned f = 0; f < 2; f++) {
+		for (uint64_t page = dice(step); page < MANY; page += step) {
+			uint32_t word;
+
+			CHECK_EQ(pread(fd[f], &word, sizeof(word), (off_t)(page * PAGE)), sizeof(word));
+			CHECK_EQ(word, model[f][page]);
+			CHECK_EQ(map[f][page * PAGE / 4], model[f][page]);
+		}
+	}
+}
+
+static void random_ranges(void)
+{
+	int fd[2] = { memfd_create("a", 0), memfd_create("b", 0) };
+	volatile uint32_t *map[2];
+	uint32_t turn = 0;
+
+	for (unsigned f = 0; f < 2; f++) {
+		CHECK(fd[f] >= 0 && ftruncate(fd[f], MANY * PAGE) == 0);
+		map[f] = mmap(NULL, MANY * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd[f], 0);
+		CHECK(map[f] != MAP_FAILED);
+		for (uint64_t page = f; page < MANY; page += 3)
+			model_write(fd, f, page, ++turn);
+	}
+	for (unsigned i = 0; i < RANGES; i++) {
+		random_clone(fd);
+		for (unsigned n = 0; n < 4; n++) {
+			unsigned f = n % 2;
+			uint64_t page = dice(MANY);
+
+			model_write(fd, f, page, ++turn);
+			page = dice(MANY);
+			map[f][page * PAGE / 4] = model[f][page] = ++turn;
+		}
+		if (i % 5 == 4)
+			random_cut(fd, (unsigned)dice(2));
+		check_model(fd, map, i % 25 == 24 ? 1 : 97);
+	}
+	for (unsigned f = 0; f < 2; f++) {
+		munmap((void *)(uintptr_t)map[f], MANY * PAGE);
+		close(fd[f]);
+	}
+}
+
+static uint64_t memory_free(void)
+{
+	struct sysinfo info;
+
+	CHECK(sysinfo(&info) == 0);
+	return info.freeram * info.mem_unit;
+}
+
+/* Clones of clones of clones, each written to: no more memory than the last one needs, and no more time. */
+static void generations(void)
+{
+	int fd = file_of(1);
+	uint64_t before = 0;
+	char byte;
+
+	for (unsigned i = 0; i < 600; i++) {
+		int next = file_of(0);
+
+		CHECK(ioctl(next, FICLONE, fd) == 0);
+		CHECK_EQ(pwrite(next, &(char){ (char)i }, 1, i % PAGES * PAGE), 1);
+		close(fd);
+		fd = next;
+		if (i == PAGES)
+			before = memory_free();
+	}
+	CHECK(memory_free() + 64 * PAGE > before);
+	for (unsigned i = 0; i < PAGES; i++)
+		CHECK(pread(fd, &byte, 1, i * PAGE) == 1 && byte == (char)(PAGES + i));
+	close(fd);
+}
+
 static void errors(void)
 {
 	int a = file_of(1), b = file_of(0), ends[2], directory = open("/", O_RDONLY | O_DIRECTORY);
@@ -151,6 +285,8 @@ int main(void)
 	close(b);
 	whole();
 	ranges();
+	random_ranges();
+	generations();
 	errors();
 	puts("ok");
 	return 0;

@@ -1,0 +1,25 @@
+/* Processes and threads as memory: those that ended are put by, so that the next begins with a stack and little to clear. */
+#ifndef KERNEL_SPARE_H
+#define KERNEL_SPARE_H
+
+#include "lib/types.h"
+
+struct process;
+struct thread;
+
+void spares_init(void);
+
+/* All zero. NULL: no memory. */
+struct process *process_alloc(void) MUST_CHECK;
+/* Nobody has a reference; what it had is given back. */
+void process_free(struct process *process);
+
+/* All zero but for its stack. NULL: no memory. */
+struct thread *thread_alloc(void) MUST_CHECK;
+/* Nobody uses its stack any more. */
+void thread_free(struct thread *thread);
+
+/* Frees all that is put by. On a machine that stands still. */
+void spares_drain(void);
+
+#endif
