@@ -16,6 +16,7 @@
 
 #define CHAIN_ORDER 9		 /* at most: an entry of every 2 MiB that a hart uses */
 #define CHAIN_PART  UINT64_C(32) /* all stocks' chains are no more than this part of memory */
+#define RUN_BATCH   UINT32_C(64) /* frames of a run that are linked at once */
 #define DEPOT_PART  16		 /* nor is the depot more than this */
 
 /* relaxed, all of the numbers: guarded by the lock; atomic for frames_free alone, which asks for no order */
@@ -140,23 +141,34 @@ static inline struct frame *pop(struct stock *stock)
 	return frame;
 }
 
-/* [lock] What there is besides the first chain, which is empty. NULL: nothing. */
-static struct frame *take_reserve(struct stock *stock)
+/* [lock] Frames of the run become the first chain, which is empty. */
+static void chain_run(struct stock *stock)
 {
-	uint32_t run = read_n(&stock->run);
+	uint32_t n = MIN(read_n(&stock->run), RUN_BATCH);
 
+	store_relaxed_u32(&stock->run, read_n(&stock->run) - n);
+	store_relaxed_u32(&stock->n, n);
+	for (uint64_t at = stock->run_at.v + n; at != stock->run_at.v; at--) {
+		struct frame *frame = frame_of(PFN(at - 1));
+
+		frame->stock.next = stock->chain;
+		stock->chain = frame;
+	}
+	stock->run_at.v += n;
+}
+
+/* [lock] The first chain is empty: it becomes what else there is. False: nothing. */
+static bool take_reserve(struct stock *stock)
+{
 	if (stock->spare_chain != NULL) {
 		stock->chain = stock->spare_chain;
 		store_relaxed_u32(&stock->n, read_n(&stock->spare));
 		stock->spare_chain = NULL;
 		store_relaxed_u32(&stock->spare, 0);
-		return pop(stock);
+	} else if (read_n(&stock->run) != 0) {
+		chain_run(stock);
 	}
-	if (run == 0)
-		return NULL;
-	store_relaxed_u32(&stock->run, run - 1);
-	stock->run_at.v++;
-	return frame_of(PFN(stock->run_at.v - 1));
+	return stock->chain != NULL;
 }
 
 /* [lock] It is empty. */
@@ -175,12 +187,12 @@ static bool refill(struct stock *stock, unsigned order)
 
 static struct frame *take_from(struct stock *stock, unsigned order)
 {
-	struct frame *frame;
+	struct frame *frame = NULL;
 
 	spin_lock(&stock->lock, RANK_MAGAZINE);
-	frame = stock->chain != NULL ? pop(stock) : take_reserve(stock);
-	if (frame == NULL && refill(stock, order))
-		frame = stock->chain != NULL ? pop(stock) : take_reserve(stock);
+	if (stock->chain != NULL || take_reserve(stock) ||
+	    (refill(stock, order) && (stock->chain != NULL || take_reserve(stock))))
+		frame = pop(stock);
 	spin_unlock(&stock->lock, RANK_MAGAZINE);
 	return frame;
 }
