@@ -14,6 +14,7 @@ struct move {
 	struct fat_node *node, *target; /* target: what is replaced, or NULL */
 	struct fat_room room;
 	uint8_t before[FAT_SLOT]; /* of the target's slot */
+	bool taken;		  /* there is a file of the new name, which may be this one */
 };
 
 static bool is_dot(const struct fat_place *place)
@@ -38,19 +39,18 @@ static int find_both(struct move *m)
 	if (error != 0)
 		return error;
 	error = fat_find(m->to->dir, &m->name, &m->new);
+	m->taken = error == 1;
 	if (error == 1 && m->new.sector == m->old.sector && m->new.offset == m->old.offset)
 		return 0;
 	return error == 1 ? fat_node_of(m->to->dir, &m->new, &m->target) : error;
 }
 
-static int check_target(const struct move *m, bool no_replace)
+static int check_target(const struct move *m)
 {
 	int empty;
 
 	if (m->target == NULL)
 		return 0;
-	if (no_replace)
-		return -EEXIST;
 	if (!fat_is_directory(m->target))
 		return fat_is_directory(m->node) ? -ENOTDIR : 0;
 	if (!fat_is_directory(m->node))
@@ -61,13 +61,15 @@ static int check_target(const struct move *m, bool no_replace)
 
 static int check(const struct move *m, bool no_replace)
 {
+	if (no_replace && m->taken)
+		return -EEXIST;
 	for (const struct fat_node *up = m->to->dir; up != NULL; up = up->parent)
 		if (up == m->node)
 			return -EINVAL;
 	for (const struct fat_node *up = m->from->dir; up != NULL; up = up->parent)
 		if (up == m->target)
 			return -ENOTEMPTY;
-	return check_target(m, no_replace);
+	return check_target(m);
 }
 
 /* The new entry into the buffers: over the target's short slot, or slots of its own. */

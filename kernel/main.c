@@ -39,10 +39,13 @@
 #define STATUS_MACHINE_FAILED 125U
 #define DEFAULT_INIT	      "/init"
 
+#define FAULT_AROUND 16 /* pages, as Linux's */
+
 struct options {
 	const char *init;
 	bool tlb_ipi;
 	enum fork_policy fork;
+	unsigned around, around_anon;
 	bool framed;
 	bool log_enosys;
 	bool audit;
@@ -80,6 +83,22 @@ static enum fork_policy read_fork_policy(void)
 	return strcmp(value, "all") == 0 ? FORK_ALL_TABLES : FORK_EAGER;
 }
 
+/* A power of two, at most FAULT_AROUND_MAX. */
+static unsigned read_group(const char *key, unsigned absent)
+{
+	const char *value = boot_arg(key);
+	char text[8];
+
+	if (value == NULL)
+		return absent;
+	for (unsigned n = 1; n <= FAULT_AROUND_MAX; n *= 2) {
+		snprintf(text, sizeof(text), "%u", n);
+		if (strcmp(value, text) == 0)
+			return n;
+	}
+	boot_fail("boot argument %s=%s: must be a power of two, at most %u", key, value, FAULT_AROUND_MAX);
+}
+
 static struct options read_options(void)
 {
 	struct options options = { .init = boot_arg("init") };
@@ -91,6 +110,8 @@ static struct options read_options(void)
 		boot_fail("boot argument init=%s: must be an absolute path", options.init);
 	options.tlb_ipi = !either("tlb", "ipi", "rfence");
 	options.fork = read_fork_policy();
+	options.around = read_group("faultaround", FAULT_AROUND);
+	options.around_anon = read_group("faultaround-anon", 1);
 	options.framed = either("console", "plain", "mux");
 	options.audit = either("audit", "off", "on");
 	if (debug != NULL && strcmp(debug, "enosys") != 0)
@@ -310,6 +331,10 @@ void kernel_main(const struct boot_info *info)
 	coremap_init(info->ram, info->ram_count, info->reserved, info->reserved_count);
 	mm_init(options.tlb_ipi);
 	space_set_fork_policy(options.fork);
+	space_set_fault_around(options.around, options.around_anon);
+	if (options.around_anon != 1)
+		klog("faultaround-anon=%u: a write to untouched memory may take %u KiB more than it needs",
+		     options.around_anon, (options.around_anon - 1) * (unsigned)(PAGE_SIZE / 1024));
 	sched_init();
 	kthread_init();
 	touch_init();

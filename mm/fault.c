@@ -10,6 +10,7 @@
  */
 #include "lib/check.h"
 #include "lib/errno.h"
+#include "mm/around.h"
 #include "mm/mapping.h"
 #include "mm/object_core.h"
 #include "mm/share.h"
@@ -127,8 +128,8 @@ static enum fault object_fault(int err)
 }
 
 /* The first touch of a private page is a write: a copy, without the page ever being mapped or counted. */
-static enum fault fill_copy(struct space *space, _Atomic uint64_t *slot, const struct mapping *mapping, uint64_t bits,
-			    uint64_t index)
+static __attribute__((noinline)) enum fault fill_copy(struct space *space, _Atomic uint64_t *slot,
+						      const struct mapping *mapping, uint64_t bits, uint64_t index)
 {
 	pfn_t copy, page;
 
@@ -149,7 +150,7 @@ static enum fault fill_copy(struct space *space, _Atomic uint64_t *slot, const s
 	return FAULT_OK;
 }
 
-/* The object's page as it is, or a private copy of it for a write. */
+/* The object's page as it is. */
 static __attribute__((noinline)) enum fault fill_object(struct space *space, _Atomic uint64_t *slot,
 							const struct mapping *mapping, uint64_t bits, vaddr_t va,
 							enum access access)
@@ -158,8 +159,6 @@ static __attribute__((noinline)) enum fault fill_object(struct space *space, _At
 	pfn_t page;
 	int err;
 
-	if (!mapping->shared && access == ACCESS_WRITE)
-		return fill_copy(space, slot, mapping, bits, index);
 	err = object_frame_locked(mapping->object, index, &page);
 	if (err != 0)
 		return object_fault(err);
@@ -189,8 +188,17 @@ static enum fault fault_fill(struct mm_hart *mine, struct space *space, pfn_t ta
 		return FAULT_ACCERR;
 	if (table_set_mapping(table, pt_index(va, 0), mapping) != 0)
 		return FAULT_OOM;
-	if (mapping->object != NULL)
-		return fill_object(space, slot, mapping, page_bits(pte.v), va, access);
+	if (mapping->object != NULL && !mapping->shared && access == ACCESS_WRITE)
+		return fill_copy(space, slot, mapping, page_bits(pte.v), mapping_index(mapping, va));
+	if (mapping->object != NULL) {
+		enum fault fault = fill_object(space, slot, mapping, page_bits(pte.v), va, access);
+
+		/* Where the table mixes mappings each entry's has to be noted: not worth it. */
+		if (fault == FAULT_OK && frame_of(table)->table.side == NULL && pte_is_valid(pte_load(slot)) &&
+		    (access != ACCESS_WRITE || (mapping->shared && !object_asks(mapping->object))))
+			around_object(space, slot, pte, va);
+		return fault;
+	}
 	return access == ACCESS_WRITE ? fill_zero(mine, space, slot, page_bits(pte.v))
 				      : read_zero(mine, space, slot, page_bits(pte.v));
 }
@@ -333,6 +341,8 @@ static __attribute__((noinline)) enum fault finish_zero(struct mm_hart *mine, va
 	hw_page_clear(frame_data(pfn));
 	pte_store(slot, pte_leaf(pfn, (page_bits(pte.v) & ~PTE_X) | PTE_W));
 	mm_count_here(mine, MM_ZERO_FILLS, 1);
+	if (UNLIKELY(mine->anon_group != 1))
+		around_anon(mine, slot, pte, va);
 	leaf_unlock(frame);
 	return FAULT_OK;
 }

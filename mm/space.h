@@ -191,6 +191,13 @@ enum fault space_fault(struct space *space, vaddr_t va, enum access access) MUST
 /* The same in the space that this hart runs: what trap entry calls. */
 enum fault space_fault_here(vaddr_t va, enum access access) MUST_CHECK;
 
+/*
+ * How many pages a fault maps at most, in an aligned group: of an object, those that are there already; of anonymous memory, by a write:
+ * each costs a frame, used or not. Powers of two, 1 .. FAULT_AROUND_MAX. 1 and 1 unless set; once, before programs run.
+ */
+#define FAULT_AROUND_MAX 64
+void space_set_fault_around(unsigned object, unsigned anon);
+
 /* Which page of which object is mapped at va, with a reference for the caller. 0; -EFAULT: none. */
 int space_object_at(struct space *space, vaddr_t va, struct object **object, uint64_t *index) MUST_CHECK;
 
@@ -288,6 +295,7 @@ enum mm_counter {
 	MM_TABLES_SHARED,
 	MM_TABLES_COPIED,
 	MM_TABLES_TAKEN,
+	MM_AROUND,
 	MM_COUNTERS
 };
 uint64_t mm_counter_sum(enum mm_counter counter);

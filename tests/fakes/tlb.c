@@ -275,7 +275,8 @@ enum fault fake_user(vaddr_t va, struct fake_op *op)
 		fake_interrupts();
 		if (fake_access(va, op))
 			return FAULT_OK;
-		fault = space_fault(space_current(), va, op->access);
+		fault = op->faults % 2 == 0 ? space_fault_here(va, op->access)
+					    : space_fault(space_current(), va, op->access);
 		if (fault != FAULT_OK)
 			return fault;
 	}

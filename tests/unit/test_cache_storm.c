@@ -100,6 +100,7 @@ static void store_storm(void **state)
 {
 	(void)state;
 	start(&by_ipi);
+	space_set_fault_around(8, 1);
 	store_start(&store, OBJECT_PAGES);
 	(void)unit_map_object(common, SHARED_AT, OBJECT_PAGES, RW, store.object, 0, true);
 	map_own();
@@ -159,6 +160,7 @@ static void clone_storm(void **state)
 {
 	(void)state;
 	start(&by_ipi);
+	space_set_fault_around(8, 1);
 	assert_int_equal(object_create(PAGES(OBJECT_PAGES), NULL, 0, &object), 0);
 	(void)unit_map_object(common, SHARED_AT, OBJECT_PAGES, RW, object, 0, true);
 	(void)unit_map_object(common, PRIVATE_AT, OBJECT_PAGES, PERM_R, object, 0, false);
@@ -247,6 +249,7 @@ static void cut_body(unsigned hart)
 static void cut_storm_on(const struct fake_config *config)
 {
 	start(config);
+	space_set_fault_around(8, 1);
 	assert_int_equal(object_create(PAGES(OBJECT_PAGES), NULL, 0, &object), 0);
 	(void)unit_map_object(common, SHARED_AT, OBJECT_PAGES, RW, object, 0, true);
 	(void)unit_map_object(common, PRIVATE_AT, OBJECT_PAGES, RW, object, 0, false);

@@ -259,10 +259,15 @@ static void full_disk(void **state)
 	fs_disk_free(disk);
 }
 
-static int rename_at(struct fat_node *a, const char *from, struct fat_node *b, const char *to)
+static int rename_as(struct fat_node *a, const char *from, struct fat_node *b, const char *to, bool no_replace)
 {
 	return fat_rename(&(struct fat_place){ a, from, strlen(from) }, &(struct fat_place){ b, to, strlen(to) },
-			  false);
+			  no_replace);
+}
+
+static int rename_at(struct fat_node *a, const char *from, struct fat_node *b, const char *to)
+{
+	return rename_as(a, from, b, to, false);
 }
 
 static void renames(void **state)
@@ -275,6 +280,10 @@ static void renames(void **state)
 	put_file(a, "one", "1", 1);
 	put_file(b, "two", "22", 2);
 	assert_int_equal(rename_at(a, "none", b, "x"), -ENOENT);
+	assert_int_equal(rename_as(a, "one", b, "two", true), -EEXIST);
+	assert_int_equal(rename_as(a, "one", a, "one", true), -EEXIST);
+	assert_int_equal(rename_as(ROOT(volume), "a", a, "c", true), -EEXIST);
+	assert_int_equal(rename_at(a, "one", a, "one"), 0);
 	assert_int_equal(rename_at(a, "one", b, "two"), 0);
 	expect_file(volume, "b/two", "1", 1);
 	assert_int_equal(rename_at(b, "two", b, "TWO and a longer name"), 0);

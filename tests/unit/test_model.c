@@ -11,6 +11,7 @@ static void run(const struct fake_config *config)
 	unsigned steps = unit_steps(STEPS);
 
 	fake_start(config);
+	space_set_fault_around(config->harts == 1 ? 1 : 8, config->harts == 1 ? 2 : 1);
 	(void)unit_seed();
 	model_start();
 	for (unsigned step = 0; step < steps; step++) {
