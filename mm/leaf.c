@@ -21,19 +21,34 @@ static bool is_within(uint64_t start, uint64_t end)
 static inline pfn_t lock_leaf(struct space *space, uint64_t start)
 {
 	unsigned level;
-	pfn_t table = walk_lock(space, VADDR(start), &level);
+	pfn_t table;
 
-	if (LIKELY(level == 0))
+	if (LIKELY(walk_try_leaf(mm_this_hart(), space, VADDR(start), &table)))
+		return table;
+	table = walk_lock(space, VADDR(start), &level);
+	if (level == 0)
 		return table;
 	table_unlock(table);
 	return PFN(0);
+}
+
+static inline bool is_free(pfn_t table, unsigned first, unsigned last)
+{
+	const _Atomic uint64_t *slot = pt_slot(table, first), *end = pt_slot(table, last);
+
+	if (last - first > PT_GROUP)
+		return table_next(table, first, last) == last;
+	for (; slot < end; slot++)
+		if (!pte_is_none(pte_load(slot)))
+			return false;
+	return true;
 }
 
 static int fill_leaf(pfn_t table, unsigned first, unsigned last, pte_t fill)
 {
 	struct frame *frame = frame_of(table);
 
-	if (table_next(table, first, last) != last)
+	if (!is_free(table, first, last))
 		return -EEXIST;
 	mapping_get(pte_mapping(fill), last - first);
 	for (unsigned i = first; i < last; i++)

@@ -122,7 +122,7 @@ void place_inherit(struct space *child, const struct space *parent)
 
 void place_taken(struct space *space, vaddr_t start, uint64_t bytes)
 {
-	struct va_hint *hint = hint_of(space);
+	struct va_hint *hint = &space->hint[hw_hart()]; /* which has been looked at before */
 
 	*(bytes < PLACE_BIG ? &hint->next : &hint->next_big) = start;
 }
