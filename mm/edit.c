@@ -163,7 +163,7 @@ int space_map_object(struct space *space, enum space_place place, vaddr_t *at, u
  * is better off without, so all go at once, when there may be EMPTIED_MIN of them or an eighth of all tables: then looking
  * at all tables costs each munmap eight of them at most.
  */
-#define EMPTIED_MIN  16U
+#define EMPTIED_MIN  18U
 #define EMPTIED_PART 8U
 
 static void free_empty_tables(struct space *space)

@@ -278,6 +278,8 @@ static void bury(struct range *range, pfn_t table, unsigned level, uint64_t va)
 		view_unlink(range->space, table, va);
 		range->holders |= frame->table.harts;
 	}
+	if (frame->emptied && range->space->hint[hw_hart()].emptied != 0)
+		range->space->hint[hw_hart()].emptied--; /* a guess: another hart may have counted it */
 	frame->table.stale = true;
 	frame->table.next_dead = range->dead;
 	range->dead = table;
