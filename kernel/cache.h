@@ -37,6 +37,8 @@ struct store_ops {
 	 * after the object was. -ENOSPC... Absent: it stays as long as it is. [store->writing]
 	 */
 	int (*resize)(struct store *store, uint64_t bytes);
+	/* resize said -ENOSPC: frees what nobody needs any more, perhaps other stores. Whether there was any. Absent: never. */
+	bool (*relieve)(struct store *store);
 	/* An error of write-back was noted. Absent: nobody else wants to know. [store->writing] */
 	void (*failed)(struct store *store, int error);
 };

@@ -36,17 +36,25 @@ int64_t cache_written(struct file *file, struct store *store, const struct io *i
 	return error != 0 ? error : io_result(io, done);
 }
 
-/* Room for a write that ends at `end`. */
+static bool relieve(struct store *store)
+{
+	return store->ops->relieve != NULL && store->ops->relieve(store);
+}
+
+/* Room for a write that ends at `end`. What is given back for it may be other stores, whose `writing` is taken: ours is not held. */
 static int make_room(struct store *store, uint64_t end)
 {
-	int error = 0;
+	int error;
 
 	if (end <= object_bytes(store->object))
 		return 0;
-	mutex_lock(&store->writing);
-	if (end > object_bytes(store->object))
-		error = store->ops->resize == NULL ? -ENOSPC : store->ops->resize(store, end);
-	mutex_unlock(&store->writing);
+	do {
+		error = 0;
+		mutex_lock(&store->writing);
+		if (end > object_bytes(store->object))
+			error = store->ops->resize == NULL ? -ENOSPC : store->ops->resize(store, end);
+		mutex_unlock(&store->writing);
+	} while (error == -ENOSPC && relieve(store));
 	return error;
 }
 
@@ -105,12 +113,12 @@ int cache_file_truncate(struct store *store, uint64_t bytes)
 
 	if (bytes > store->bytes_max)
 		return -EFBIG;
+	if (store->ops->resize == NULL)
+		return -EINVAL;
 	mutex_lock(&store->writers);
+	error = make_room(store, bytes);
 	mutex_lock(&store->writing);
 	before = object_bytes(store->object);
-	error = store->ops->resize == NULL ? -EINVAL : 0;
-	if (error == 0 && bytes > before)
-		error = store->ops->resize(store, bytes);
 	if (error == 0)
 		error = object_resize(store->object, bytes);
 	if (error == 0 && bytes < before)

@@ -262,13 +262,17 @@ static int volume_resize(struct store *store, uint64_t bytes)
 	struct volume *volume = vnode->node.volume;
 	int error;
 
-	do {
-		mutex_lock(&volume->mutex);
-		volume->touched = true;
-		error = bytes <= object_bytes(store->object) ? vnode_settle(vnode) : fat_extend(vnode->fat, bytes);
-		mutex_unlock(&volume->mutex);
-	} while (error == -ENOSPC && volume_reap(volume));
+	mutex_lock(&volume->mutex);
+	volume->touched = true;
+	error = bytes <= object_bytes(store->object) ? vnode_settle(vnode) : fat_extend(vnode->fat, bytes);
+	mutex_unlock(&volume->mutex);
 	return error;
+}
+
+/* Files that were removed, and whose last user has just gone. */
+static bool volume_relieve(struct store *store)
+{
+	return volume_reap(container_of(store, struct vnode, store)->node.volume);
 }
 
 static void volume_failed(struct store *store, int error)
@@ -281,6 +285,7 @@ static const struct store_ops volume_store_ops = {
 	.write = volume_write,
 	.sync = volume_sync_file,
 	.resize = volume_resize,
+	.relieve = volume_relieve,
 	.failed = volume_failed,
 };
 

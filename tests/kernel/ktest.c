@@ -13,6 +13,7 @@
 #include "firmware/trap.h"
 #include "kernel/quiesce.h"
 #include "kernel/sched.h"
+#include "kernel/spare.h"
 #include "kernel/wait.h"
 #include "lib/check.h"
 #include "mm/coremap.h"
@@ -163,6 +164,7 @@ static uint64_t settled_frames(void)
 	uint64_t frames;
 
 	quiesce_begin();
+	spares_drain();
 	slab_drain();
 	coremap_drain();
 	frames = frames_free();

@@ -264,6 +264,42 @@ static void full(void)
 	CHECK_EQ(free_clusters(), before);
 }
 
+/* A file that takes all there is, has no name, and goes now, with its last mapping: nobody but who wants room looks for it. */
+static void fill_and_remove(void)
+{
+	static char block[64 * KIB];
+	int fd = open("fill", O_RDWR | O_CREAT, 0644);
+	char *page;
+
+	CHECK(fd >= 0);
+	while (write(fd, block, sizeof(block)) > 0)
+		;
+	CHECK_EQ(errno, ENOSPC);
+	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(page != MAP_FAILED);
+	CHECK(unlink("fill") == 0 && close(fd) == 0);
+	page[0] = 'x';
+	CHECK(munmap(page, 4096) == 0);
+}
+
+/* The room of files that were removed is there for whoever wants it next, however he asks. */
+static void room_of_removed(void)
+{
+	uint64_t before = free_clusters();
+	char text[100] = "text";
+	int fd = open("next", O_RDWR | O_CREAT, 0644);
+
+	CHECK(fd >= 0);
+	fill_and_remove();
+	CHECK_EQ(write(fd, text, sizeof(text)), (ssize_t)sizeof(text));
+	fill_and_remove();
+	CHECK(ftruncate(fd, 1024 * KIB) == 0);
+	fill_and_remove();
+	CHECK(fallocate(fd, 0, 0, 2048 * KIB) == 0);
+	CHECK(close(fd) == 0 && unlink("next") == 0);
+	CHECK_EQ(free_clusters(), before);
+}
+
 static void mounts(const char *disk, const char *place)
 {
 	char file[200], line[300];
@@ -384,6 +420,7 @@ int main(int argc, char **argv)
 		CHECK(chdir(argv[2]) == 0);
 		if (strcmp(argv[1], "full") == 0) {
 			full();
+			room_of_removed();
 		} else if (strcmp(argv[1], "readonly") == 0) {
 			read_only();
 		} else if (strcmp(argv[1], "errors") == 0) {
