@@ -59,7 +59,7 @@ void ids_init(void)
 	list_init(&ids.all);
 }
 
-static struct process *find_process_locked(uint32_t pid)
+struct process *process_find_locked(uint32_t pid)
 {
 	struct list *bucket = &ids.processes[pid & ids.hash_mask];
 
@@ -106,7 +106,7 @@ uint32_t ids_new_locked(void)
 		}
 		if (!ids.wrapped)
 			return ids.last_id;
-		if (find_process_locked(ids.last_id) == NULL && thread_find_locked(ids.last_id) == NULL &&
+		if (process_find_locked(ids.last_id) == NULL && thread_find_locked(ids.last_id) == NULL &&
 		    !group_exists_locked(ids.last_id))
 			return ids.last_id;
 	}
@@ -128,7 +128,7 @@ struct process *process_find(uint32_t pid)
 	struct process *process;
 
 	tree_lock();
-	process = find_process_locked(pid);
+	process = process_find_locked(pid);
 	if (process != NULL)
 		process_get(process);
 	tree_unlock();

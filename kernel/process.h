@@ -137,6 +137,7 @@ int process_unshare_files(void) MUST_CHECK;
 
 /* One more reference, or NULL: no such process (a zombie is one). */
 struct process *process_find(uint32_t pid);
+struct process *process_find_locked(uint32_t pid); /* the same without one [tree lock] */
 /* All processes, oldest first, zombies too: each with a reference while visit runs, with no lock held. */
 void process_visit(void (*visit)(void *ctx, struct process *process), void *ctx);
 /* Its space with a reference, or NULL once it has ended. For looking in from outside (/proc). */

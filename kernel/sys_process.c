@@ -82,23 +82,32 @@ static int report_of(struct process *child, uint64_t options)
 	return report;
 }
 
+/* [tree lock] What this child has to report; *any: whether it may have something, later. NULL: nothing now. */
+static struct process *ask_child(struct process *child, const struct wait_for *want, bool *any, int *status)
+{
+	if (!matches(want, child) || (child->zombie && (want->options & WEXITED) == 0))
+		return NULL;
+	*any = true;
+	*status = child->zombie ? child->status : report_of(child, want->options);
+	return child->zombie || *status != 0 ? child : NULL;
+}
+
 /* [tree lock] A child that matches and has something to report; *any: whether any may have, later. */
 static struct process *find_child(struct process *parent, const struct wait_for *want, bool *any, int *status)
 {
-	*any = false;
-	list_for_each (pos, &parent->children) {
-		struct process *child = list_entry(pos, struct process, sibling);
+	struct process *child = NULL;
 
-		if (!matches(want, child))
-			continue;
-		if (child->zombie && (want->options & WEXITED) == 0)
-			continue;
-		*any = true;
-		*status = child->zombie ? child->status : report_of(child, want->options);
-		if (child->zombie || *status != 0)
-			return child;
+	*any = false;
+	if (want->pid > 0) {
+		child = process_find_locked((uint32_t)want->pid);
+		return child != NULL && child->parent == parent ? ask_child(child, want, any, status) : NULL;
 	}
-	return NULL;
+	list_for_each (pos, &parent->children) {
+		child = ask_child(list_entry(pos, struct process, sibling), want, any, status);
+		if (child != NULL)
+			break;
+	}
+	return child;
 }
 
 static void note(struct process *parent, const struct process *child, bool keep, struct waited *out)
