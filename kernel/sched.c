@@ -143,7 +143,7 @@ static void switch_to(struct runqueue *queue, struct thread *next)
 	fp_enter(queue, next);
 	hart->thread = next;
 	if (next->process != NULL)
-		thread_frame(next)->hart = hart;
+		thread_frame(next)->kernel_tp = hart;
 	context_switch(&previous->saved_sp, next->saved_sp);
 	finish_switch();
 }
