@@ -25,7 +25,7 @@ static void frame_offsets(void)
 	FRAME(SSTATUS, sstatus);
 	FRAME(SCAUSE, scause);
 	FRAME(STVAL, stval);
-	FRAME(HART, hart);
+	FRAME(KERNEL_TP, kernel_tp);
 }
 
 void asm_offsets(void)

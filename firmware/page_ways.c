@@ -82,6 +82,8 @@ void page_init(const void *fdt)
 		use_vector();
 	if (zicboz)
 		use_zicboz(fdt);
+	if (!vector && !zicboz && boot_arg("copy") == NULL)
+		return; /* nothing to tell */
 	klog("pages are copied by %s and cleared by %s", vector ? "vectors" : "loads and stores",
 	     zicboz   ? "cbo.zero"
 	     : vector ? "vectors"

@@ -42,7 +42,7 @@
 	sd t0, FRAME_T0(sp)
 	csrrw t0, sscratch, zero	/* from here on a trap is one from the kernel */
 	sd tp, FRAME_TP(sp)
-	ld tp, FRAME_HART(sp)
+	ld tp, FRAME_KERNEL_TP(sp)
 	sd t0, FRAME_SP(sp)
 	sd a0, FRAME_A0(sp)
 	for_clobbered sd
@@ -156,7 +156,7 @@ return_work:
 	call trap_work
 return_all:
 	ld t0, FRAME_SEPC(sp)
-	sd tp, FRAME_HART(sp)
+	sd tp, FRAME_KERNEL_TP(sp)
 	csrw sepc, t0
 	for_rest ld
 	ld a0, FRAME_A0(sp)

@@ -16,8 +16,8 @@ struct trap_frame {
 	uint64_t sepc;
 	uint64_t sstatus; /* in a panic only */
 	uint64_t scause;
-	uint64_t stval;	   /* sign-extended by now where an erratum (CIP-453) needs it */
-	struct hart *hart; /* trap.S's: what tp becomes when the thread traps; right while it is in user mode */
+	uint64_t stval;		/* sign-extended by now where an erratum (CIP-453) needs it */
+	struct hart *kernel_tp; /* trap.S's: what tp becomes when the thread traps; right while it is in user mode */
 	uint64_t unused;
 };
 

@@ -32,6 +32,7 @@
 #include "kernel/syscall.h"
 #include "kernel/touch.h"
 #include "lib/errno.h"
+#include "mm/cleared.h"
 #include "mm/coremap.h"
 #include "mm/slab.h"
 #include "mm/space.h"
@@ -46,6 +47,7 @@ struct options {
 	bool tlb_ipi;
 	enum fork_policy fork;
 	unsigned around, around_anon;
+	bool zero_on_demand;
 	bool framed;
 	bool log_enosys;
 	bool audit;
@@ -111,6 +113,7 @@ static struct options read_options(void)
 	options.tlb_ipi = !either("tlb", "ipi", "rfence");
 	options.fork = read_fork_policy();
 	options.around = read_group("faultaround", FAULT_AROUND);
+	options.zero_on_demand = either("zero", "pool", "demand");
 	options.around_anon = read_group("faultaround-anon", 1);
 	options.framed = either("console", "plain", "mux");
 	options.audit = either("audit", "off", "on");
@@ -356,6 +359,7 @@ void kernel_main(const struct boot_info *info)
 	plic_spread(harts_online());
 	fsdisk_partitions();
 	free_before = settled_free_frames();
+	cleared_enable(!options.zero_on_demand);
 	start_files(info);
 	status = run(info, &options, free_before);
 	console_mark_exit(status);

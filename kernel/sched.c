@@ -29,6 +29,7 @@
 #include "kernel/wait.h"
 #include "lib/errno.h"
 #include "lib/lock.h"
+#include "mm/cleared.h"
 #include "mm/coremap.h"
 #include "mm/slab.h"
 #include "mm/space.h"
@@ -142,7 +143,7 @@ static void switch_to(struct runqueue *queue, struct thread *next)
 	fp_enter(queue, next);
 	hart->thread = next;
 	if (next->process != NULL)
-		thread_frame(next)->hart = hart;
+		thread_frame(next)->kernel_tp = hart;
 	context_switch(&previous->saved_sp, next->saved_sp);
 	finish_switch();
 }
@@ -430,6 +431,9 @@ static _Noreturn void idle_loop(void)
 		runqueue_idle(true);
 		next = runqueue_pick(hw_hart());
 		if (next == NULL) {
+			/* A thread that is given to an idle hart comes with an interrupt. */
+			while (interrupts_pending() == 0 && cleared_prepare())
+				continue;
 			hart_wait_for_interrupt();
 			serve_pending();
 			if (quiesce_wanted())

@@ -331,20 +331,32 @@ static __attribute__((noinline)) enum fault finish_copy(struct mm_hart *mine, st
 }
 
 /* A first write to memory of nobody's and without PTE_X. */
-static __attribute__((noinline)) enum fault finish_zero(struct mm_hart *mine, vaddr_t va, _Atomic uint64_t *slot,
-							pte_t pte, struct frame *frame)
+static ALWAYS_INLINE enum fault finish_cleared(struct mm_hart *mine, vaddr_t va, _Atomic uint64_t *slot, pte_t pte,
+					       struct frame *frame, pfn_t pfn)
 {
-	pfn_t pfn;
-
-	if (UNLIKELY(frame_alloc(FRAME_ANON, &pfn) != 0))
-		return starved(mine->space, va, frame);
-	hw_page_clear(frame_data(pfn));
 	pte_store(slot, pte_leaf(pfn, (page_bits(pte.v) & ~PTE_X) | PTE_W));
 	mm_count_here(mine, MM_ZERO_FILLS, 1);
 	if (UNLIKELY(mine->anon_group != 1))
 		around_anon(mine, slot, pte, va);
 	leaf_unlock(frame);
 	return FAULT_OK;
+}
+
+static __attribute__((noinline)) enum fault finish_zero(struct mm_hart *mine, vaddr_t va, _Atomic uint64_t *slot,
+							pte_t pte, struct frame *frame)
+{
+	pfn_t pfn;
+
+	/* relaxed: it is looked at again under its lock */
+	if (atomic_load_explicit(&mine->cleared.n, memory_order_relaxed) != 0 &&
+	    cleared_take(&mine->cleared, FRAME_ANON, &pfn)) {
+		mm_count_here(mine, MM_CLEARED_USES, 1);
+		return finish_cleared(mine, va, slot, pte, frame, pfn);
+	}
+	if (UNLIKELY(frame_alloc(FRAME_ANON, &pfn) != 0))
+		return starved(mine->space, va, frame);
+	hw_page_clear(frame_data(pfn));
+	return finish_cleared(mine, va, slot, pte, frame, pfn);
 }
 
 /* Of a page that is_cow: whether it is not simply written in place, or somebody asked. */

@@ -7,15 +7,15 @@
 struct mm_hart *mm_harts;
 
 const char *const mm_counter_name[MM_COUNTERS] = {
-	[MM_ZERO_FILLS] = "zero_fills",		 [MM_ZERO_READS] = "zero_reads",
-	[MM_COW_COPIES] = "cow_copies",		 [MM_COW_REUSES] = "cow_reuses",
-	[MM_OBJECT_FAULTS] = "object_faults",	 [MM_MARKS] = "marks_set",
-	[MM_SPURIOUS] = "spurious_faults",	 [MM_REFUSED] = "refused_faults",
-	[MM_SHOOTDOWNS] = "shootdowns",		 [MM_IPIS] = "ipis",
-	[MM_REMOTE_FENCES] = "remote_fences",	 [MM_FENCES_LOCAL] = "local_fences",
-	[MM_TABLES_FREED] = "tables_freed",	 [MM_TABLES_SHARED] = "tables_shared",
-	[MM_AROUND] = "pages_mapped_around",	 [MM_TABLES_COPIED] = "tables_copied",
-	[MM_TABLES_TAKEN] = "tables_taken_over",
+	[MM_ZERO_FILLS] = "zero_fills",	      [MM_ZERO_READS] = "zero_reads",
+	[MM_COW_COPIES] = "cow_copies",	      [MM_COW_REUSES] = "cow_reuses",
+	[MM_OBJECT_FAULTS] = "object_faults", [MM_MARKS] = "marks_set",
+	[MM_SPURIOUS] = "spurious_faults",    [MM_REFUSED] = "refused_faults",
+	[MM_SHOOTDOWNS] = "shootdowns",	      [MM_IPIS] = "ipis",
+	[MM_REMOTE_FENCES] = "remote_fences", [MM_FENCES_LOCAL] = "local_fences",
+	[MM_TABLES_FREED] = "tables_freed",   [MM_TABLES_SHARED] = "tables_shared",
+	[MM_AROUND] = "pages_mapped_around",  [MM_CLEARED_USES] = "cleared_uses",
+	[MM_TABLES_COPIED] = "tables_copied", [MM_TABLES_TAKEN] = "tables_taken_over",
 };
 
 void mm_hart_init(void)
@@ -27,6 +27,7 @@ void mm_hart_init(void)
 		spin_init(&mm_harts[h].tables.lock);
 		mm_harts[h].zero = frame_zero();
 		mm_harts[h].anon_group = 1;
+		spin_init(&mm_harts[h].cleared.lock);
 		hw_set_local(h, &mm_harts[h]);
 	}
 }

@@ -4,6 +4,7 @@
 
 #include "lib/atomic.h"
 #include "lib/hw.h"
+#include "mm/coremap.h"
 #include "mm/space.h"
 
 /* Tables without entries, and roots with the kernel's alone: table.c. */
@@ -13,6 +14,14 @@ struct table_stock {
 	struct spinlock lock;
 	_Atomic uint32_t n[STOCK_KINDS];	 /* [lock]; read by tables_kept without it */
 	pfn_t tables[STOCK_KINDS][STOCK_TABLES]; /* [lock] */
+};
+
+#define CLEARED_MAX 62 /* eight lines with the header */
+
+struct cleared {
+	struct spinlock lock;
+	_Atomic uint32_t n;	  /* [lock]; read without it to see whether there are any */
+	pfn_t frame[CLEARED_MAX]; /* [lock] */
 };
 
 struct mm_hart {
@@ -36,11 +45,16 @@ struct mm_hart {
 	uint16_t asid;
 
 	struct table_stock tables CACHE_ALIGNED;
+
+	struct cleared cleared CACHE_ALIGNED; /* cleared.c */
 };
 
 extern struct mm_hart *mm_harts; /* hw_harts() of them; set once by mm_hart_init */
 
 void mm_hart_init(void);
+
+/* A frame of this hart's that is all zeros, with a count of one. False: there is none. */
+bool cleared_take(struct cleared *mine, enum frame_kind kind, pfn_t *out) MUST_CHECK;
 
 static inline struct mm_hart *mm_this_hart(void)
 {

@@ -296,6 +296,7 @@ enum mm_counter {
 	MM_TABLES_COPIED,
 	MM_TABLES_TAKEN,
 	MM_AROUND,
+	MM_CLEARED_USES,
 	MM_COUNTERS
 };
 uint64_t mm_counter_sum(enum mm_counter counter);

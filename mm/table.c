@@ -7,6 +7,7 @@
  * only who finds no memory at all takes of another hart's.
  */
 #include "lib/errno.h"
+#include "mm/cleared.h"
 #include "mm/hart.h"
 #include "mm/mapping.h"
 #include "mm/walk.h"
@@ -65,9 +66,21 @@ static void tables_give_back(void)
 				frame_put(table);
 }
 
+/* With those that are cleared ahead, which are put by in the same sense. */
+static uint64_t kept(void)
+{
+	return tables_kept() + cleared_frames();
+}
+
+static void give_back(void)
+{
+	tables_give_back();
+	(void)cleared_drain();
+}
+
 void tables_init(void)
 {
-	frames_set_keeper(tables_kept, tables_give_back);
+	frames_set_keeper(kept, give_back);
 }
 
 static unsigned stock_kind(unsigned level)
