@@ -278,21 +278,73 @@ static bool free_all(struct list *gone)
 	return any;
 }
 
-bool volume_reap(struct volume *volume)
+/* Whether all that keeps it is that its data is on its way. [mutex] */
+static bool is_only_written(const struct vnode *vnode)
 {
-	struct list gone = LIST_INIT(gone);
+	return vnode->writing && object_is_sole(vnode->store.object) &&
+	       atomic_load_explicit(&vnode->node.count, memory_order_relaxed) == 1; /* relaxed: a guess */
+}
 
-	mutex_lock(&volume->mutex);
+/* Those of the removed that nobody has. False: there are none, but would be if nothing were being written. [mutex] */
+static bool take_removed(struct volume *volume, struct list *gone)
+{
+	bool written = false;
+
 	list_for_each_safe (pos, tmp, &volume->removed) {
 		struct vnode *vnode = list_entry(pos, struct vnode, link);
 
-		if (!vnode_freeze(vnode))
+		if (!vnode_freeze(vnode)) {
+			written |= is_only_written(vnode);
 			continue;
+		}
 		list_del(&vnode->link);
-		list_add_tail(&gone, &vnode->link);
+		list_add_tail(gone, &vnode->link);
 	}
+	return !written || !list_empty(gone);
+}
+
+/* One of those who free removed ones has done so; or there is none. [mutex], which is let go of meanwhile */
+static void wait_reaped(struct volume *volume)
+{
+	unsigned before = volume->reaped;
+	struct waiter waiter = { 0 };
+
+	for (;;) {
+		wait_prepare(&volume->changed, &waiter);
+		if (volume->reaping == 0 || volume->reaped != before)
+			break;
+		mutex_unlock(&volume->mutex);
+		wait_block_always();
+		mutex_lock(&volume->mutex);
+	}
+	wait_finish(&volume->changed, &waiter);
+}
+
+bool volume_reap(struct volume *volume)
+{
+	struct list gone = LIST_INIT(gone);
+	bool any;
+
+	mutex_lock(&volume->mutex);
+	if (!take_removed(volume, &gone)) {
+		volume_quiet(volume);
+		(void)take_removed(volume, &gone);
+		volume_resume(volume);
+	}
+	any = !list_empty(&gone) || volume->reaping != 0;
+	if (list_empty(&gone))
+		wait_reaped(volume); /* so that nobody is told that the volume is full while room is on its way */
+	else
+		volume->reaping++;
 	mutex_unlock(&volume->mutex);
-	return free_all(&gone);
+	if (free_all(&gone)) {
+		mutex_lock(&volume->mutex);
+		volume->reaping--;
+		volume->reaped++;
+		wake_all(&volume->changed);
+		mutex_unlock(&volume->mutex);
+	}
+	return any;
 }
 
 /* Until there are at most `keep`. Directories become free with what is in them: again, as long as there was any. */

@@ -49,7 +49,8 @@ struct volume {
 	unsigned count;			      /* of nodes [mutex] */
 	unsigned writing;		      /* nodes that are [mutex] */
 	unsigned quiet;			      /* who waits until there are none, and wants none to begin [mutex] */
-	struct wait_queue changed;	      /* one of these two has become 0 */
+	unsigned reaping, reaped;	      /* who frees removed ones, and how many have done so [mutex] */
+	struct wait_queue changed;	      /* one of these has become 0, or reaped another */
 	_Atomic uint32_t error;		      /* of write-back of any of its files, for syncfs: cache.h */
 };
 
@@ -73,7 +74,7 @@ int volume_unmount(struct volume *volume);
 int volume_sync(struct volume *volume) MUST_CHECK;
 /* From time to time: frees what was removed; writes, and marks the volume clean when it is idle. */
 void volume_tidy(struct volume *volume, bool sync);
-/* Frees the files that were removed and that nobody has any more. Whether there was any. */
+/* Frees the files that were removed and that nobody has any more, or waits for who does. Whether there was any. */
 bool volume_reap(struct volume *volume);
 /* Lets go of nodes that nobody has, if there are too many. */
 void volume_trim(struct volume *volume);
