@@ -310,8 +310,8 @@ void mounts_text(struct text *text)
 
 /* ---- At boot and at the end. */
 
-/* Makes what is missing of the path, whose names end where it has zeros for slashes; *out: what is there. */
-static int make_place(char *path, struct node **out)
+/* Makes what is missing of the path, whose names end where it has zeros for slashes; *out: what is there; *made: it was not. */
+static int make_place(char *path, struct node **out, bool *made)
 {
 	struct node *root = node_root();
 	int error = 0;
@@ -324,7 +324,8 @@ static int make_place(char *path, struct node **out)
 
 		*end = 0;
 		error = path_walk(root, path, WALK_CREATE | WALK_FOLLOW, &walk);
-		if (error == 0 && walk.node == NULL) {
+		*made = error == 0 && walk.node == NULL;
+		if (*made) {
 			error = node_create(S_IFDIR | 0755U, &fresh);
 			if (error == 0) {
 				error = walk_add(&walk, fresh);
@@ -342,6 +343,18 @@ static int make_place(char *path, struct node **out)
 	return error;
 }
 
+/* Nothing was mounted there: a program that wants to write to the disk is not to write to memory instead. */
+static void unmake_place(struct node *at)
+{
+	struct node *node = NULL;
+
+	tree_enter();
+	if (at->entry != NULL)
+		node = tree_remove_locked(at->entry);
+	tree_leave();
+	node_put(node);
+}
+
 /* Of a disk with partitions: the first one for FAT, or else the first. */
 static struct block_device *find_disk(const char *name)
 {
@@ -356,6 +369,7 @@ static struct block_device *find_disk(const char *name)
 static int mount_path(const char *name, char *path, const char **used, const char **why)
 {
 	struct block_device *device = find_disk(name);
+	bool made = false;
 	struct node *at;
 	int error;
 
@@ -364,12 +378,14 @@ static int mount_path(const char *name, char *path, const char **used, const cha
 		return -ENXIO;
 	*used = device->name;
 	*why = "its place cannot be made";
-	error = make_place(path, &at);
+	error = make_place(path, &at, &made);
 	if (error != 0)
 		return error;
 	error = mount_disk(device, at, false, why);
 	if (error != 0 && device->table_error != NULL)
 		*why = device->table_error;
+	if (error != 0 && made)
+		unmake_place(at);
 	node_put(at);
 	return error;
 }

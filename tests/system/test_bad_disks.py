@@ -238,3 +238,15 @@ def test_what_the_line_says(corral, programs, card, tmp_path, what, why):
     options = by_hand(image, "modern") if what == "no bytes" else ["--disk", f"{image}:"]
     done = corral(programs / "cat", "/proc/cmdline", append="mount=vda:/mnt", options=options)
     assert done.status == 0 and done.err == f"corral: cannot mount vda at /mnt: {why}\n", done
+
+
+def test_nobody_writes_to_memory_instead(corral, programs, tmp_path):
+    """A program that wants to write to a disk that could not be mounted is told so, as its place is not there; the other one's is."""
+    noise, good = tmp_path / "noise.img", fat_image.new(tmp_path / "good.img")
+    noise.write_bytes(b"noise" * 4096)
+    options = ["--disk", f"{noise}:/mnt/a", "--disk", f"{good}:/mnt/b"]
+    done = corral(programs / "disk", "steps", "/mnt/b/file", "w4", append="audit=on", options=options)
+    assert done.status == 0 and "cannot mount vda at /mnt/a" in done.err, done
+    assert len(fat_image.read(good, "file")) == 4096
+    done = corral(programs / "disk", "steps", "/mnt/a/file", "w4", append="audit=on", options=options)
+    assert done.status not in (0, 125) and "cannot mount vda at /mnt/a" in done.err, done
