@@ -20,6 +20,8 @@ _Noreturn void hw_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2
 		if (__builtin_expect(!(cond), 0))                                                                      \
 			hw_panic("%s:%d: ASSERT(%s) failed", __FILE__, __LINE__, #cond);                               \
 	} while (0)
+#elif defined(__clang_analyzer__)
+#define ASSERT(cond) ((cond) ? (void)0 : __builtin_unreachable())
 #else
 #define ASSERT(cond) ((void)sizeof((cond) ? 1 : 0))
 #endif

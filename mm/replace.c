@@ -65,6 +65,7 @@ static inline void drop_named(struct sweep *sweep)
 
 static inline void unname(struct sweep *sweep, struct mapping *mapping)
 {
+	ASSERT(mapping != NULL);
 	if (UNLIKELY(mapping != sweep->mapping)) {
 		drop_named(sweep);
 		sweep->mapping = mapping;

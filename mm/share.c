@@ -56,6 +56,7 @@ static int copy_upper(pfn_t from, pfn_t to)
 /* A page becomes one of both, writable in neither, unless it is meant to be seen by all. false: too many name it. */
 static inline bool copy_page(_Atomic uint64_t *slot, pte_t *pte, const struct mapping *mapping)
 {
+	ASSERT(mapping != NULL);
 	if (!frame_get(pte_pfn(*pte)))
 		return false;
 	if ((pte->v & PTE_W) != 0 && !mapping->shared)
