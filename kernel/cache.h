@@ -160,8 +160,11 @@ void cache_write_soon(void);
 
 /* No frame was to be had: gives clean pages back, after writing dirty ones if it must. False: there is nothing to be got. */
 bool cache_reclaim(void) MUST_CHECK;
-/* A call that changed nothing has failed for want of memory: whether to try it again. False also where that was not the reason. */
-bool cache_relieve(void) MUST_CHECK;
+/*
+ * A call that changed nothing has failed for want of memory: whether to try it again. Each further attempt (0, 1, 2 ...) gives twice
+ * as many pages back, however many frames are free: what was wanted may be frames that lie side by side.
+ */
+bool cache_relieve(unsigned attempt) MUST_CHECK;
 /* Below the low mark: gives clean pages back. Does not block. */
 void cache_make_room(void);
 

@@ -54,14 +54,17 @@ static uint64_t evict(uint64_t want, unsigned which)
 	return got;
 }
 
-/* What is used least first. The second look at mapped pages finds those that nobody has used since the first. */
-static uint64_t evict_any(uint64_t want)
+/*
+ * What is used least first, and what is used more only where that was not `least` of `want`. The second look at
+ * mapped pages finds those that nobody has used since the first.
+ */
+static uint64_t evict_any(uint64_t want, uint64_t least)
 {
 	static const unsigned which[] = { 0, EVICT_MAPPED, EVICT_MAPPED, EVICT_MAPPED | EVICT_USED };
 	uint64_t got = 0;
 
-	for (unsigned i = 0; i < ARRAY_LEN(which) && got == 0; i++)
-		got = evict(want, which[i]);
+	for (unsigned i = 0; i < ARRAY_LEN(which) && got < least; i++)
+		got += evict(want - got, which[i]);
 	return got;
 }
 
@@ -70,13 +73,13 @@ void cache_make_room(void)
 	uint64_t free = frames_free();
 
 	if (free < reclaim.low)
-		(void)evict_any(reclaim.low - free + BATCH);
+		(void)evict_any(reclaim.low - free + BATCH, 1);
 }
 
-bool cache_reclaim(void)
+static bool reclaim_pages(uint64_t want, uint64_t least)
 {
 	for (unsigned i = 0; i < ATTEMPTS; i++) {
-		if (evict_any(BATCH) != 0)
+		if (evict_any(want, least) != 0)
 			return true;
 		if (objects_dirty() == 0 || cache_writer_pass() != 0)
 			return false;
@@ -84,9 +87,16 @@ bool cache_reclaim(void)
 	return false;
 }
 
-bool cache_relieve(void)
+bool cache_reclaim(void)
 {
-	return cache_is_short() && cache_reclaim();
+	return reclaim_pages(BATCH, 1);
+}
+
+bool cache_relieve(unsigned attempt)
+{
+	uint64_t want = (uint64_t)BATCH << attempt;
+
+	return reclaim_pages(want, want);
 }
 
 /* ---- The thread. */
@@ -126,7 +136,7 @@ static void thread_main(void *unused)
 		if (kthread_should_stop())
 			return;
 		while (got != 0 && frames_free() < 2 * reclaim.low) {
-			got = evict_any(BATCH);
+			got = evict_any(BATCH, 1);
 			sched_breathe();
 		}
 		if (got == 0) {

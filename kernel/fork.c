@@ -291,12 +291,12 @@ static int64_t clone_once(const struct request *request)
 	return result;
 }
 
-/* For want of memory files' pages go first. */
+/* For want of memory, or of frames that lie side by side (a stack's), files' pages go first, each time twice as many. */
 static int64_t do_clone(const struct request *request)
 {
 	int64_t result = clone_once(request);
 
-	for (unsigned i = 0; result == -ENOMEM && i < ATTEMPTS && cache_relieve(); i++)
+	for (unsigned i = 0; result == -ENOMEM && i < ATTEMPTS && cache_relieve(i); i++)
 		result = clone_once(request);
 	return result;
 }

@@ -6,6 +6,7 @@
  *   flood DEVICE                            makes more dirty than there is memory, by a mapping and by write()
  *   reclaim DEVICE MiB                      fills the cache, then wants that much memory
  *   stream DEVICE WAY                       a working set that is mapped survives a stream; WAY 0: by read(), 1: by a mapping
+ *   fragments DEVICE CHILDREN               forks that many at once where every second frame is free, and few lie side by side
  *   errors DEVICE READ WRITE                page READ cannot be read, WRITE and WRITE + 64 not be written once
  *   copies DEVICE                           calls whose buffers are pages of the disk that must be read first
  *   sleep DEVICE                            one thread waits for the disk; the other runs on
@@ -512,6 +513,33 @@ static void kill_reader(void)
 	CHECK(now_ms() - start < 2000);
 }
 
+/* ---- fragments: a thread's stack is several frames side by side; in a full cache with gaps of one page there are none. */
+
+static void fragments(unsigned long children)
+{
+	static char buffer[64 * PAGE];
+	int gate[2], status;
+	char byte;
+
+	CHECK(pipe(gate) == 0);
+	while (read(fd, buffer, sizeof(buffer)) > 0)
+		continue;
+	for (uint64_t page = 1; page < pages; page += 2)
+		CHECK(posix_fadvise(fd, (off_t)(page * PAGE), PAGE, POSIX_FADV_DONTNEED) == 0);
+	for (unsigned long i = 0; i < children; i++) {
+		pid_t child = fork();
+
+		CHECK(child >= 0);
+		if (child == 0) {
+			close(gate[1]);
+			_exit(read(gate[0], &byte, 1) == 0 ? 0 : 1); /* until the parent closes its end */
+		}
+	}
+	close(gate[1]);
+	for (unsigned long i = 0; i < children; i++)
+		CHECK(wait(&status) > 0 && status == 0);
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 2 ? argv[1] : "";
@@ -532,6 +560,8 @@ int main(int argc, char **argv)
 		reclaim(number[0]);
 	else if (strcmp(mode, "stream") == 0)
 		stream(number[0]);
+	else if (strcmp(mode, "fragments") == 0)
+		fragments(number[0]);
 	else if (strcmp(mode, "errors") == 0)
 		errors(number[0], number[1]);
 	else if (strcmp(mode, "copies") == 0)

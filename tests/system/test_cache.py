@@ -42,6 +42,13 @@ def test_storm_without_memory(corral, programs, fat_file, harts):
     check_fat(path)
 
 
+@pytest.mark.parametrize("harts", (1, 4))
+def test_fragments(corral, programs, image, harts):
+    """A fork needs frames that lie side by side, for a stack: where only the cache's pages are between free ones, they go."""
+    check(corral(programs / "cache", "fragments", "/dev/vda", "500", harts=harts, mem="64M", timeout=60, append="audit=on",
+                 options=["--disk", f"{image(100)}:"]))
+
+
 def check_fat(path):
     subprocess.run(["fsck.fat", "-n", path], check=True, stdout=subprocess.DEVNULL)
 
