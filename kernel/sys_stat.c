@@ -353,15 +353,21 @@ int64_t sys_fchmodat(const uint64_t *a)
 	return error;
 }
 
-int64_t sys_fchmodat2(const uint64_t *a)
+/* The node of a call whose first arguments are a directory and a path, for its attributes to change. A reference. */
+static int lookup_to_change(const uint64_t *a, uint64_t at_flags, struct node **out)
 {
-	unsigned flags = (uint32_t)a[3];
-	struct node *node;
-	int error;
+	unsigned flags = (uint32_t)at_flags;
 
 	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0)
 		return -EINVAL;
-	error = user_lookup_at((int)a[0], a[1], flags, &node);
+	return user_lookup_at((int)a[0], a[1], flags, out);
+}
+
+int64_t sys_fchmodat2(const uint64_t *a)
+{
+	struct node *node;
+	int error = lookup_to_change(a, a[3], &node);
+
 	if (error != 0)
 		return error;
 	error = node_set_mode(node, a[2]);
@@ -384,13 +390,9 @@ int64_t sys_fchown(const uint64_t *a)
 
 int64_t sys_fchownat(const uint64_t *a)
 {
-	unsigned flags = (uint32_t)a[4];
 	struct node *node;
-	int error;
+	int error = lookup_to_change(a, a[4], &node);
 
-	if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0)
-		return -EINVAL;
-	error = user_lookup_at((int)a[0], a[1], flags, &node);
 	if (error != 0)
 		return error;
 	error = node_set_owner(node, (uint32_t)a[2], (uint32_t)a[3]);

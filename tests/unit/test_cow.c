@@ -9,15 +9,6 @@
 
 static const struct fake_config machine = { .harts = 4, .asid_bits = 16 };
 
-static struct space *fork_of(struct space *parent)
-{
-	struct space *child;
-
-	assert_int_equal(space_fork(parent, &child), 0);
-	unit_audit();
-	return child;
-}
-
 static pfn_t frame_at(struct space *space, uint64_t va)
 {
 	return pte_pfn(unit_entry(space, VADDR(va), NULL));
@@ -50,7 +41,7 @@ static void fork_shares_write_copies_last_reuses(void **state)
 	(void)unit_map(parent, AT, 4, RW);
 	store_in(parent, AT, 11);
 	old = frame_at(parent, AT);
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	assert_int_equal(frame_at(child, AT).v, old.v);
 	assert_int_equal(count_at(parent, AT), 2);
 	assert_int_equal(unit_entry(parent, VADDR(AT), NULL).v & (PTE_W | PTE_MAYWRITE), PTE_MAYWRITE);
@@ -81,7 +72,7 @@ static void the_whole_page_is_copied(void **state)
 	(void)unit_map(parent, AT, 1, RW);
 	for (unsigned at = 0; at < PAGE_SIZE; at += 8)
 		store_in(parent, AT + at, at + 1);
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	store_in(child, AT + 2048, 0);
 	for (unsigned at = 0; at < PAGE_SIZE; at += 8) {
 		assert_int_equal(load_in(child, AT + at), at == 2048 ? 0 : at + 1);
@@ -104,7 +95,7 @@ static void read_only_never_becomes_writable(void **state)
 	(void)unit_map_object(parent, AT + PAGES(3), 1, PERM_R, object, 1, false);
 	store_in(parent, AT, 1);
 	assert_int_equal(space_protect(parent, VADDR(AT), PAGES(2), PERM_R), 0);
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	for (unsigned i = 0; i < 8; i++) {
 		space_switch(i % 2 == 0 ? parent : child);
 		unit_expect_fault(VADDR(AT + PAGES(i / 2)), ACCESS_WRITE, FAULT_ACCERR);
@@ -125,7 +116,7 @@ static void protect_does_not_undo_copy_on_write(void **state)
 	(void)state;
 	(void)unit_map(parent, AT, 1, RW);
 	store_in(parent, AT, 5);
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	for (unsigned i = 0; i < 2; i++) {
 		struct space *space = i == 0 ? parent : child;
 
@@ -151,7 +142,7 @@ static void chains(void **state)
 	store_in(space[0], AT, 1000);
 	store_in(space[0], AT + PAGES(1), 7);
 	for (unsigned i = 1; i < 40; i++) {
-		space[i] = fork_of(space[i - 1]);
+		space[i] = unit_fork(space[i - 1]);
 		if (i % 3 == 0)
 			store_in(space[i], AT, 1000 + i);
 		if (i % 5 == 0)
@@ -206,7 +197,7 @@ static void the_zero_frame_is_copied(void **state)
 	(void)state;
 	(void)unit_map(parent, AT, 2, RW);
 	assert_int_equal(load_in(parent, AT), 0);
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	assert_int_equal(load_in(child, AT), 0);
 	store_in(child, AT, 4);
 	store_in(parent, AT + 8, 5);
@@ -228,7 +219,7 @@ static void shared_is_never_copied(void **state)
 	assert_int_equal(object_create(PAGES(4), NULL, 0, &object), 0);
 	(void)unit_map_object(parent, AT, 4, RW, object, 0, true);
 	store_in(parent, AT, 1);
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	assert_int_equal(unit_entry(parent, VADDR(AT), NULL).v & PTE_W, PTE_W); /* nothing is taken from the parent */
 	assert_true(pte_is_reservation(unit_entry(child, VADDR(AT), NULL)));
 	store_in(child, AT, 2);
@@ -259,7 +250,7 @@ static void private_copies_of_an_object(void **state)
 	value = 11; /* not written yet: still the object's page */
 	assert_int_equal(object_write(object, 0, &value, 8), 8);
 	assert_int_equal(load_in(parent, AT), 11);
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	store_in(child, AT, 12);
 	assert_int_equal(load_in(parent, AT), 11);
 	store_in(parent, AT, 13);
@@ -283,7 +274,7 @@ static void no_reference_lets_the_other_read_on(void **state)
 	(void)state;
 	(void)unit_map(parent, AT, 1, RW);
 	store_in(parent, AT, 1);
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	fake_hart_enter(1);
 	assert_int_equal(load_in(child, AT), 1); /* hart 1 holds the translation */
 	fake_hart_enter(0);
@@ -308,7 +299,7 @@ static void kernel_writes_copy(void **state)
 	(void)state;
 	(void)unit_map(parent, AT, 2, RW);
 	store_in(parent, AT, 1);
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	assert_int_equal(user_write(child, VADDR(AT), &value, 8), 0);
 	assert_int_equal(user_clear(child, VADDR(AT + PAGES(1)), PAGE_SIZE), 0);
 	assert_int_equal(load_in(parent, AT), 1);
@@ -330,7 +321,7 @@ static void fork_policies(void **state)
 	assert_int_equal(space_set_fork(parent, VADDR(AT), PAGES(2), MAPPING_FORK_DROP), 0);
 	assert_int_equal(space_set_fork(parent, VADDR(AT + PAGES(2)), PAGES(2), MAPPING_FORK_WIPE), 0);
 	unit_audit();
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	space_switch(child);
 	unit_expect_fault(VADDR(AT), ACCESS_READ, FAULT_MAPERR);
 	unit_expect_fault(VADDR(AT + PAGES(1)), ACCESS_READ, FAULT_MAPERR);
@@ -341,7 +332,7 @@ static void fork_policies(void **state)
 		assert_int_equal(load_in(parent, AT + PAGES(i)), i + 1);
 	assert_int_equal(space_set_fork(parent, VADDR(AT), PAGES(6), MAPPING_FORK_COPY), 0);
 	unit_drop(child);
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	assert_int_equal(load_in(child, AT), 1);
 	unit_drop(child);
 	unit_end(parent);
@@ -355,7 +346,7 @@ static void fork_of_pages_without_access(void **state)
 	(void)unit_map(parent, AT, 2, RW);
 	store_in(parent, AT, 8);
 	assert_int_equal(space_protect(parent, VADDR(AT), PAGES(2), 0), 0);
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	space_switch(child);
 	unit_expect_fault(VADDR(AT), ACCESS_READ, FAULT_ACCERR);
 	assert_int_equal(space_protect(child, VADDR(AT), PAGES(2), RW), 0);
@@ -424,7 +415,7 @@ static void a_full_count_refuses(void **state)
 	assert_int_equal(atomic_load(count), FRAME_COUNT_MAX);
 	atomic_store(count, before);
 	unit_audit();
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(load_in(child, AT + PAGES(i)), i + 1);
 	unit_drop(child);

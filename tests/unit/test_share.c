@@ -26,15 +26,6 @@ static struct space *parent_of(unsigned mib)
 	return parent;
 }
 
-static struct space *fork_of(struct space *parent)
-{
-	struct space *child;
-
-	assert_int_equal(space_fork(parent, &child), 0);
-	unit_audit();
-	return child;
-}
-
 static uint64_t load_in(struct space *space, uint64_t va)
 {
 	space_switch(space);
@@ -72,7 +63,7 @@ static void detached_copied_taken_over(void **state)
 	pfn_t upper = pte_pfn(root_entry(parent)), leaf = leaf_of(parent);
 
 	(void)state;
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	assert_true(pte_is_detached(root_entry(parent)));
 	assert_int_equal(root_entry(parent).v, root_entry(child).v);
 	/* The child's first touch: its own upper table, and leaf. */
@@ -107,7 +98,7 @@ static void taken_over_as_it_was(void **state)
 	uint64_t reuses;
 
 	(void)state;
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	unit_drop(child);
 	reuses = mm_counter_sum(MM_COW_REUSES);
 	space_switch(parent);
@@ -126,7 +117,7 @@ static void looking_copies_nothing(void **state)
 	uint8_t resident[257];
 
 	(void)state;
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	assert_true(space_next_region(child, VADDR(0), &region));
 	assert_int_equal(region.start.v, AT);
 	assert_int_equal(region.end.v, AT + 4 * MIB);
@@ -149,8 +140,8 @@ static void unmapping_drops(void **state)
 	uint64_t copied = mm_counter_sum(MM_TABLES_COPIED);
 
 	(void)state;
-	child = fork_of(parent);
-	other = fork_of(child);
+	child = unit_fork(parent);
+	other = unit_fork(child);
 	fake_fail_at(1, true);
 	assert_int_equal(space_unmap(child, VADDR(AT & ~(GIB - 1)), GIB), 0);
 	fake_fail_at(0, false);
@@ -183,7 +174,7 @@ static void without_memory(void **state)
 			uint64_t used;
 			int err;
 
-			child = fork_of(parent);
+			child = unit_fork(parent);
 			slab_drain();
 			used = frames_free();
 			fake_fail_at(n, false);
@@ -229,7 +220,7 @@ static void truncation_reaches_shared_tables(void **state)
 		store_in(parent, AT + 8 * MIB + PAGES(i), i);
 		store_in(parent, AT + 12 * MIB + PAGES(i), i + 50);
 	}
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	assert_int_equal(load_in(child, AT), 0); /* a copy of the upper table, and the leaves shared */
 	copied = mm_counter_sum(MM_TABLES_COPIED);
 	fake_fail_at(1, true);
@@ -260,10 +251,10 @@ static void policies_are_copied(void **state)
 	struct space *parent = parent_of(4), *child, *grandchild;
 
 	(void)state;
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	assert_int_equal(space_set_fork(child, VADDR(AT), MIB, MAPPING_FORK_WIPE), 0);
 	assert_int_equal(space_set_fork(child, VADDR(AT + MIB), MIB, MAPPING_FORK_DROP), 0);
-	grandchild = fork_of(child);
+	grandchild = unit_fork(child);
 	assert_int_equal(load_in(child, AT + MIB), 1);
 	assert_int_equal(load_in(grandchild, AT), 0);
 	unit_expect_fault(VADDR(AT + MIB), ACCESS_READ, FAULT_MAPERR);
@@ -400,7 +391,7 @@ static void taking_over_waits(void **state)
 	(void)state;
 	race.parent = parent_of(4);
 	race.leaf = leaf_of(race.parent);
-	unit_drop(fork_of(race.parent));
+	unit_drop(unit_fork(race.parent));
 	space_switch(race.parent);
 	begin_race(still_detached);
 	assert_int_equal(space_fault(race.parent, VADDR(AT + 2 * MIB), ACCESS_READ), FAULT_OK);
@@ -423,7 +414,7 @@ static void taking_down_waits(void **state)
 	(void)state;
 	race.parent = parent_of(4);
 	race.leaf = leaf_of(race.parent);
-	race.child = fork_of(race.parent);
+	race.child = unit_fork(race.parent);
 	assert_int_equal(space_unmap(race.parent, VADDR(AT & ~(GIB - 1)), GIB), 0);
 	space_switch(NULL);
 	begin_race(still_counted);
@@ -459,7 +450,7 @@ static void side_pages_are_shared(void **state)
 		if (i != 3)
 			store_in(parent, at.v, i);
 	}
-	child = fork_of(parent);
+	child = unit_fork(parent);
 	assert_non_null(leaf_frame(child, AT)->table.side);
 	assert_ptr_equal(leaf_frame(child, AT)->table.side, leaf_frame(parent, AT)->table.side);
 	store_in(child, AT, 10);

@@ -148,3 +148,12 @@ unsigned unit_steps(unsigned usual)
 
 	return percent == NULL ? usual : (unsigned)((uint64_t)usual * strtoul(percent, NULL, 0) / 100 + 1);
 }
+
+struct space *unit_fork(struct space *parent)
+{
+	struct space *child;
+
+	assert_int_equal(space_fork(parent, &child), 0);
+	unit_audit();
+	return child;
+}

@@ -53,9 +53,10 @@ void unit_audit(void);
 /* A machine and one space on it; and its end: audit clean, every frame back. */
 struct space *unit_begin(const struct fake_config *config);
 void unit_end(struct space *space);
-extern uint64_t unit_free_before;	/* frames free when unit_begin had started the machine */
-struct space *unit_space(void);		/* created, and entered on this hart */
-void unit_created(struct space *space); /* whatever else made it */
+extern uint64_t unit_free_before;	       /* frames free when unit_begin had started the machine */
+struct space *unit_space(void);		       /* created, and entered on this hart */
+void unit_created(struct space *space);	       /* whatever else made it */
+struct space *unit_fork(struct space *parent); /* the child; audit clean */
 vaddr_t unit_map(struct space *space, uint64_t at, uint64_t pages, uint64_t perm); /* at = 0: anywhere */
 vaddr_t unit_map_object(struct space *space, uint64_t at, uint64_t pages, uint64_t perm, struct object *object,
 			uint64_t page, bool shared);
