@@ -429,7 +429,7 @@ enum fault space_fault_here(vaddr_t va, enum access access)
 	pfn_t table;
 	pte_t pte;
 
-	if (UNLIKELY(va.v / pt_span(PT_ROOT) >= PT_ENTRIES / 2) || !walk_try_leaf(mine, space, va, &table))
+	if (UNLIKELY(va.v / pt_span(PT_ROOT) >= PT_ENTRIES / 2) || !walk_try_leaf(mine, space, mine->root, va, &table))
 		return space_fault(space, va, access);
 	frame = frame_of(table);
 	slot = pt_slot(table, pt_index(va, 0));

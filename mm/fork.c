@@ -403,11 +403,11 @@ static int fork_sharing(struct fork *fork, struct space *parent, struct space *c
 	lock_for_fork(fork, parent->root);
 	lock_for_fork(fork, child->root);
 	err = fork_table(fork, parent->root, child->root, PT_ROOT, 0);
+	if (space_has_views(parent))
+		views_clear(parent);
 	/* release: pairs with the acquire in walk_forks; and a full fence, which pairs with the one in walk_enter: see above */
 	atomic_fetch_add_explicit(&parent->forks, 1, memory_order_seq_cst);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (space_has_views(parent))
-		views_clear(parent);
 	/* relaxed: behind the fence */
 	atomic_init(&child->seals, atomic_load_explicit(&parent->seals, memory_order_relaxed));
 	if (err == 0 &&

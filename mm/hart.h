@@ -29,8 +29,9 @@ struct mm_hart {
 	_Atomic uint32_t epoch CACHE_ALIGNED; /* odd: in a walk without locks */
 	_Atomic uint32_t look;		      /* odd: looking up an object's page without locks */
 	struct space *space;		      /* in satp; NULL: the kernel's own root */
-	pfn_t zero;			      /* frame_zero(), at hand */
-	unsigned anon_group;		      /* see space_set_fault_around */
+	pfn_t root;	     /* by which faults in it are looked up here: the space's own, or this hart's view */
+	pfn_t zero;	     /* frame_zero(), at hand */
+	unsigned anon_group; /* see space_set_fault_around */
 	_Atomic uint64_t counter[MM_COUNTERS];
 	uint64_t looked;	/* the page that a read() had last: transfer.c */
 	_Atomic uint64_t dirty; /* pages that became dirty here, less those that became clean here: modulo 2^64 */

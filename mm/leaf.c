@@ -23,7 +23,7 @@ static inline pfn_t lock_leaf(struct space *space, uint64_t start)
 	unsigned level;
 	pfn_t table;
 
-	if (LIKELY(walk_try_leaf(mm_this_hart(), space, VADDR(start), &table)))
+	if (LIKELY(walk_try_leaf(mm_this_hart(), space, space->root, VADDR(start), &table)))
 		return table;
 	table = walk_lock(space, VADDR(start), &level);
 	if (level == 0)

@@ -120,7 +120,7 @@ int space_protect(struct space *space, vaddr_t start, uint64_t bytes, uint64_t p
 
 	if (!range_is_sane(start, bytes))
 		return -EINVAL;
-	if (bytes != PAGE_SIZE || !walk_try_leaf(mine, space, start, &table))
+	if (bytes != PAGE_SIZE || !walk_try_leaf(mine, space, space->root, start, &table))
 		return protect_range(space, start, bytes, protect.perm);
 	err = protect_entry(&protect, space, frame_of(table), pt_slot(table, pt_index(start, 0)), pt_index(start, 0));
 	if (protect.revoked)

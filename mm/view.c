@@ -5,9 +5,10 @@
  * the hart, which may also stay in it longer. A hart is in space->viewed only while satp names its view, or nothing of the space,
  * and its TLB has nothing that it walked to from the space's own root.
  * Locks: entries that name a leaf table change under its lock. Only the hart itself adds any; it alone makes its tables.
- * Memory order: a link and fork's clearing, which has no leaf's lock, are a store, a fence and a load on either side: fork detaches,
- * then clears; whoever links looks behind it whether the path is still there, and takes the link back if not. Nobody but the
- * hart itself could have walked there meanwhile.
+ * Memory order: a link and fork's clearing, which has no leaf's lock, are a store, a fence and a load or a store on either side: fork
+ * detaches, then clears; whoever links looks behind it whether the path is still there, and takes the link back if not. Nobody but
+ * the hart itself could have walked there meanwhile. The fault path walks by views, too (walk_try_leaf), so fork says that it has
+ * detached (walk_forks) when it has cleared them: who sees that finds no link of before.
  * Does not: shoot down. Who takes a table away does (range.c, fork.c).
  */
 #include "mm/view.h"
@@ -21,6 +22,13 @@ static _Atomic uint64_t *entry_of(pfn_t table, uint64_t va, unsigned level)
 static pfn_t root_of(const struct space *space, unsigned hart)
 {
 	return PFN(atomic_load_explicit(&space->hint[hart].view, memory_order_acquire));
+}
+
+/* Faults are looked up by what hardware walks: what other harts link is then not even read. */
+static void walk_by(const struct space *space, pfn_t root)
+{
+	mm_this_hart()->root = root;
+	hw_set_root(root, space->asid);
 }
 
 void space_threads(struct space *space)
@@ -39,7 +47,7 @@ static void begin(struct space *space, pfn_t root)
 {
 	uint64_t me = UINT64_C(1) << hw_hart();
 
-	hw_set_root(root, space->asid);
+	walk_by(space, root);
 	/* relaxed: our own bit */
 	if ((atomic_load_explicit(&space->viewed, memory_order_relaxed) & me) != 0)
 		return;
@@ -56,7 +64,7 @@ static void end(struct space *space)
 
 	/* seq_cst, before anything is walked: a shootdown that still sees the bit has changed its entries before */
 	atomic_fetch_and_explicit(&space->viewed, ~me, memory_order_seq_cst);
-	hw_set_root(space->root, space->asid);
+	walk_by(space, space->root);
 	hw_fence_asid(space->asid);
 	mm_count(MM_FENCES_LOCAL);
 }
@@ -66,14 +74,16 @@ void view_enter(struct space *space)
 	pfn_t root;
 
 	if (LIKELY(!space_has_views(space))) {
-		hw_set_root(space->root, space->asid);
+		walk_by(space, space->root);
 		return;
 	}
 	root = root_of(space, hw_hart());
-	if (root.v != 0)
+	if (root.v != 0) {
 		begin(space, root);
-	else
-		hw_set_kernel_root();
+		return;
+	}
+	mm_this_hart()->root = space->root;
+	hw_set_kernel_root();
 }
 
 static bool make_table(unsigned level, pfn_t *out)
@@ -137,7 +147,7 @@ static void link_leaf(struct space *space, pfn_t upper, pfn_t table, uint64_t va
 	if (pte_load(slot).v == pte_table(table).v)
 		return;
 	pte_store(slot, pte_table(table));
-	/* pairs with the one in views_clear's caller */
+	/* pairs with the one in views_clear */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (UNLIKELY(!is_linked(space, table, va))) {
 		pte_store(slot, PTE(0));
@@ -205,6 +215,8 @@ static void clear_upper(void *ctx, unsigned hart, pfn_t upper, uint64_t va)
 
 void views_clear(struct space *space)
 {
+	/* what was detached before what is cleared: pairs with the one in link_leaf */
+	atomic_thread_fence(memory_order_seq_cst);
 	each_upper(space, clear_upper, NULL);
 }
 

@@ -28,8 +28,8 @@ static inline bool space_has_views(const struct space *space)
 void view_unlink(struct space *space, pfn_t table, uint64_t va);
 
 /*
- * Fork has detached tables, and said so (walk_forks): no view leads anywhere. All harts must be shot down. With the tables' locks that
- * fork has.
+ * Fork has detached tables, and will say so (walk_forks): no view leads anywhere. All harts must be shot down. With the tables' locks
+ * that fork has.
  */
 void views_clear(struct space *space);
 

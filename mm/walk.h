@@ -117,9 +117,9 @@ static inline pfn_t walk_lock(struct space *space, vaddr_t va, unsigned *level)
 
 /*
  * walk_lock for the fault path: straight to a leaf table that is this space's alone. False, and nothing locked, where there is
- * none, or it has to be waited for, or looked for again. va below the upper half.
+ * none, or it has to be waited for, or looked for again. va below the upper half. root: the space's, or this hart's view of it.
  */
-static inline bool walk_try_leaf(struct mm_hart *mine, struct space *space, vaddr_t va, pfn_t *table)
+static inline bool walk_try_leaf(struct mm_hart *mine, struct space *space, pfn_t root, vaddr_t va, pfn_t *table)
 {
 	struct frame *frame;
 	uint32_t forks;
@@ -128,7 +128,7 @@ static inline bool walk_try_leaf(struct mm_hart *mine, struct space *space, vadd
 
 	epoch_enter(&mine->epoch);
 	forks = walk_forks(space);
-	pte = pte_load(pt_slot(space->root, (unsigned)(va.v >> (PAGE_SHIFT + PT_BITS * PT_ROOT))));
+	pte = pte_load(pt_slot(root, (unsigned)(va.v >> (PAGE_SHIFT + PT_BITS * PT_ROOT))));
 	good = pte_is_table(pte);
 	if (LIKELY(good)) {
 		pte = pte_load(pt_slot(pte_pfn(pte), pt_index(va, 1)));

@@ -10,8 +10,8 @@ BUILD = os.environ.get("CORRAL_BUILD", os.path.join(ROOT, "build"))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 from perf_lib import counts, lines  # noqa: E402
 
-# On which two harts share nothing today; more belong here as they are mended.
-UNSHARED = ("null_syscall", "getpid", "reuse_disjoint", "read_cached")
+# On which two harts share nothing.
+UNSHARED = ("null_syscall", "getpid", "futex", "fault_disjoint", "cow_disjoint", "reuse_disjoint", "munmap_disjoint", "read_cached")
 
 
 class Args:

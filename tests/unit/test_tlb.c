@@ -3,6 +3,7 @@
 
 #include "mm/hart.h"
 #include "mm/slab.h"
+#include "mm/walk.h"
 
 #define RW (PERM_R | PERM_W)
 #define AT UINT64_C(0x10000000)
@@ -223,6 +224,68 @@ static void a_hart_without_a_view_is_asked(void **state)
 		fake_hart_enter(0);
 	}
 	unit_audit();
+	unit_end(space);
+}
+
+/* By this hart's view, as the fault path does. */
+static bool finds_leaf(unsigned hart, struct space *space)
+{
+	struct mm_hart *mine = &mm_harts[hart];
+	bool found;
+	pfn_t table;
+
+	fake_hart_enter(hart);
+	found = walk_try_leaf(mine, space, mine->root, VADDR(AT), &table);
+	if (found)
+		table_unlock(table);
+	return found;
+}
+
+static struct space *forking;
+static unsigned forked_looks;
+
+/* Fork waits for the others, with what it has detached shared already. */
+static void look_while_it_forks(void)
+{
+	forked_looks++;
+	assert_false(finds_leaf(1, forking));
+	fake_hart_enter(0);
+}
+
+/* Faults are looked up by what the hart itself has linked: not by what others have, nor by what fork has detached. */
+static void faults_are_looked_up_by_views(void **state)
+{
+	struct space *space = begin((struct fake_config){ .asid_bits = 16 }), *child;
+
+	(void)state;
+	space_threads(space);
+	(void)unit_map(space, AT, 512, RW);
+	(void)unit_map(space, AT + (UINT64_C(4) << 20), 1, RW);
+	for (unsigned i = 0; i < 512; i++)
+		unit_store(VADDR(AT + PAGES(i)), i);
+	assert_true(finds_leaf(0, space));
+	on_hart(1, space);
+	unit_store(VADDR(AT + (UINT64_C(4) << 20)), 1); /* so that it has a view */
+	assert_false(finds_leaf(1, space));
+	unit_store(VADDR(AT), 7);
+	assert_true(finds_leaf(1, space));
+	fake_hart_enter(0);
+	forking = space;
+	fake_waiting = look_while_it_forks;
+	assert_int_equal(space_fork(space, &child), 0);
+	fake_waiting = NULL;
+	assert_true(forked_looks != 0);
+	assert_false(finds_leaf(0, space));
+	on_hart(1, space);
+	unit_store(VADDR(AT), 8);
+	assert_true(finds_leaf(1, space));
+	fake_hart_enter(0);
+	assert_int_equal(unit_load(VADDR(AT)), 8);
+	space_switch(child);
+	assert_int_equal(unit_load(VADDR(AT)), 7);
+	space_switch(space);
+	unit_audit();
+	space_put(child);
 	unit_end(space);
 }
 
@@ -470,6 +533,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(asids_are_apart),
 	UNIT_TEST(harts_that_have_not_used_a_table_are_not_asked),
 	UNIT_TEST(a_hart_without_a_view_is_asked),
+	UNIT_TEST(faults_are_looked_up_by_views),
 	UNIT_TEST(whole_tables_go_on_every_level),
 	UNIT_TEST(whole_tables_go_on_every_level_by_rfence),
 	UNIT_TEST(a_request_waits_its_turn),
