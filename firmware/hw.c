@@ -98,6 +98,7 @@ void hw_fence_all(void)
 
 void hw_fence_asid(uint16_t asid)
 {
+	shadow_note(SHADOW_FENCE, 0, asid, 0, 0);
 	if (UNLIKELY(hw.fence_global))
 		hw_fence_all();
 	else
@@ -155,6 +156,7 @@ void hw_remote_fence(uint64_t harts, vaddr_t start, uint64_t bytes, uint16_t asi
 		start = VADDR(0);
 		bytes = UINT64_MAX;
 	}
+	shadow_note(SHADOW_REMOTE, harts, start.v, bytes == UINT64_MAX ? 0 : bytes, asid);
 	while (harts != 0) {
 		uint64_t mask = take_mask(&harts, &base);
 		if (hw.fence_global || hw.asid_bits == 0)
@@ -187,9 +189,11 @@ unsigned hw_asid_bits(void)
 void hw_set_root(pfn_t root, uint16_t asid)
 {
 	csr_write(satp, SATP_SV39 | (uint64_t)asid << SATP_ASID_SHIFT | root.v);
+	shadow_note(SHADOW_ROOT, root.v, asid, 0, 0);
 }
 
 void hw_set_kernel_root(void)
 {
 	csr_write(satp, kmap_satp());
+	shadow_note(SHADOW_ROOT, 0, 0, 0, 0);
 }

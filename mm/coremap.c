@@ -309,6 +309,7 @@ static void frame_free(pfn_t pfn)
 	struct frame *frame = frame_of(pfn);
 	unsigned order = frame->order;
 
+	shadow_note(SHADOW_FREE, pfn.v, UINT64_C(1) << order, 0, 0);
 	frame->kind = FRAME_FREE;
 	if (LIKELY(order == 0)) {
 		give_back(frame, frame, 1);

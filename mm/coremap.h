@@ -11,6 +11,7 @@
 #include "lib/errno.h"
 #include "lib/list.h"
 #include "lib/lock.h"
+#include "lib/shadow.h"
 #include "lib/types.h"
 
 struct mapping;
@@ -167,6 +168,7 @@ void frame_batch_put_slow(struct frame_batch *batch, struct frame *frame);
 
 static inline void frame_batch_add(struct frame_batch *batch, struct frame *frame)
 {
+	shadow_note(SHADOW_FREE, frame_pfn(frame).v, 1, 0, 0);
 	frame->kind = FRAME_FREE;
 	frame->stock.next = batch->first;
 	if (batch->first == NULL)

@@ -158,6 +158,7 @@ void table_free_clean(pfn_t table)
 	unsigned kind = stock_kind(frame->level);
 
 	free_side(frame);
+	shadow_note(SHADOW_FREE, table.v, 1, 0, 0);
 	/* Not yet free: it is ours alone, and what the frame of a stocked table says is that it is. */
 	frame->kind = FRAME_FREE;
 	store_relaxed_u32(&frame->count, 0);

@@ -5,6 +5,7 @@
 #ifndef HW_ARCH_H
 #define HW_ARCH_H
 
+#include "lib/shadow.h"
 #include "lib/types.h"
 
 struct frame;
@@ -47,6 +48,7 @@ static inline void hw_fence_page(vaddr_t va, uint16_t asid)
 {
 	uint32_t global;
 
+	shadow_note(SHADOW_FENCE, va.v, asid, 0, 0);
 	__asm__("lw %0, %1(tp)" : "=r"(global) : "i"(HW_HART_FENCE_OFFSET));
 	if (UNLIKELY(global != 0))
 		__asm__ volatile("sfence.vma" : : : "memory");

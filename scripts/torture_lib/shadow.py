@@ -1,0 +1,53 @@
+"""Programs on the debug kernel under the shadow TLB (tests/plugin/shadow.c), and what it says of them."""
+import os
+import re
+import subprocess
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+
+class Outcome:
+    """A run: exit status, output, the kernel's log, what the plugin reported and what it has seen."""
+
+    def __init__(self, done, log, text):
+        self.status, self.output, self.log = done.returncode, done.stdout, log
+        self.reports = re.findall(r"^report (.*)$", text, re.MULTILINE)
+        total = re.search(r"^reports (\d+)$", text, re.MULTILINE)
+        self.total = int(total[1]) if total else len(self.reports)
+        self.complete = bool(total)
+        seen = re.search(r"^seen (.*)$", text, re.MULTILINE)
+        self.seen = {name: int(n) for n, name in re.findall(r"(\d+) ([^,]+)", seen[1])} if seen else {}
+
+    @property
+    def good(self):
+        """Whether the program and the audit were content, whatever the plugin thought."""
+        return self.status == 0 and "audit: ok" in self.log
+
+    def __repr__(self):
+        return (f"status {self.status}, {self.total} reports\n" + "\n".join(self.reports[:8]) +
+                f"\nseen {self.seen}\n--- output\n{self.output[-1500:]}\n--- kernel\n{self.log[-2500:]}")
+
+
+def run(build, program, *args, harts=4, megabytes=256, append="", ignore=None, kernel=None, timeout=120, plugin=True):
+    """program: a name of tests/user, or a path. Without the plugin: what QEMU alone sees."""
+    program = program if os.sep in program else os.path.join(build, "user", "tests", program)
+    with tempfile.TemporaryDirectory() as scratch:
+        out, log = os.path.join(scratch, "shadow"), os.path.join(scratch, "log")
+        command = [os.path.join(ROOT, "scripts", "corral"), "run", "--build", build, "--kernel",
+                   kernel or os.path.join(build, "virt-debug", "Image"), "--harts", str(harts), "--mem", f"{megabytes}M",
+                   "--timeout", str(timeout), "--append", f"audit=on {append}", "--log", log]
+        if plugin:
+            ignored = f",ignore={ignore}" if ignore else ""
+            command += ["--qemu-args", f"-plugin {os.path.join(build, 'perf', 'shadow.so')},out={out},ram={megabytes}{ignored}"]
+        done = subprocess.run(command + ["--", program, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=timeout + 60, check=False, text=True, errors="replace")
+        return Outcome(done, _read(log), _read(out))
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
