@@ -42,7 +42,8 @@ LAYERS := lib mm fs firmware drivers board kernel
 -include $(LAYERS:%=%/sources.mk)
 -include tests/kernel/sources.mk
 
-B       := $(O)/$(BOARD)-$(MODE)$(if $(filter clang,$(COMPILER)),-clang)
+# One kernel for all boards: they are data (board/). It is called after the first.
+B       := $(O)/virt-$(MODE)$(if $(filter clang,$(COMPILER)),-clang)
 GEN     := $(B)/generated
 LIBFDT  := build/libfdt
 PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf
@@ -70,7 +71,7 @@ SYSINCLUDE := -nostdinc -isystem $(shell $(CC) -print-file-name=include) -isyste
 KINCLUDE   := -I. -Ifirmware/include -I$(GEN) $(SYSINCLUDE)
 KCFLAGS    = -std=gnu11 -O2 -g $(ABI) -ffreestanding -fno-pic -fno-pie -fno-common -fno-stack-protector \
 	-fno-omit-frame-pointer -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-strict-aliasing \
-	-msmall-data-limit=0 -DBOARD_$(BOARD) $(MODE_$(MODE)) $(CC_ONLY)
+	-msmall-data-limit=0 $(MODE_$(MODE)) $(CC_ONLY)
 KLDFLAGS   = $(filter-out $(CC_ONLY),-march=rv64imac_zicsr_zifencei -mabi=lp64) -nostdlib -static -no-pie \
 	-Wl,--build-id=none -Wl,--gc-sections -Wl,--fatal-warnings -Wl,-z,max-page-size=4096 -Wl,--no-dynamic-linker \
 	-Wl,--no-warn-rwx-segments -Wl,--defsym=vfprintf=__i_vfprintf -T linker/kernel.ld
@@ -152,7 +153,9 @@ $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_l
 
 # ---- Targets for people
 
-.PHONY: help setup all image user initramfs user-tests bench run shell debug test unit unit-build kernel-test user-test system-test \
+U74 := rv64,svade=on,svadu=off,sv48=off,sv57=off,h=off,sstc=off,mvendorid=0x489,marchid=0x8000000000000007,mimpid=0x20181004
+
+.PHONY: chains help setup all image user initramfs user-tests bench run shell debug test unit unit-build kernel-test user-test system-test \
 	conformance perf perf-guard \
 	lint layers format format-check cppcheck sparse tidy clang-build clean compile_commands.json ktest-image FORCE
 
@@ -190,7 +193,7 @@ shell: image ## A shell on the machine: busybox of Debian, fetched once
 
 debug: ## Boot the debug kernel stopped, waiting for gdb on port 1234
 	$(Q)$(MAKE) MODE=debug all
-	scripts/corral run --build $(O) --harts $(HARTS) --mem $(MEM) --kernel $(O)/$(BOARD)-debug/Image --qemu-args '-s -S' -- bench
+	scripts/corral run --build $(O) --harts $(HARTS) --mem $(MEM) --kernel $(O)/virt-debug/Image --qemu-args '-s -S' -- bench
 
 test: ## Run all tests; the last line counts them
 	@scripts/test --build $(O) unit kernel user system
@@ -202,6 +205,9 @@ user-test: ## Run the programs in tests/user on Corral
 	@scripts/test --build $(O) user
 system-test: ## Boot the matrix of harts and memory, and break things
 	@scripts/test --build $(O) system
+chains: ## Run tests/user on a U74 as QEMU 10 plays it, and on sifive_u: half an hour
+	CORRAL_OPTIONS="--qemu 10 --qemu-args '-cpu $(U74)'" scripts/test --build $(O) user
+	CORRAL_OPTIONS="--machine sifive_u" scripts/test --build $(O) user
 ktest-image: $(B)/Image-test
 conformance: image user-tests ## Compare with Linux 6.12 in the same QEMU, on HARTS="1 2 4 8"; the first time it fetches that
 	@scripts/conformance --build $(O) --kernel $(B)/Image --harts '$(HARTS)' $(if $(FILTER),--only '$(FILTER)')

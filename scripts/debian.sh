@@ -20,16 +20,18 @@ debian_apt() {
 	"$debian_tool" -q -o Dir::Etc::SourceList="$debian_apt_dir/sources.list" -o Dir::Etc::SourceParts=/dev/null \
 		-o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null \
 		-o Dir::State::Lists="$debian_apt_dir/lists" -o Dir::Cache="$debian_apt_dir/cache" \
-		-o APT::Architecture=riscv64 -o APT::Architectures=riscv64 \
+		-o APT::Architecture="$debian_machine" -o APT::Architectures="$debian_machine" \
 		-o Acquire::Languages=none -o Acquire::AllowInsecureRepositories=false \
 		-o Acquire::AllowDowngradeToInsecureRepositories=false -o APT::Get::AllowUnauthenticated=false \
 		-o Dir::State::status=/dev/null -o APT::Sandbox::User=root "$@"
 }
 
-# debian_use KIND RELEASE: from here on one release's packages (KIND deb) or sources (deb-src), as the archive has them now.
+# debian_use KIND RELEASE [MACHINE]: from here on one release's packages (KIND deb) or sources (deb-src), as the archive has
+# them now; for riscv64, or another architecture.
 debian_use() {
 	[ -r "$debian_keyring" ] || { echo "needs $debian_keyring (package debian-archive-keyring)" >&2; return 1; }
-	debian_apt_dir=$debian_dir/apt-$1-$2
+	debian_machine=${3:-riscv64}
+	debian_apt_dir=$debian_dir/apt-$1-$2${3:+-$3}
 	debian_uri=$(debian_archive)
 	[ -n "$debian_uri" ] || { echo "finds no Debian archive among apt's configured sources" >&2; return 1; }
 	mkdir -p "$debian_apt_dir/lists/partial" "$debian_apt_dir/cache/archives/partial"
@@ -59,4 +61,11 @@ debian_deb() {
 	rm -f "$debian_apt_dir/$1"_*.deb
 	(cd "$debian_apt_dir" && debian_apt apt-get download "$1" >&2) || return 1
 	ls "$debian_apt_dir/$1"_*.deb
+}
+
+# debian_debs NAME: downloads a binary package and all that it depends on, as if nothing were installed, and prints the paths.
+debian_debs() {
+	rm -f "$debian_apt_dir"/cache/archives/*.deb
+	debian_apt apt-get install --yes --no-install-recommends --download-only "$1" >&2 || return 1
+	ls "$debian_apt_dir"/cache/archives/*.deb
 }

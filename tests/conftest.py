@@ -12,6 +12,8 @@ sys.path.insert(0, str(ROOT / "scripts"))  # for corral_lib
 BUILD = pathlib.Path(os.environ.get("CORRAL_BUILD", ROOT / "build")).resolve()
 CORRAL = ROOT / "scripts" / "corral"
 KERNEL = pathlib.Path(os.environ.get("CORRAL_KERNEL", BUILD / "virt-debug" / "Image"))
+OPTIONS = shlex.split(os.environ.get("CORRAL_OPTIONS", ""))  # another machine or firmware: make chains
+MOST_HARTS = 4 if "sifive_u" in OPTIONS else 8
 
 
 class Outcome:
@@ -33,8 +35,9 @@ def corral(tmp_path):
         nonlocal runs
         runs += 1
         log = tmp_path / f"kernel-{runs}.log"
-        command = [str(CORRAL), "run", "--build", str(BUILD), "--kernel", str(KERNEL), "--harts", str(harts),
+        command = [str(CORRAL), "run", "--build", str(BUILD), "--kernel", str(KERNEL), "--harts", str(min(harts, MOST_HARTS)),
                    "--mem", mem, "--timeout", str(timeout), "--log", str(log)]
+        command += OPTIONS
         command += ["--append", append] if append else []
         for spec in files:
             command += ["--file", str(spec)]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from . import cpio, disk, elf, machine, shell
+from . import card, cpio, disk, elf, machine, platform, shell
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 TAIL_LINES = 40
@@ -44,6 +44,8 @@ EXAMPLES
       with a disk: what is written there is in the image afterwards
   corral run --append 'tlb=rfence' --verbose -- ./hello
       with a boot argument, and the kernel's messages on standard error
+  corral run --machine sifive_u --firmware u-boot -- bench --quick
+      on a HiFive Unleashed as QEMU plays it, from an SD card: SPL, OpenSBI, U-Boot, Corral
 
 FILES
   build/virt-release/Image      the kernel, built when it is missing
@@ -83,8 +85,13 @@ def parser():
 
 
 def add_options(add):
-    add("--harts", type=int, metavar="N", help="number of harts, 1 to 8 (default 4; 1 with --icount)")
-    add("--mem", default="1G", metavar="SIZE", help="memory: 64M to 8G (default 1G)")
+    add("--harts", type=int, metavar="N", help="number of harts, 1 to 8, on sifive_u 1 to 4 (default 4; 1 with --icount)")
+    add("--mem", metavar="SIZE", help="memory: 64M to 8G (default 1G)")
+    add("--machine", choices=platform.MACHINES, default="virt",
+        help="QEMU's own machine, or SiFive's HiFive Unleashed (default virt)")
+    add("--firmware", choices=platform.FIRMWARES, default="opensbi", metavar="NAME",
+        help="opensbi: QEMU's own OpenSBI, and QEMU loads the kernel; opensbi-1.1, opensbi-1.6: that one; "
+             "u-boot: U-Boot loads it from a disk, on sifive_u after SPL and OpenSBI from an SD card")
     add("--icount", action="store_true", help="count instructions: 1 ns of guest time is 1 instruction")
     add("--append", action="append", default=[], metavar="ARGS", help="more boot arguments for the kernel")
     add("--file", action="append", default=[], metavar="HOST[:GUEST]",
@@ -99,7 +106,8 @@ def add_options(add):
         help="where things were built (default build/, or $CORRAL_BUILD)")
     add("--log", metavar="FILE", help="the kernel's messages go there (default build/results/last-run.log)")
     add("--verbose", action="store_true", help="the kernel's messages on standard error, too")
-    add("--qemu", default=os.environ.get("CORRAL_QEMU", "qemu-system-riscv64"), help=argparse.SUPPRESS)
+    add("--qemu", default=os.environ.get("CORRAL_QEMU", platform.SYSTEM_QEMU), metavar="VERSION",
+        help="7.2: Debian 12's; 10: Debian 13's, fetched once (default: the one that is installed)")
 
 
 def parse(argv):
@@ -122,13 +130,13 @@ def parse(argv):
 
 def check(args):
     if args.harts is None:
-        args.harts = 1 if args.icount else 4
-    if not 1 <= args.harts <= 8:
-        raise UsageError(f"--harts {args.harts}: 1 to 8")
+        args.harts = 1 if args.icount and (args.machine, args.firmware) != ("sifive_u", "u-boot") else 4
+    args.mem = args.mem or platform.default_memory(args)
     if not re.fullmatch(r"[1-9][0-9]*[KMGkmg]?", args.mem):
         raise UsageError(f"--mem {args.mem}: a number with M or G, like 512M")
     if args.timeout is not None and args.timeout <= 0:
         raise UsageError(f"--timeout {args.timeout:g}: more than 0 seconds")
+    platform.check(args)
     if args.icount and args.harts > 1:
         warn(f"--icount with {args.harts} harts: they take turns, so times mean little")
 
@@ -196,13 +204,18 @@ def initramfs(args, program, guest):
 
 
 def qemu_command(args, kernel, initrd, guest, tty):
+    """(QEMU's command line, file descriptors that it inherits)"""
     disks = disk.parse(args.disk)
-    mount = disk.boot_argument(disks)
+    mount = disk.boot_argument(disks, first=int(args.firmware == "u-boot"))
     words = ["console=mux", f"tty={int(tty)}", "init=" + quote(guest)] + ([quote(mount)] if mount else []) + args.append
     words += ["--"] + [quote(word) for word in args.program[1:]]
-    command = [args.qemu, "-M", "virt", "-smp", str(args.harts), "-m", args.mem, "-nodefaults", "-display", "none",
-               "-serial", "stdio", "-monitor", "none", "-no-reboot", "-kernel", kernel, "-initrd", initrd,
-               "-append", " ".join(words)]
+    arguments, fds = " ".join(words), []
+    if args.firmware == "u-boot":
+        boot, fds = platform.by_u_boot(args, kernel, initrd, arguments)
+    else:
+        boot = platform.direct(args, kernel, initrd, arguments)
+    command = [*platform.qemu(args), "-M", platform.machine(args), "-smp", str(platform.processors(args)), "-m", args.mem,
+               "-nodefaults", "-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", *boot]
     command += disk.qemu_arguments(disks, args.virtio)
     if args.icount:
         command += ["-icount", "shift=0,sleep=off,align=off"]
@@ -211,7 +224,7 @@ def qemu_command(args, kernel, initrd, guest, tty):
             command += shlex.split(more)
         except ValueError as error:
             raise UsageError(f"--qemu-args {more}: {error}") from None
-    return command
+    return command, fds
 
 
 def prepare(args):
@@ -258,8 +271,9 @@ def run(args):
     fd, initrd, guest = prepare(args)
     tty = machine.usable_terminal(0)
     log, path = open_log(args)
+    command, fds = qemu_command(args, kernel, initrd, guest, tty)
     guest_machine = machine.Machine(
-        qemu_command(args, kernel, initrd, guest, tty), pass_fds=() if fd is None else (fd,), timeout=args.timeout,
+        command, pass_fds=fds + ([] if fd is None else [fd]), timeout=args.timeout,
         stdin=0, log=log, verbose=args.verbose, all_keys=args.command == "shell")
     try:
         return guest_machine.run()
@@ -285,7 +299,7 @@ def main(argv):
     machine.wake_on_signals()
     try:
         return run(parse(argv))
-    except (UsageError, disk.BadDisk, elf.NotRunnable) as error:
+    except (UsageError, disk.BadDisk, elf.NotRunnable, platform.Impossible, card.BadImage) as error:
         warn(str(error))
         return 2
     except machine.MachineFailed as error:

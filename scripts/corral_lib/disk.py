@@ -83,9 +83,12 @@ def explain(message):
         "(many may have it for reading only: :ro)"
 
 
-def boot_argument(disks):
-    """mount=vda:PATH,vdb:PATH, or None. Of a disk with partitions the kernel takes the first one for FAT."""
-    mounts = [f"vd{chr(ord('a') + i)}:{disk.path}" for i, disk in enumerate(disks) if disk.path]
+def boot_argument(disks, first=0):
+    """
+    mount=vda:PATH,vdb:PATH, or None. Of a disk with partitions the kernel takes the first one for FAT. first: how many
+    disks there are before ours.
+    """
+    mounts = [f"vd{chr(ord('a') + i)}:{disk.path}" for i, disk in enumerate(disks, first) if disk.path]
     return "mount=" + ",".join(mounts) if mounts else None
 
 
