@@ -2,6 +2,7 @@
  * What the compiler calls where the instruction set has no instruction for it: rv64imac has no Zbb, and no libgcc is
  * built for lp64. The names and types are GCC's. Pure functions.
  */
+#include "lib/bits.h"
 #include "lib/types.h"
 
 int __ctzdi2(uint64_t x);
@@ -9,8 +10,9 @@ int __clzdi2(uint64_t x);
 int __popcountdi2(uint64_t x);
 int __ffsdi2(uint64_t x);
 
-/* Index of each bit's de Bruijn sequence: multiplied by an isolated bit, its top six bits name the bit. */
-static const uint8_t ctz_index[64] = {
+extern const uint8_t bits_index[64];
+
+const uint8_t bits_index[64] = {
 	0,  1,	2,  53, 3,  7,	54, 27, 4,  38, 41, 8,	34, 55, 48, 28, 62, 5,	39, 46, 44, 42,
 	22, 9,	24, 35, 59, 56, 49, 18, 29, 11, 63, 52, 6,  26, 37, 40, 33, 47, 61, 45, 43, 21,
 	23, 58, 17, 10, 51, 25, 36, 32, 60, 20, 57, 16, 50, 31, 19, 15, 30, 14, 13, 12,
@@ -18,7 +20,7 @@ static const uint8_t ctz_index[64] = {
 
 int __ctzdi2(uint64_t x)
 {
-	return ctz_index[(x & -x) * UINT64_C(0x022fdd63cc95386d) >> 58];
+	return bits_index[(x & -x) * UINT64_C(0x022fdd63cc95386d) >> 58];
 }
 
 int __popcountdi2(uint64_t x)

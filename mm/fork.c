@@ -16,6 +16,7 @@
  * Spaces that have had such descriptors are copied, all of them, with all tables locked.
  */
 #include "lib/errno.h"
+#include "mm/fork.h"
 #include "mm/mapping.h"
 #include "mm/place.h"
 #include "mm/range.h"
@@ -33,198 +34,6 @@
 #define UPPER_SPARSE 16
 
 static enum fork_policy policy = FORK_TABLES; /* set once, before programs run */
-
-struct fork {
-	struct range range;	 /* all of the parent */
-	const vaddr_t *hot;	 /* SPACE_HOT addresses, or NULL */
-	bool sharing;		 /* tables may be shared; then only `locked` ones and the roots are locked */
-	pfn_t locked;		 /* by frame.table.next_dead */
-	struct mapping *watched; /* the descriptor that was last copied for the child, or NULL */
-	struct mapping *copy;	 /* what it got for it, with one count for us */
-};
-
-/* What is watched gets a descriptor of its own in the child, which is one more attachment. 0 or -ENOMEM. */
-static int fork_mapping(struct fork *fork, struct mapping **mapping)
-{
-	struct mapping *copy;
-	int err;
-
-	if (LIKELY((*mapping)->watch == NULL))
-		return 0;
-	if (fork->watched != *mapping) {
-		err = mapping_derive(*mapping, &copy);
-		if (err != 0)
-			return err;
-		if (fork->watched != NULL)
-			range_drop_mapping(&fork->range, fork->copy);
-		fork->watched = *mapping;
-		fork->copy = copy;
-	}
-	*mapping = fork->copy;
-	return 0;
-}
-
-/* What the child gets for the parent's reservation; none: nothing. Counted. 0 or -ENOMEM. */
-static int fork_reservation(struct fork *fork, pte_t *pte, struct mapping *mapping)
-{
-	int err = fork_mapping(fork, &mapping);
-
-	if (mapping->fork == MAPPING_FORK_DROP || err != 0) {
-		*pte = PTE(0);
-		return err;
-	}
-	if (UNLIKELY(mapping->watch != NULL))
-		*pte = pte_reservation(mapping, pte->v & PERM_RWX);
-	mapping_get(mapping, 1);
-	return 0;
-}
-
-/* A private page becomes one of both. 0 or -ENOMEM. */
-static inline int share_page(struct fork *fork, _Atomic uint64_t *slot, pte_t *pte)
-{
-	if (!frame_get(pte_pfn(*pte)))
-		return -ENOMEM;
-	if ((pte->v & PTE_W) != 0) {
-		*pte = PTE(pte_clear(slot, PTE_W).v & ~PTE_W);
-		fork->range.revoked = true;
-	}
-	return 0;
-}
-
-/* Replaces the parent's entry of a page by what the child gets for it. Counted. 0 or -ENOMEM. */
-static int fork_page(struct fork *fork, _Atomic uint64_t *slot, pte_t *pte, struct mapping *mapping)
-{
-	int err;
-
-	if (mapping->fork == MAPPING_FORK_DROP) {
-		*pte = PTE(0);
-		return 0;
-	}
-	if (mapping->fork == MAPPING_FORK_WIPE || mapping->shared) {
-		err = fork_mapping(fork, &mapping);
-		/* The child of a shared mapping faults the object's pages in when it needs them. */
-		*pte = page_reservation(*pte, mapping);
-	} else {
-		err = share_page(fork, slot, pte);
-	}
-	if (err == 0)
-		mapping_get(mapping, 1);
-	return err;
-}
-
-/* Whether all that the child needs of an entry of this descriptor is one like it. */
-static bool is_plain(const struct mapping *mapping)
-{
-	return mapping->fork == MAPPING_FORK_COPY && mapping->watch == NULL && !mapping->shared;
-}
-
-struct fork_leaf {
-	struct fork *fork;
-	pfn_t parent;
-	struct mapping *plain; /* the descriptor of the last one, if that is plain; or NULL */
-	uint64_t n;	       /* what the child got of that one, not counted yet */
-	uint64_t last;	       /* a reservation of that one, or 0 */
-	int err;
-};
-
-/* The child's for an entry of another descriptor than the last, or of one that is not plain; none where there is an error, too. */
-static __attribute__((noinline)) uint64_t fork_other(struct fork_leaf *leaf, unsigned index)
-{
-	_Atomic uint64_t *slot = pt_slot(leaf->parent, index);
-	pte_t pte = pte_load(slot);
-	bool page = pte_is_page(pte);
-	struct mapping *mapping = page ? table_mapping(frame_of(leaf->parent), index) : pte_mapping(pte);
-
-	if (leaf->plain != NULL)
-		mapping_get(leaf->plain, leaf->n);
-	leaf->n = 0;
-	leaf->last = 0;
-	leaf->plain = is_plain(mapping) ? mapping : NULL;
-	if (leaf->plain == NULL) {
-		leaf->err =
-			page ? fork_page(leaf->fork, slot, &pte, mapping) : fork_reservation(leaf->fork, &pte, mapping);
-	} else if (page) {
-		leaf->err = share_page(leaf->fork, slot, &pte);
-	} else {
-		leaf->last = pte.v;
-	}
-	return leaf->err == 0 ? pte.v : 0;
-}
-
-/* The same for a page of the last one's: an entry that differs from the parent's in W alone. */
-static inline uint64_t fork_alike(struct fork_leaf *leaf, _Atomic uint64_t *slot, uint64_t pte)
-{
-	if (UNLIKELY(!frame_get(PFN(pte << 10 >> 20)))) {
-		leaf->err = -ENOMEM;
-		return 0;
-	}
-	if ((pte & PTE_W) != 0) {
-		pte = pte_clear(slot, PTE_W).v & ~PTE_W;
-		leaf->fork->range.revoked = true;
-	}
-	return pte;
-}
-
-/* Entries first .. first + PT_GROUP - 1; how many the child got. */
-static inline unsigned fork_group(struct fork_leaf *leaf, _Atomic uint64_t *slot, _Atomic uint64_t *copy,
-				  struct mapping *const *side, struct mapping *usual)
-{
-	struct mapping *plain = leaf->plain;
-	uint64_t last = leaf->last;
-	unsigned got = 0;
-
-	for (unsigned i = 0; i < PT_GROUP; i++) {
-		uint64_t pte = pte_load(&slot[i]).v;
-
-		if (pte == 0)
-			continue;
-		if (pte != last) {
-			if ((pte & PTE_U) != 0 && (side != NULL ? side[i] : usual) == plain) {
-				pte = fork_alike(leaf, &slot[i], pte);
-			} else if ((pte & PTE_U) == 0 && pte_mapping(PTE(pte)) == plain) {
-				last = pte;
-			} else {
-				leaf->n += got;
-				pte = fork_other(leaf, (unsigned)(slot - pt_slot(leaf->parent, 0)) + i);
-				leaf->n -= got;
-				plain = leaf->plain;
-				last = leaf->last;
-			}
-			if (UNLIKELY(pte == 0)) {
-				if (leaf->err != 0)
-					break;
-				continue;
-			}
-		}
-		got++;
-		pte_store_unseen(&copy[i], PTE(pte));
-	}
-	leaf->n += got;
-	leaf->last = last;
-	return got;
-}
-
-static int fork_leaf(struct fork *fork, pfn_t parent, pfn_t child)
-{
-	struct frame *from = frame_of(parent), *to = frame_of(child);
-	_Atomic uint64_t *slot = pt_slot(parent, 0), *copy = pt_slot(child, 0);
-	struct mapping **side = from->table.side;
-	struct fork_leaf leaf = { .fork = fork, .parent = parent, .err = table_share_side(from, to) };
-	unsigned used = 0;
-
-	to->table.groups = from->table.groups;
-	for (uint64_t groups = from->table.groups; groups != 0 && leaf.err == 0; groups >>= 1) {
-		if ((groups & 1) != 0)
-			used += fork_group(&leaf, slot, copy, side, from->table.mapping);
-		slot += PT_GROUP;
-		copy += PT_GROUP;
-		side += side != NULL ? PT_GROUP : 0;
-	}
-	if (leaf.plain != NULL)
-		mapping_get(leaf.plain, leaf.n);
-	to->table.used = (uint16_t)used;
-	return leaf.err;
-}
 
 /* The table is locked; it stays so until the parent has been shot down. */
 static void keep_locked(struct fork *fork, pfn_t table)
@@ -327,12 +136,15 @@ static int fork_below(struct fork *fork, pfn_t parent, pfn_t child, unsigned lev
 
 static int fork_table(struct fork *fork, pfn_t parent, pfn_t child, unsigned level, uint64_t va)
 {
-	unsigned end = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES; /* the kernel's half is in place */
 	int err = 0;
 
 	frame_of(child)->table.groups = frame_of(parent)->table.groups;
-	for (unsigned i = table_next(parent, 0, end); err == 0 && i < end; i = table_next(parent, i + 1, end)) {
-		pte_t pte = pte_load(pt_slot(parent, i));
+	/* So many, the kernel's in a root left out: what is behind the last is not looked at. */
+	for (unsigned i = 0, left = frame_of(parent)->table.used; err == 0 && left != 0; i++, left--) {
+		pte_t pte;
+
+		i = table_next(parent, i, PT_ENTRIES);
+		pte = pte_load(pt_slot(parent, i));
 
 		if (pte_leads(pte)) {
 			err = fork_below(fork, parent, child, level, i, va + i * pt_span(level));

@@ -11,6 +11,7 @@
  */
 #include "mm/share.h"
 
+#include "lib/bits.h"
 #include "lib/check.h"
 #include "lib/errno.h"
 #include "mm/hart.h"
@@ -170,88 +171,142 @@ int table_own(pfn_t table, unsigned level, unsigned index, bool keep_locked)
 
 /* ---- Letting go. */
 
+#define NO_ENTRY UINT64_MAX /* no entry of ours is like that */
+
 struct emptying {
 	struct mapping_tally tally;
-	uint64_t last; /* a reservation of that descriptor, or 0 */
+	uint64_t last; /* a reservation of that descriptor, or NO_ENTRY */
+	uint64_t seen; /* entries of other descriptors before */
 };
 
-/* How many entries there were. */
-static inline unsigned empty_group(struct emptying *emptying, _Atomic uint64_t *slot, struct mapping *const *side,
-				   struct mapping *usual)
+/* An entry that is not as the last; the descriptor that it is of is the last now. */
+static __attribute__((noinline)) void empty_other(struct emptying *emptying, uint64_t pte, struct mapping *mapping)
 {
-	unsigned seen = 0;
+	bool page = (pte & PTE_U) != 0;
 
-	for (unsigned i = 0; i < PT_GROUP; i++) {
-		uint64_t pte = pte_load(&slot[i]).v;
-		struct mapping *mapping;
-
-		if (pte == 0)
-			continue;
-		pte_store_unseen(&slot[i], PTE(0));
-		seen++;
-		emptying->tally.n++;
-		if (pte == emptying->last)
-			continue;
-		if ((pte & PTE_U) != 0) {
-			mapping = side != NULL ? side[i] : usual;
-		} else {
-			mapping = pte_mapping(PTE(pte));
-			emptying->last = pte;
-		}
-		if (UNLIKELY(mapping != emptying->tally.mapping)) {
-			emptying->tally.n--;
-			mapping_tally_put(&emptying->tally, mapping);
-			emptying->tally.n = 1;
-			emptying->last = (pte & PTE_U) != 0 ? 0 : pte;
-		}
-		if ((pte & PTE_U) != 0)
-			frame_put(PFN(pte << 10 >> 20));
+	if (mapping != emptying->tally.mapping) {
+		emptying->seen += emptying->tally.n;
+		mapping_tally_put(&emptying->tally, mapping);
 	}
-	return seen;
+	emptying->tally.n++;
+	emptying->last = page ? NO_ENTRY : pte;
+	if (page)
+		frame_put(pte_pfn(PTE(pte)));
+}
+
+struct cursor {
+	_Atomic uint64_t *slot;
+	struct mapping *const *side;
+	struct mapping *usual;
+	struct frame *coremap;
+	const struct frame *zero;
+};
+
+static ALWAYS_INLINE void empty_group(struct emptying *emptying, const struct cursor *at)
+{
+	struct mapping *mapping = emptying->tally.mapping;
+	uint64_t last = emptying->last, n = emptying->tally.n + PT_GROUP;
+
+#pragma GCC unroll 8
+	for (unsigned i = 0; i < PT_GROUP; i++) {
+		uint64_t pte = pte_load(&at->slot[i]).v;
+		struct mapping *of;
+
+		if (LIKELY(pte == last)) {
+			pte_store_unseen(&at->slot[i], PTE(0));
+			continue;
+		}
+		if (pte == 0) {
+			n--;
+			continue;
+		}
+		pte_store_unseen(&at->slot[i], PTE(0));
+		if (LIKELY((pte & PTE_U) != 0)) {
+			struct frame *frame = &at->coremap[pte_pfn(PTE(pte)).v];
+
+			of = at->side != NULL ? at->side[i] : at->usual;
+			if (LIKELY(of == mapping)) {
+				if (UNLIKELY(frame == at->zero))
+					continue;
+				/* As frame_put; the release is before the loop. */
+				uint32_t old = atomic_fetch_sub_explicit(&frame->count, 1, memory_order_relaxed);
+
+				if (UNLIKELY(old <= 1))
+					frame_put_last(pte_pfn(PTE(pte)), old);
+				continue;
+			}
+		} else {
+			of = pte_mapping(PTE(pte));
+		}
+		emptying->tally.n = n - (PT_GROUP - i);
+		empty_other(emptying, pte, of);
+		n = emptying->tally.n + (PT_GROUP - i - 1);
+		mapping = of;
+		last = emptying->last;
+	}
+	emptying->tally.n = n;
 }
 
 static void empty_leaf(pfn_t table)
 {
-	struct frame *frame = frame_of(table);
-	struct mapping **side = frame->table.side;
-	_Atomic uint64_t *slot = pt_slot(table, 0);
-	struct emptying emptying = { .last = 0 };
-	unsigned seen = 0;
+	const struct frame *frame = frame_of(table);
+	struct emptying emptying = { .last = NO_ENTRY };
+	struct cursor at = {
+		.slot = pt_slot(table, 0),
+		.side = frame->table.side,
+		.usual = frame->table.mapping,
+		.coremap = HW_COREMAP,
+		.zero = frame_of(mm_this_hart()->zero),
+	};
 
-	for (uint64_t groups = frame->table.groups; groups != 0; groups >>= 1) {
-		if ((groups & 1) != 0)
-			seen += empty_group(&emptying, slot, side, frame->table.mapping);
-		slot += PT_GROUP;
-		side += side != NULL ? PT_GROUP : 0;
+	/* Or the compiler makes the address anew for each page. */
+	__asm__("" : "+r"(at.coremap));
+	/* pairs with the acquire in frame_put_last and in frame_is_sole, for all pages here */
+	atomic_thread_fence(memory_order_release);
+	for (uint64_t groups = frame->table.groups; groups != 0;) {
+		unsigned skip = bits_lowest(groups);
+
+		groups >>= skip;
+		at.slot += skip * PT_GROUP;
+		at.side += at.side != NULL ? skip * PT_GROUP : 0;
+		do {
+			empty_group(&emptying, &at);
+			at.slot += PT_GROUP;
+			at.side += at.side != NULL ? PT_GROUP : 0;
+			groups >>= 1;
+		} while ((groups & 1) != 0);
 	}
+	emptying.seen += emptying.tally.n;
 	mapping_tally_put(&emptying.tally, NULL);
-	CHECK(seen == frame->table.used);
+	CHECK(emptying.seen == frame->table.used);
 }
 
 static void empty_upper(pfn_t table, unsigned level, bool shared, pfn_t *dead)
 {
-	unsigned end = level == PT_ROOT ? PT_ENTRIES / 2 : PT_ENTRIES; /* the rest is the kernel's */
 	struct mapping_tally tally = { 0 };
-	unsigned seen = 0;
 
-	for (unsigned i = table_next(table, 0, end); i < end; i = table_next(table, i + 1, end)) {
-		_Atomic uint64_t *slot = pt_slot(table, i);
-		pte_t pte = pte_load(slot);
+	/* So many, the kernel's in a root left out. */
+	for (unsigned i = 0, left = frame_of(table)->table.used; left != 0; i++, left--) {
+		_Atomic uint64_t *slot;
+		pte_t pte;
 
+		i = table_next(table, i, PT_ENTRIES);
+		CHECK(i < PT_ENTRIES);
+		slot = pt_slot(table, i);
+		pte = pte_load(slot);
 		pte_store_unseen(slot, PTE(0));
-		seen++;
 		if (pte_is_table(pte)) {
 			table_take_down(pte_pfn(pte), level - 1, shared, dead);
 		} else if (pte_is_detached(pte)) {
 			table_drop(pte_pfn(pte), level - 1, dead);
 		} else {
+			CHECK(pte_is_reservation(pte));
 			if (pte_mapping(pte) != tally.mapping)
 				mapping_tally_put(&tally, pte_mapping(pte));
 			tally.n++;
 		}
 	}
 	mapping_tally_put(&tally, NULL);
-	CHECK(seen == frame_of(table)->table.used);
 }
 
 void table_take_down(pfn_t table, unsigned level, bool shared, pfn_t *dead)

@@ -6,6 +6,7 @@
  * Locks: a table's lock guards its entries, but for the A and D bits, and its part of the coremap. Each stock has one, which
  * only who finds no memory at all takes of another hart's.
  */
+#include "lib/bits.h"
 #include "lib/errno.h"
 #include "mm/cleared.h"
 #include "mm/hart.h"
@@ -193,22 +194,18 @@ int table_split(pfn_t table, unsigned level, unsigned index, bool keep_locked)
 unsigned table_next_slow(pfn_t table, unsigned index, unsigned end)
 {
 	uint64_t groups = frame_of(table)->table.groups;
-	const _Atomic uint64_t *slot = pt_slot(table, 0);
 
 	while (index < end) {
 		uint64_t above = groups >> (index / PT_GROUP);
 
 		if (above == 0)
 			return end;
-		if ((above & 1) == 0) {
-			index = ALIGN_DOWN(index, PT_GROUP) + PT_GROUP * (unsigned)__builtin_ctzll(above);
-			continue;
-		}
-		do {
-			if (pte_load(&slot[index]).v != 0)
-				return index;
-			index++;
-		} while (index % PT_GROUP != 0 && index < end);
+		if ((above & 1) == 0)
+			index = ALIGN_DOWN(index, PT_GROUP) + PT_GROUP * bits_lowest(above);
+		for (const _Atomic uint64_t *slot = pt_slot(table, index), *stop = slot + PT_GROUP - index % PT_GROUP;
+		     slot < stop; slot++, index++)
+			if (pte_load(slot).v != 0)
+				return MIN(index, end);
 	}
 	return end;
 }
