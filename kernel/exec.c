@@ -12,6 +12,7 @@
 #include "firmware/trap.h"
 #include "kernel/elf.h"
 #include "kernel/file.h"
+#include "kernel/fp.h"
 #include "kernel/futex.h"
 #include "kernel/layout.h"
 #include "kernel/memory.h"
@@ -328,6 +329,7 @@ static void set_names(struct process *process, struct thread *thread, const char
 	thread->name[sizeof(thread->name) - 1] = 0;
 	spin_lock(&process->lock, RANK_PROCESS);
 	memcpy(process->path, program->path, sizeof(process->path));
+	process_differs_locked(process);
 	spin_unlock(&process->lock, RANK_PROCESS);
 }
 
@@ -338,7 +340,6 @@ static void set_registers(struct thread *thread, const struct program *program)
 	memset(frame, 0, sizeof(*frame));
 	frame->sepc = program->image.entry;
 	frame->sp = program->sp;
-	memset(&thread->fp, 0, sizeof(thread->fp));
 }
 
 static void set_space(struct process *process, const struct program *program)
@@ -378,7 +379,7 @@ static void become(struct process *process, struct thread *thread, const struct 
 	space_put(old);
 	file_put(old_exe);
 	set_registers(thread, program);
-	sched_fp_load(thread);
+	fp_clear(thread);
 }
 
 static int64_t exec(const char *path, const uint64_t *a)
@@ -442,7 +443,7 @@ int exec_first(const char *path, char *const *argv, char *const *envp, const cha
 	*why = program.image.why;
 	if (error != 0)
 		return error;
-	error = process_create(NULL, &process);
+	error = process_create(&process);
 	if (error == 0)
 		error = thread_create(&thread);
 	if (error == 0)
@@ -450,6 +451,7 @@ int exec_first(const char *path, char *const *argv, char *const *envp, const cha
 	/* The machine does not go on after this, so nothing is given back. */
 	if (error != 0)
 		return error;
+	process_be_first(process);
 	set_space(process, &program);
 	process->exe = program.exe;
 	set_names(process, thread, path, &program);

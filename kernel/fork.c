@@ -10,6 +10,7 @@
 #include "firmware/trap.h"
 #include "kernel/cache.h"
 #include "kernel/file.h"
+#include "kernel/fp.h"
 #include "kernel/pidfd.h"
 #include "kernel/memory.h"
 #include "kernel/process.h"
@@ -82,7 +83,6 @@ static int make_thread(const struct request *request, struct thread **out)
 
 	if (error != 0)
 		return error;
-	sched_fp_store(parent);
 	frame = thread_frame(thread);
 	*frame = *thread_frame(parent);
 	frame->a0 = 0;
@@ -90,7 +90,7 @@ static int make_thread(const struct request *request, struct thread **out)
 		frame->sp = request->stack;
 	if ((request->flags & CLONE_SETTLS) != 0)
 		frame->tp = request->tls;
-	thread->fp = parent->fp;
+	fp_inherit(parent, thread);
 	thread->blocked = parent->blocked;
 	if ((request->flags & CLONE_VM) == 0 || (request->flags & CLONE_VFORK) != 0)
 		thread->altstack = parent->altstack;
@@ -155,11 +155,33 @@ int process_unshare_files(void)
 	return 0;
 }
 
+/* What cannot fail: in one hold of the parent's lock, and of the tree's only where something is shared from now on. */
+static void inherit(const struct request *request, struct process *parent, struct process *child)
+{
+	bool shared = (request->flags & (CLONE_FS | CLONE_SIGHAND)) != 0;
+
+	if (shared)
+		tree_lock();
+	spin_lock(&parent->lock, RANK_PROCESS);
+	process_inherit_locked(parent, child);
+	share_inherit_locked(parent, child);
+	if (shared)
+		share_join_locked(parent, child, (request->flags & CLONE_SIGHAND) != 0,
+				  (request->flags & CLONE_FS) != 0);
+	spin_unlock(&parent->lock, RANK_PROCESS);
+	if (shared)
+		tree_unlock();
+	if ((request->flags & CLONE_CLEAR_SIGHAND) != 0)
+		signal_exec(child);
+	child->exit_signal = (uint32_t)request->exit_signal;
+	child->vforked = (request->flags & CLONE_VFORK) != 0;
+}
+
 static int make_process(const struct request *request, struct process **out)
 {
 	struct process *parent = current_process();
 	struct process *child;
-	int error = process_create(parent, &child);
+	int error = process_create(&child);
 
 	if (error != 0)
 		return error;
@@ -168,16 +190,7 @@ static int make_process(const struct request *request, struct process **out)
 		process_put(child);
 		return error;
 	}
-	share_fs(parent, child, (request->flags & CLONE_FS) != 0);
-	spin_lock(&parent->lock, RANK_PROCESS);
-	child->exe = parent->exe;
-	file_hold(child->exe);
-	spin_unlock(&parent->lock, RANK_PROCESS);
-	share_actions(parent, child, (request->flags & CLONE_SIGHAND) != 0);
-	if ((request->flags & CLONE_CLEAR_SIGHAND) != 0)
-		signal_exec(child);
-	child->exit_signal = (uint32_t)request->exit_signal;
-	child->vforked = (request->flags & CLONE_VFORK) != 0;
+	inherit(request, parent, child);
 	*out = child;
 	return 0;
 }
@@ -239,19 +252,22 @@ static int64_t clone_process(const struct request *request, struct thread *threa
 	if (error != 0)
 		return error;
 	error = make_pidfd(request, child, &fd);
-	process_get(child);
 	if (error == 0)
 		error = process_publish(child, thread, current_process(), (request->flags & CLONE_PARENT) != 0);
 	if (error != 0) {
 		discard_process(child, fd);
-		process_put(child);
 		return error;
 	}
+	/* Until its thread runs it cannot end, whoever has found it. */
 	pid = child->pid;
 	store_tids(request, child->space, pid);
+	if ((request->flags & CLONE_VFORK) == 0) {
+		sched_start(thread);
+		return pid;
+	}
+	process_get(child);
 	sched_start(thread);
-	if ((request->flags & CLONE_VFORK) != 0)
-		wait_vfork(child);
+	wait_vfork(child);
 	process_put(child);
 	return pid;
 }

@@ -26,6 +26,15 @@ void job_init(struct process *process)
 	wait_queue_init(&process->job.queue);
 }
 
+void job_reset(struct process *process)
+{
+	struct job *job = &process->job;
+
+	job->stopping = job->stopped = job->taken = false;
+	job->signo = job->report = job->tell = 0;
+	job->standing = 0;
+}
+
 /* ---- Telling the parent. */
 
 static bool wants_no_stops(const struct sigaction_kernel *action)
@@ -59,7 +68,7 @@ static void tell_parent(struct process *process, int code)
 	tree_unlock();
 }
 
-bool job_child_ended_locked(struct process *parent, struct process *child)
+static void tell_end_locked(struct process *parent, const struct process *child)
 {
 	int core = child->status & 0x7f;
 	struct siginfo info = {
@@ -67,15 +76,22 @@ bool job_child_ended_locked(struct process *parent, struct process *child)
 		.code = core != 0 ? CLD_KILLED : CLD_EXITED,
 		.sent = { .pid = (int32_t)child->pid, .status = core != 0 ? core : child->status >> 8 & 0xff },
 	};
+
+	signal_send_locked(parent, &info);
+}
+
+bool job_child_ended_locked(struct process *parent, struct process *child)
+{
+	const struct sigaction_kernel *action = &parent->action[SIGCHLD - 1];
 	bool reap = false;
 
 	if (child->exit_signal == 0)
 		return false;
 	spin_lock(&parent->lock, RANK_PROCESS);
 	if (child->exit_signal == SIGCHLD)
-		reap = parent->action[SIGCHLD - 1].handler == SIG_IGN ||
-		       (parent->action[SIGCHLD - 1].flags & SA_NOCLDWAIT) != 0;
-	signal_send_locked(parent, &info);
+		reap = action->handler == SIG_IGN || (action->flags & SA_NOCLDWAIT) != 0;
+	if (!signal_is_dropped_locked(parent, (int)child->exit_signal))
+		tell_end_locked(parent, child);
 	spin_unlock(&parent->lock, RANK_PROCESS);
 	return reap;
 }
@@ -196,12 +212,10 @@ bool job_leave_locked(struct process *process)
 
 void job_ended_locked(struct process *process)
 {
-	spin_lock(&process->lock, RANK_PROCESS);
 	if (process->job.stopping)
 		atomic_fetch_sub_explicit(&stopping_processes, 1, memory_order_relaxed);
 	process->job.stopping = false;
 	process->job.report = 0;
-	spin_unlock(&process->lock, RANK_PROCESS);
 }
 
 /* ---- Orphaned groups: nobody is left who would continue them. */
@@ -246,13 +260,13 @@ void job_orphan_locked(const struct process *parent, struct process *child)
 	job_hang_up_locked(parent, child);
 }
 
-void job_hang_up_locked(const struct process *process, const struct process *child)
+static void hang_up_locked(const struct process *process, const struct process *child)
 {
 	static const int signals[] = { SIGHUP, SIGCONT };
 	const struct process *parent = child == process ? process->parent : process;
 	const struct process *ignored = child == process ? process : NULL;
 
-	if (atomic_load_explicit(&stopping_processes, memory_order_relaxed) == 0 || parent == NULL)
+	if (parent == NULL)
 		return;
 	if (parent->group == child->group || parent->session != child->session ||
 	    !job_orphaned_locked(child->group, ignored) || !has_stopped_locked(child->group))
@@ -267,4 +281,10 @@ void job_hang_up_locked(const struct process *process, const struct process *chi
 				signal_process(one, &info);
 		}
 	}
+}
+
+void job_hang_up_locked(const struct process *process, const struct process *child)
+{
+	if (atomic_load_explicit(&stopping_processes, memory_order_relaxed) != 0)
+		hang_up_locked(process, child);
 }

@@ -26,6 +26,8 @@ struct job {
 };
 
 void job_init(struct process *process);
+/* Once more like new: of a process that is put by. */
+void job_reset(struct process *process);
 
 /* The calling thread has taken a stop signal (job.taken). No lock held. */
 void job_stop(int signo);
@@ -48,7 +50,7 @@ bool job_orphaned_locked(uint32_t group, const struct process *ignored);
 void job_hang_up_locked(const struct process *process, const struct process *child);
 /* [tree lock] child has lost parent to another: that, and its death signal. */
 void job_orphan_locked(const struct process *parent, struct process *child);
-/* [tree lock] It has ended. */
+/* [process lock] It has ended. */
 void job_ended_locked(struct process *process);
 
 #endif

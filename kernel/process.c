@@ -4,9 +4,9 @@
  * Invariants
  * - A process is in the tree from process_publish until its parent, or main for those of the kernel, has reaped it. The tree
  *   holds one reference; nothing follows process pointers without the tree lock or a reference.
- * - A thread is in its process and in the table of tids from publish or add_thread until thread_exit. The last thread to
- *   leave takes the process's memory and files down, and only then makes it a zombie, so whoever reaps finds it all given
- *   back.
+ * - A thread is in its process and in the table of tids from publish or add_thread until thread_exit. The last thread takes the
+ *   process's memory and files down, and only then makes it a zombie, so whoever reaps finds it all given back. If it was alone it
+ *   stays in the process meanwhile, which is marked as ending first: nothing is sent to it, no timer is set for it any more.
  * - Every thread has left its space (space_switch(NULL)) before it leaves its process, so no hart is in the space when the
  *   last one puts it.
  *
@@ -66,57 +66,59 @@ void process_init(void)
 
 /* ---- Beginning. */
 
-static void copy_from_parent(struct process *process, struct process *parent)
+void process_differs_locked(struct process *process)
 {
-	spin_lock(&parent->lock, RANK_PROCESS);
-	memcpy(process->limits, parent->limits, sizeof(process->limits));
-	memcpy(process->capabilities, parent->capabilities, sizeof(process->capabilities));
-	memcpy(process->path, parent->path, sizeof(process->path));
-	process->umask = parent->umask;
-	process->no_new_privs = parent->no_new_privs;
-	process->undumpable = parent->undumpable;
-	/* relaxed: no order is asked for */
-	atomic_init(&process->barriers, atomic_load_explicit(&parent->barriers, memory_order_relaxed));
-	process->brk_start = parent->brk_start;
-	process->brk = parent->brk;
-	process->start_sp = parent->start_sp;
-	spin_unlock(&parent->lock, RANK_PROCESS);
+	static _Atomic uint64_t made;
+
+	/* relaxed: only uniqueness counts */
+	process->heritage = atomic_fetch_add_explicit(&made, 1, memory_order_relaxed) + 1;
 }
 
-int process_create(struct process *parent, struct process **out)
+/* Mostly the child is made of one that had the same: of a sibling. */
+static void copy_heritage(struct process *child, const struct process *parent)
+{
+	if (child->heritage == parent->heritage)
+		return;
+	memcpy(child->limits, parent->limits, sizeof(child->limits));
+	memcpy(child->capabilities, parent->capabilities, sizeof(child->capabilities));
+	memcpy(child->path, parent->path, sizeof(child->path));
+	child->heritage = parent->heritage;
+}
+
+void process_inherit_locked(struct process *parent, struct process *child)
+{
+	copy_heritage(child, parent);
+	child->no_new_privs = parent->no_new_privs;
+	child->undumpable = parent->undumpable;
+	/* relaxed: no order is asked for */
+	atomic_init(&child->barriers, atomic_load_explicit(&parent->barriers, memory_order_relaxed));
+	child->brk_start = parent->brk_start;
+	child->brk = parent->brk;
+	child->start_sp = parent->start_sp;
+	child->exe = parent->exe;
+	file_hold(child->exe);
+	ptimers_inherit(child);
+}
+
+int process_create(struct process **out)
 {
 	struct process *process = process_alloc();
 
 	if (process == NULL)
 		return -ENOMEM;
-	spin_init(&process->lock);
 	atomic_init(&process->refs, 1);
-	list_init(&process->threads);
-	list_init(&process->children);
-	list_init(&process->sibling);
-	list_init(&process->link);
-	list_init(&process->hash_link);
-	wait_queue_init(&process->threads_gone);
-	wait_queue_init(&process->vfork_done);
-	wait_queue_init(&process->child_wait);
-	wait_queue_init(&process->ended);
-	sigpending_init(&process->pending);
-	ptimers_init(process);
-	job_init(process);
-	share_init(process);
 	process->exit_signal = SIGCHLD;
 	process->started_ns = time_ns();
-	if (parent != NULL) {
-		copy_from_parent(process, parent);
-		ptimers_inherit(process);
-	} else {
-		process->umask = 022;
-		memcpy(process->limits, default_limits, sizeof(process->limits));
-		process->capabilities[CAPABILITY_EFFECTIVE] = CAPABILITIES_ALL;
-		process->capabilities[CAPABILITY_PERMITTED] = CAPABILITIES_ALL;
-	}
 	*out = process;
 	return 0;
+}
+
+void process_be_first(struct process *process)
+{
+	process->umask = 022;
+	memcpy(process->limits, default_limits, sizeof(process->limits));
+	process->capabilities[CAPABILITY_EFFECTIVE] = CAPABILITIES_ALL;
+	process->capabilities[CAPABILITY_PERMITTED] = CAPABILITIES_ALL;
 }
 
 static void set_parent_locked(struct process *process, struct process *parent)
@@ -266,14 +268,26 @@ int process_single_thread(void)
 
 void process_vfork_done(struct process *process)
 {
-	bool waited;
-
+	/* Without the lock: it was set before the process ran, and only this changes it. */
+	if (!process->vforked)
+		return;
 	spin_lock(&process->lock, RANK_PROCESS);
-	waited = process->vforked;
 	process->vforked = false;
 	spin_unlock(&process->lock, RANK_PROCESS);
-	if (waited)
-		wake_all(&process->vfork_done);
+	wake_all(&process->vfork_done);
+}
+
+/* [tree lock, process lock] */
+static void take_out_locked(struct process *process, struct thread *thread)
+{
+	list_del(&thread->hash_link);
+	list_del(&thread->link);
+	ptimers_leave_locked(process, thread);
+	process->thread_count--;
+	/* Under the lock, as others may be sending to it until now. */
+	sigpending_clear(process, &thread->pending);
+	process->usage.ticks += sched_ran(thread);
+	process->usage.faults += thread->faults;
 }
 
 /* Takes the calling thread out of its process. Whether it was the last one. */
@@ -283,18 +297,11 @@ static bool leave_process(struct process *process, struct thread *thread)
 
 	tree_lock();
 	spin_lock(&process->lock, RANK_PROCESS);
-	list_del(&thread->hash_link);
-	list_del(&thread->link);
-	ptimers_leave_locked(process, thread);
-	process->thread_count--;
-	/* Under the lock, as others may be sending to it until now. */
-	sigpending_clear(process, &thread->pending);
-	process->usage.ticks += sched_ran(thread);
-	process->usage.faults += thread->faults;
+	take_out_locked(process, thread);
 	signal_retarget_locked(process, ~thread->blocked);
 	last = process->thread_count == 0;
 	if (process->execing != NULL && process->thread_count == 1)
-		wake_all(&process->threads_gone);
+		wake_waiting(&process->threads_gone);
 	if (!last)
 		thread->process = NULL;
 	stopped = job_leave_locked(process);
@@ -322,13 +329,14 @@ void process_release(struct process *process)
 	process->cwd = NULL;
 	process->exe = NULL;
 	process->ending = true;
+	/* Nothing is sent to it any more. */
+	sigpending_clear(process, &process->pending);
 	spin_unlock(&process->lock, RANK_PROCESS);
 	space_put(space);
 	fdtable_put(files);
 	node_put(cwd);
 	if (exe != NULL)
 		file_put(exe);
-	sigpending_clear(process, &process->pending);
 }
 
 /* [tree lock] Who gets its children: the next above that wants them, or the first. */
@@ -345,8 +353,11 @@ static struct process *heir_locked(const struct process *process)
 /* [tree lock] */
 static void reparent_children(struct process *process)
 {
-	struct process *heir = heir_locked(process);
+	struct process *heir;
 
+	if (tree.first != process && list_empty(&process->children))
+		return;
+	heir = heir_locked(process);
 	if (tree.first == process)
 		tree.first = NULL;
 	list_for_each_safe (pos, next, &process->children) {
@@ -360,7 +371,7 @@ static void reparent_children(struct process *process)
 		job_orphan_locked(process, child);
 	}
 	if (heir != NULL)
-		wake_all(&heir->child_wait);
+		wake_waiting(&heir->child_wait);
 }
 
 void process_forget_locked(struct process *process)
@@ -369,11 +380,23 @@ void process_forget_locked(struct process *process)
 	list_del(&process->link);
 	list_del(&process->hash_link);
 	process->forgotten = true;
-	wake_all(&process->ended);
+	wake_waiting(&process->ended);
 }
 
-/* The tree's last word on a process whose last thread has left it. */
-static void become_zombie(struct process *process)
+/* [tree lock] The thread that ends it leaves it, unless it has, and it is a zombie. */
+static void end_locked(struct process *process, struct thread *thread)
+{
+	spin_lock(&process->lock, RANK_PROCESS);
+	if (process->thread_count != 0)
+		take_out_locked(process, thread);
+	job_ended_locked(process);
+	spin_unlock(&process->lock, RANK_PROCESS);
+	thread->process = NULL;
+	process->zombie = true;
+}
+
+/* The tree's last word on a process. */
+static void become_zombie(struct process *process, struct thread *thread)
 {
 	struct process *parent;
 	bool reap = false;
@@ -381,15 +404,14 @@ static void become_zombie(struct process *process)
 	tree_lock();
 	reparent_children(process);
 	parent = process->parent;
-	process->zombie = true;
-	wake_all(&process->ended);
-	job_ended_locked(process);
+	end_locked(process, thread);
+	wake_waiting(&process->ended);
 	share_end_locked(process);
 	job_hang_up_locked(process, process);
 	tty_jobs_end_locked(process);
 	if (parent != NULL) {
 		reap = job_child_ended_locked(parent, process);
-		wake_all(&parent->child_wait);
+		wake_waiting(&parent->child_wait);
 	}
 	if (reap)
 		process_forget_locked(process);
@@ -401,6 +423,15 @@ static void become_zombie(struct process *process)
 		process_put(process);
 }
 
+/*
+ * A thread that is alone stays in its process until that is a zombie, so that the tree lock is taken once: only threads of a process
+ * make it more of them. relaxed: one that has left did so under the lock, which the rest takes.
+ */
+static bool is_alone(const struct process *process)
+{
+	return __atomic_load_n(&process->thread_count, __ATOMIC_RELAXED) == 1;
+}
+
 void thread_exit(void)
 {
 	struct thread *thread = current_thread();
@@ -408,12 +439,11 @@ void thread_exit(void)
 
 	futex_thread_exit(thread);
 	space_switch(NULL);
-	if (leave_process(process, thread)) {
-		ptimers_end(process);
+	if (is_alone(process) || leave_process(process, thread)) {
 		process_release(process);
+		ptimers_end(process);
 		process_vfork_done(process);
-		thread->process = NULL;
-		become_zombie(process);
+		become_zombie(process, thread);
 	}
 	sched_exit();
 }

@@ -56,65 +56,72 @@ struct process {
 	_Atomic uint32_t refs;
 	uint32_t pid;
 
-	struct space *space;	       /* [own]; NULL once it has ended */
-	struct fd_table *files;	       /* [own]; NULL once it has ended */
-	bool files_shared;	       /* with another process (CLONE_FILES): execve makes a copy first [own] */
-	struct node *cwd;	       /* the files' own; one reference [lock] */
-	struct file *exe;	       /* its executable, which nobody can write to meanwhile; one count [own] */
-	uint32_t umask;		       /* the files' own [lock] */
-	uint64_t brk_start;	       /* [lock]; page-aligned */
-	uint64_t brk;		       /* [lock] */
-	uint64_t start_sp;	       /* where execve left argc, argv and what follows: /proc reads it [lock] */
-	char path[PROCESS_PATH_BYTES]; /* of the executable: absolute, links followed [lock] */
+	struct space *space;	 /* [own]; NULL once it has ended */
+	struct fd_table *files;	 /* [own]; NULL once it has ended */
+	bool files_shared;	 /* with another process (CLONE_FILES): execve makes a copy first [own] */
+	struct node *cwd;	 /* the files' own; one reference [lock] */
+	struct file *exe;	 /* its executable, which nobody can write to meanwhile; one count [own] */
+	uint32_t umask;		 /* the files' own [lock] */
+	uint64_t brk_start, brk; /* the first page-aligned [lock] */
+	uint64_t start_sp;	 /* where execve left argc, argv and what follows: /proc reads it [lock] */
 
-	struct list threads;	/* thread.link [lock] */
 	unsigned thread_count;	/* [lock] */
 	bool ending;		/* exit_group or a deadly signal: no new threads [lock] */
 	struct thread *execing; /* the thread that waits for all others to end [lock] */
-	struct wait_queue threads_gone;
 
-	int status;		 /* as wait4 reports it; final when zombie [lock] */
-	bool zombie;		 /* [tree lock] */
-	bool forgotten;		 /* waited for: no longer in the tree [tree lock] */
-	struct wait_queue ended; /* woken when either becomes true */
-	bool vforked;		 /* its parent waits for exec or exit; then false, and vfork_done is woken [lock] */
-	struct wait_queue vfork_done;
+	int status;	      /* as wait4 reports it; final when zombie [lock] */
+	bool zombie;	      /* [tree lock] */
+	bool forgotten;	      /* waited for: no longer in the tree [tree lock] */
+	bool vforked;	      /* its parent waits for exec or exit; then false, and vfork_done is woken [lock] */
 	uint32_t exit_signal; /* to the parent when it ends; 0: none */
 
 	struct process *parent; /* NULL: the kernel's own child [tree lock] */
 	_Atomic uint32_t
-		parent_pid;   /* for getppid, which takes no lock: 0 where there is none; written under the tree lock */
-	struct list children; /* sibling [tree lock] */
-	struct list sibling;  /* [tree lock] */
-	struct list link;     /* of all processes, oldest first [tree lock] */
-	struct list hash_link;	 /* in the table of pids [tree lock] */
+		parent_pid;	 /* for getppid, which takes no lock: 0: there is none; written under the tree lock */
 	uint32_t group, session; /* ids [tree lock] */
 	bool execed;		 /* setpgid by its parent is too late [tree lock] */
-	struct wait_queue child_wait;
-	int death_signal;  /* to it when its parent ends [tree lock] */
-	bool subreaper;	   /* orphans below it become its children [tree lock] */
-	bool no_new_privs; /* with the next: only remembered; its own threads' */
+	int death_signal;	 /* to it when its parent ends [tree lock] */
+	bool subreaper;		 /* orphans below it become its children [tree lock] */
+	bool no_new_privs;	 /* with the next: only remembered; its own threads' */
 	bool undumpable;
 	_Atomic uint32_t barriers; /* what was registered for: sys_membarrier.c */
 
-	struct sigpending pending; /* [lock] */
-	uint32_t queued;	   /* entries of its and its threads' pending signals, and its timers [lock] */
-	uint64_t actions_set;	   /* bit n - 1 clear: action[n - 1] is all zero [lock] */
-	struct ptimers timers;	   /* [lock] */
-	struct job job;		   /* [lock] */
-	struct sharing sharing;
+	uint32_t queued; /* entries of its and its threads' pending signals, and its timers [lock] */
 
-	uint64_t capabilities[CAPABILITY_SETS]; /* [lock] */
-	bool lock_future, lock_on_fault;	/* mlockall(MCL_FUTURE): of what is mapped from now on [lock] */
-	struct rlimit limits[RLIMITS];		/* [lock] */
-	struct process_usage usage;		/* of threads that ended [lock] */
-	struct process_usage children_usage;	/* [lock] */
+	bool lock_future, lock_on_fault;     /* mlockall(MCL_FUTURE): of what is mapped from now on [lock] */
+	struct process_usage usage;	     /* of threads that ended [lock] */
+	struct process_usage children_usage; /* [lock] */
 	uint64_t started_ns;
 	uint64_t cpu_seen; /* ticks that its CPU clock has shown [lock] */
 
-	/* Last: most are zero, and neither copied nor cleared then. */
-	struct sigaction_kernel action[NSIG]; /* [lock] */
+	/*
+	 * All above is zero in a new process. What follows one that was put by keeps, as the next wants it (spare.c): nobody waits, no timer
+	 * was ever set, nothing is pending, on no list, in no ring; and what a child has a copy of is its last owner's.
+	 */
+	struct list threads;   /* thread.link [lock] */
+	struct list children;  /* sibling [tree lock] */
+	struct list sibling;   /* [tree lock] */
+	struct list link;      /* of all processes, oldest first [tree lock] */
+	struct list hash_link; /* in the table of pids [tree lock] */
+	struct sharing sharing;
+	struct wait_queue threads_gone;
+	struct wait_queue ended; /* woken when zombie or forgotten becomes true */
+	struct wait_queue vfork_done;
+	struct wait_queue child_wait;
+	struct job job;		   /* [lock] */
+	struct sigpending pending; /* [lock] */
+	struct ptimers timers;	   /* [lock] */
+
+	/* What a child has a copy of. heritage: equal where all of it is; see process_differs_locked. */
+	uint64_t heritage;			/* [lock] */
+	uint64_t capabilities[CAPABILITY_SETS]; /* [lock] */
+	struct rlimit limits[RLIMITS];		/* [lock] */
+	char path[PROCESS_PATH_BYTES];		/* of the executable: absolute, links followed [lock] */
+	uint64_t actions_set;			/* bit n - 1 clear: action[n - 1] is all zero [lock] */
+	struct sigaction_kernel action[NSIG];	/* [lock] */
 };
+
+#define PROCESS_CLEARED_BYTES offsetof(struct process, threads)
 
 static inline struct process *current_process(void)
 {
@@ -157,8 +164,14 @@ void process_end_locked(struct process *process, int status);
 /* After exec or in exit: the vfork parent goes on. */
 void process_vfork_done(struct process *process);
 
-/* A process like parent (NULL: the first), without space, files or threads, not in the tree. 0 or -ENOMEM. */
-int process_create(struct process *parent, struct process **out) MUST_CHECK;
+/* [process->lock] Its capabilities, limits or path have changed: they are like nobody's any more. */
+void process_differs_locked(struct process *process);
+
+/* A process without space, files or threads, not in the tree. 0 or -ENOMEM. */
+int process_create(struct process **out) MUST_CHECK;
+/* What it has of its parent (whose lock is held), but for what share.h copies; what the first has. */
+void process_inherit_locked(struct process *parent, struct process *child);
+void process_be_first(struct process *process);
 /*
  * Puts a process and its first thread into the tree and the tables of ids; sibling: as a child of parent's parent. -EINTR: the
  * caller, which is parent's, has a signal to take first (not where parent is NULL).

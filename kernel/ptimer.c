@@ -17,6 +17,8 @@
  */
 #include "kernel/ptimer.h"
 
+#include <string.h>
+
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys.h"
@@ -135,8 +137,10 @@ static void over_limit_locked(struct process *process, struct ptimer *timer, uin
 	bool ends = limit->hard != UINT64_MAX && now >= limit_ns(limit->hard);
 	struct siginfo info = { .signo = ends ? SIGKILL : SIGXCPU, .code = SI_KERNEL };
 
-	if (!ends)
+	if (!ends) {
 		limit->soft++;
+		process_differs_locked(process);
+	}
 	timer->expires = ends ? 0 : limit_ns(limit->soft);
 	signal_send_locked(process, &info);
 }
@@ -237,7 +241,7 @@ void ptimers_resume(struct process *process)
 
 /* ---- Setting. */
 
-/* With the process's lock held and the timer idle; NULL: there is none, and no lock is held. */
+/* With the process's lock held and the timer idle; NULL: there is none, and no lock is held. It may be set then. */
 static struct ptimer *take(struct process *process, uint32_t key)
 {
 	for (;;) {
@@ -245,8 +249,10 @@ static struct ptimer *take(struct process *process, uint32_t key)
 
 		spin_lock(&process->lock, RANK_PROCESS);
 		timer = find_locked(process, key);
-		if (timer != NULL && timer_try_cancel(&timer->timer))
+		if (timer != NULL && timer_try_cancel(&timer->timer)) {
+			process->timers.used = true;
 			return timer;
+		}
 		spin_unlock(&process->lock, RANK_PROCESS);
 		if (timer == NULL)
 			return NULL;
@@ -347,6 +353,7 @@ static int add_locked(struct process *process, struct ptimer *timer, uint32_t of
 	if (process->queued >= process->limits[RLIMIT_SIGPENDING].soft)
 		return -EAGAIN;
 	process->queued++;
+	process->timers.used = true;
 	do {
 		timer->key = PTIMER_FIRST + process->timers.next_id;
 		process->timers.next_id = (process->timers.next_id + 1) & (INT32_MAX >> 1);
@@ -417,8 +424,8 @@ void ptimer_limit(struct process *process)
 {
 	struct ptimer *timer = take(process, PTIMER_LIMIT);
 
-	/* Without threads it is over: ptimers_end has been here, or will be. */
-	if (process->thread_count != 0) {
+	/* When it is ending it is over: ptimers_end has been here, or will be. */
+	if (!process->ending && process->thread_count != 0) {
 		timer->parked = false;
 		timer->expires = cpu_limit(process);
 		start_locked(timer);
@@ -429,17 +436,22 @@ void ptimer_limit(struct process *process)
 void ptimers_inherit(struct process *process)
 {
 	struct ptimer *timer = &process->timers.itimers[PTIMER_LIMIT - 1];
+	uint64_t limit = cpu_limit(process);
 
-	timer->expires = cpu_limit(process);
-	timer->parked = timer->expires != 0;
+	if (LIKELY(limit == 0))
+		return;
+	process->timers.used = true;
+	timer->expires = limit;
+	timer->parked = true;
 	/* relaxed: nobody of it runs yet */
-	atomic_store_explicit(&process->timers.parked, timer->parked, memory_order_relaxed);
+	atomic_store_explicit(&process->timers.parked, 1, memory_order_relaxed);
 }
 
 void ptimers_init(struct process *process)
 {
 	static const int signals[PTIMER_FIRST - 1] = { SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU };
 
+	memset(&process->timers, 0, sizeof(process->timers));
 	list_init(&process->timers.list);
 	for (unsigned i = 0; i < PTIMER_FIRST - 1; i++) {
 		process->timers.itimers[i].process = process;
@@ -473,6 +485,8 @@ static bool is_off(struct ptimer *timer)
 
 void ptimers_end(struct process *process)
 {
+	if (LIKELY(!process->timers.used))
+		return;
 	ptimers_exec(process);
 	for (uint32_t key = 1; key < PTIMER_FIRST; key++) {
 		uint64_t interval = 0, left;

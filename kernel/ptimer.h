@@ -47,14 +47,16 @@ struct ptimers {
 	struct ptimer itimers[PTIMER_FIRST - 1]; /* and RLIMIT_CPU's */
 	struct list list;			 /* timer_create's */
 	uint32_t next_id;			 /* of these */
+	bool used;				 /* any was ever set, or is to be [lock] */
 	_Atomic uint32_t parked;		 /* some timer is: whoever runs next says WORK_ALARM */
 };
 
+/* All off, and never set. */
 void ptimers_init(struct process *process);
 /* RLIMIT_CPU has been set; a new process has inherited it. */
 void ptimer_limit(struct process *process);
 void ptimers_inherit(struct process *process);
-/* The last thread ends: all go. execve: timer_create's go. */
+/* The last thread ends, and process->ending has been set: all go. execve: timer_create's go. */
 void ptimers_end(struct process *process);
 void ptimers_exec(struct process *process);
 

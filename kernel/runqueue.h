@@ -14,7 +14,7 @@ struct runqueue {
 	/* This hart only. */
 	struct thread *previous; /* who ran before, until finish_switch has dealt with it */
 	struct thread *giving_way;
-	struct thread *fp_owner; /* whose FP state the registers hold; compare with thread->fp_hart too */
+	uint64_t fp_stamp, fp_stamps; /* fp.c: what the FP registers have; how many it has given */
 	struct thread idle;
 } CACHE_ALIGNED;
 

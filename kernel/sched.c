@@ -20,7 +20,7 @@
 #include "kernel/sched.h"
 
 #include "drivers/plic.h"
-#include "firmware/csr.h"
+#include "kernel/fp.h"
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
 #include "kernel/runqueue.h"
@@ -83,26 +83,6 @@ static void finish_switch(void)
 	atomic_store_explicit(&previous->on_hart, 0, memory_order_release);
 	if (giving_way != NULL)
 		runqueue_make_ready(giving_way);
-}
-
-static void fp_leave(struct runqueue *queue, struct thread *thread)
-{
-	if (thread->process == NULL || (csr_read(sstatus) & SSTATUS_FS) != SSTATUS_FS_DIRTY)
-		return;
-	sched_fp_store(thread);
-	queue->fp_owner = thread;
-	thread->fp_hart = hw_hart();
-}
-
-static void fp_enter(struct runqueue *queue, struct thread *thread)
-{
-	if (thread->process == NULL)
-		return;
-	if (queue->fp_owner == thread && thread->fp_hart == hw_hart())
-		return;
-	fp_restore(&thread->fp);
-	queue->fp_owner = thread;
-	thread->fp_hart = hw_hart();
 }
 
 /* started first: whoever reads both in between (sched_ran) counts too little, never twice. */
@@ -291,30 +271,6 @@ uint64_t sched_ran(const struct thread *thread)
 	return now > started ? ran + (now - started) : ran;
 }
 
-static void fp_is_clean(void)
-{
-	csr_clear(sstatus, SSTATUS_FS);
-	csr_set(sstatus, SSTATUS_FS_CLEAN);
-}
-
-void sched_fp_store(struct thread *thread)
-{
-	if ((csr_read(sstatus) & SSTATUS_FS) != SSTATUS_FS_DIRTY)
-		return;
-	fp_save(&thread->fp);
-	fp_is_clean();
-}
-
-void sched_fp_load(struct thread *thread)
-{
-	struct runqueue *queue = my_queue();
-
-	fp_restore(&thread->fp);
-	queue->fp_owner = thread;
-	thread->fp_hart = hw_hart();
-	fp_is_clean();
-}
-
 void sched_wait_all_gone(void)
 {
 	struct waiter waiter = { 0 };
@@ -340,15 +296,12 @@ static void thread_entry(void *unused)
 	trap_enter_user();
 }
 
-static void thread_init(struct thread *thread)
+void thread_init(struct thread *thread)
 {
 	list_init(&thread->run_link);
 	list_init(&thread->link);
 	list_init(&thread->hash_link);
 	sigpending_init(&thread->pending);
-	atomic_init(&thread->affinity, UINT64_MAX);
-	atomic_init(&thread->hart, hw_hart());
-	thread->fp_hart = UINT32_MAX;
 }
 
 int thread_create(struct thread **out)
@@ -357,7 +310,8 @@ int thread_create(struct thread **out)
 
 	if (thread == NULL)
 		return -ENOMEM;
-	thread_init(thread);
+	atomic_init(&thread->affinity, UINT64_MAX);
+	atomic_init(&thread->hart, hw_hart());
 	thread->saved_sp = context_init((uint64_t)thread_frame(thread), thread_entry, NULL);
 	sched_count_in();
 	*out = thread;
@@ -491,13 +445,17 @@ void sched_init(void)
 	runqueue_init();
 	for (unsigned i = 0; i < hw_harts(); i++) {
 		thread_init(&runqueues[i].idle);
+		atomic_init(&runqueues[i].idle.affinity, UINT64_MAX);
 		atomic_init(&runqueues[i].idle.hart, i);
+		fp_init(&runqueues[i]);
 	}
 	mine = my_queue();
 	CHECK(frame_alloc_block(FRAME_KERNEL, THREAD_STACK_ORDER, &stack) == 0);
 	mine->idle.stack_top = (uint64_t)frame_data(stack) + THREAD_STACK_BYTES;
 	mine->idle.saved_sp = context_init(mine->idle.stack_top, idle_entry, NULL);
 	thread_init(&sched.main);
+	atomic_init(&sched.main.affinity, UINT64_MAX);
+	atomic_init(&sched.main.hart, hw_hart());
 	adopt(mine, &sched.main);
 	hart_set_ipi_handler(ipi_serve);
 }

@@ -43,10 +43,6 @@ void sched_work(uint32_t work);
 /* Ticks the thread has run. */
 uint64_t sched_ran(const struct thread *thread);
 
-/* The calling thread: FP registers become what thread->fp says; thread->fp becomes what the registers are. */
-void sched_fp_load(struct thread *thread);
-void sched_fp_store(struct thread *thread);
-
 /* Ended threads and their stacks that have not been freed yet, with those that live. main waits for 0. */
 void sched_wait_all_gone(void);
 /* Not those that go on until power-off: one thread is left out of the count; one counts again, before it ends. */

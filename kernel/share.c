@@ -2,8 +2,8 @@
  * Sharing between processes. Contract: share.h.
  *
  * A change of a process that has ever shared is made under the tree lock, to it and all in its ring; of one that has not,
- * under its own lock alone. Whoever joins a ring sets the flag and copies under that lock, with the tree lock held, so a
- * change is made before the copy, or it sees the flag.
+ * under its own lock alone. Whoever joins a ring sets the flag and copies in one hold of that lock, with the tree lock held, so a
+ * change is made before the copy, or it sees the flag. A child that joins none needs its parent's lock alone.
  *
  * What a signal itself changes (SA_RESETHAND, a fault that is blocked) changes in the process that got it only.
  *
@@ -23,38 +23,35 @@ void share_init(struct process *process)
 	list_init(&process->sharing.fs);
 }
 
-void share_actions(struct process *parent, struct process *child, bool shared)
+void share_reset(struct process *process)
 {
-	tree_lock();
-	spin_lock(&parent->lock, RANK_PROCESS);
+	process->sharing.actions_shared = false;
+	process->sharing.fs_shared = false;
+	for (uint64_t set = process->actions_set; set != 0; set &= set - 1)
+		process->action[__builtin_ctzll(set)] = (struct sigaction_kernel){ 0 };
+	process->actions_set = 0;
+}
+
+void share_inherit_locked(struct process *parent, struct process *child)
+{
 	child->actions_set = parent->actions_set;
 	for (uint64_t set = parent->actions_set; set != 0; set &= set - 1)
 		child->action[__builtin_ctzll(set)] = parent->action[__builtin_ctzll(set)];
-	if (shared)
-		parent->sharing.actions_shared = true;
-	spin_unlock(&parent->lock, RANK_PROCESS);
-	if (shared) {
-		child->sharing.actions_shared = true;
-		list_add(&parent->sharing.actions, &child->sharing.actions);
-	}
-	tree_unlock();
-}
-
-void share_fs(struct process *parent, struct process *child, bool shared)
-{
-	tree_lock();
-	spin_lock(&parent->lock, RANK_PROCESS);
 	child->umask = parent->umask;
 	child->cwd = parent->cwd;
 	node_get(child->cwd);
-	if (shared)
-		parent->sharing.fs_shared = true;
-	spin_unlock(&parent->lock, RANK_PROCESS);
-	if (shared) {
-		child->sharing.fs_shared = true;
+}
+
+void share_join_locked(struct process *parent, struct process *child, bool actions, bool fs)
+{
+	if (actions) {
+		child->sharing.actions_shared = parent->sharing.actions_shared = true;
+		list_add(&parent->sharing.actions, &child->sharing.actions);
+	}
+	if (fs) {
+		child->sharing.fs_shared = parent->sharing.fs_shared = true;
 		list_add(&parent->sharing.fs, &child->sharing.fs);
 	}
-	tree_unlock();
 }
 
 void share_exec(struct process *process)

@@ -16,11 +16,15 @@ struct sharing {
 	bool actions_shared, fs_shared; /* ever [process lock] */
 };
 
+/* In no ring. */
 void share_init(struct process *process);
 
-/* clone: the child's copies, and whether they are shared from now on. The child is not yet published. */
-void share_actions(struct process *parent, struct process *child, bool shared);
-void share_fs(struct process *parent, struct process *child, bool shared);
+/* Once more like new: of a process that is put by, and in no ring. */
+void share_reset(struct process *process);
+
+/* [parent's lock] clone: the child, which is not yet published, has copies. [and the tree lock] Of these it shares some from now on. */
+void share_inherit_locked(struct process *parent, struct process *child);
+void share_join_locked(struct process *parent, struct process *child, bool actions, bool fs);
 
 /* execve: it has actions of its own again, and handlers become default. */
 void share_exec(struct process *process);

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "kernel/fp.h"
 #include "kernel/layout.h"
 #include "kernel/process.h"
 #include "kernel/sched.h"
@@ -137,7 +138,7 @@ int sigframe_push(struct trap_frame *frame, const struct siginfo *info, const st
 	if (at == 0)
 		return -EFAULT;
 	memset(&out, 0, sizeof(out));
-	sched_fp_store(thread);
+	fp_store(thread);
 	out.info = *info;
 	out.uc.stack.sp = thread->altstack.sp;
 	out.uc.stack.flags = altstack_flags(&thread->altstack, frame->sp);
@@ -214,7 +215,7 @@ int64_t sys_rt_sigreturn(const uint64_t *a)
 	memcpy(&frame->x[1], in.uc.context.x, sizeof(in.uc.context.x));
 	memcpy(thread->fp.f, in.uc.context.f, sizeof(thread->fp.f));
 	thread->fp.fcsr = in.uc.context.fcsr & 0xff;
-	sched_fp_load(thread);
+	fp_load(thread);
 	(void)set_altstack(thread, &in.uc.stack, frame->sp);
 	signal_set_mask(in.uc.mask);
 	/* The trap is no longer a call that could be restarted. */

@@ -161,6 +161,17 @@ static struct thread *choose_locked(struct process *process, int signo)
 	return NULL;
 }
 
+/* Nobody learns of it: ignored ones are dropped, unless they are blocked: the action may change before they no longer are. */
+static bool is_dropped(const struct process *process, const struct thread *taker, int signo)
+{
+	return taker != NULL && ignores(process, signo) && (taker->sigwait & SIG_BIT(signo)) == 0;
+}
+
+bool signal_is_dropped_locked(struct process *process, int signo)
+{
+	return process->ending || (signo == SIGCHLD && is_dropped(process, choose_locked(process, signo), signo));
+}
+
 /* As add_pending. */
 static int send_locked(struct process *process, struct thread *thread, const struct siginfo *info, uint32_t timer)
 {
@@ -178,8 +189,7 @@ static int send_locked(struct process *process, struct thread *thread, const str
 		taker = choose_locked(process, info->signo);
 	else if (!accepts(taker, info->signo))
 		taker = NULL;
-	/* Ignored ones are dropped, unless they are blocked: the action may change before they no longer are. */
-	if (taker != NULL && ignores(process, info->signo) && (taker->sigwait & SIG_BIT(info->signo)) == 0)
+	if (is_dropped(process, taker, info->signo))
 		return 0;
 	noted = add_pending(process, thread != NULL ? &thread->pending : &process->pending, info, timer);
 	if (taker != NULL && noted >= 0)

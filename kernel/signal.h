@@ -126,6 +126,8 @@ int64_t signal_group(uint32_t group, const struct siginfo *info);
 
 /* [process lock] */
 void signal_send_locked(struct process *process, const struct siginfo *info);
+/* [process lock] Sending it would change nothing. Of SIGCHLD; others: whether the process is ending. */
+bool signal_is_dropped_locked(struct process *process, int signo);
 
 /* [process lock] From one of its timers (ptimer.c), by its key; tid 0: to any thread. false: nobody will take it. */
 bool signal_timer_locked(struct process *process, uint32_t tid, const struct siginfo *info, uint32_t key);

@@ -1,8 +1,9 @@
 /*
  * Processes and threads, put by for the next. Contract: spare.h.
  *
- * Invariants: each hart has a few of its own, which no other touches until spares_drain; nothing of a spare is used. A spare process has no
- * action that is not zero, so only what comes before them is cleared: they are most of it.
+ * Invariants: each hart has a few of its own, which no other touches until spares_drain; nothing of a spare is used. What a process or
+ * thread keeps when it is put by is the part of it that its end leaves as its beginning wants it (process.h, thread.h): so that part is
+ * made once, for a new one, and looked at in debug builds for the others; what comes before is cleared. They are most of it.
  * Locks: none. The kernel runs with interrupts off, and nothing here waits.
  */
 #include "kernel/spare.h"
@@ -37,18 +38,57 @@ static struct spares *mine(void)
 	return &spares[hw_hart()];
 }
 
-_Static_assert(offsetof(struct process, action) + sizeof(((struct process *)0)->action) == sizeof(struct process),
-	       "the actions are what a process ends with");
+static void check_queue(const struct wait_queue *queue)
+{
+	ASSERT(list_empty(&queue->waiters) && !spin_is_held(&queue->lock));
+}
+
+static void check_pending(const struct sigpending *pending)
+{
+	ASSERT(pending->set == 0 && list_empty(&pending->queue));
+}
+
+static void check_process(const struct process *process)
+{
+	ASSERT(list_empty(&process->threads) && list_empty(&process->children) && list_empty(&process->sibling));
+	ASSERT(list_empty(&process->link) && list_empty(&process->hash_link));
+	ASSERT(list_empty(&process->sharing.actions) && list_empty(&process->sharing.fs));
+	check_queue(&process->threads_gone);
+	check_queue(&process->ended);
+	check_queue(&process->vfork_done);
+	check_queue(&process->child_wait);
+	check_queue(&process->job.queue);
+	check_pending(&process->pending);
+}
+
+static void process_construct(struct process *process)
+{
+	list_init(&process->threads);
+	list_init(&process->children);
+	list_init(&process->sibling);
+	list_init(&process->link);
+	list_init(&process->hash_link);
+	share_init(process);
+	wait_queue_init(&process->threads_gone);
+	wait_queue_init(&process->ended);
+	wait_queue_init(&process->vfork_done);
+	wait_queue_init(&process->child_wait);
+	job_init(process);
+	sigpending_init(&process->pending);
+	ptimers_init(process);
+}
 
 struct process *process_alloc(void)
 {
 	struct spares *from = mine();
 	struct process *process;
 
-	if (from->processes == 0)
-		return kalloc(sizeof(*process));
-	process = from->process[--from->processes];
-	return memset(process, 0, offsetof(struct process, action));
+	if (from->processes != 0)
+		return memset(from->process[--from->processes], 0, PROCESS_CLEARED_BYTES);
+	process = kalloc(sizeof(*process));
+	if (process != NULL)
+		process_construct(process);
+	return process;
 }
 
 void process_free(struct process *process)
@@ -59,8 +99,11 @@ void process_free(struct process *process)
 		kfree(process);
 		return;
 	}
-	for (uint64_t set = process->actions_set; set != 0; set &= set - 1)
-		process->action[__builtin_ctzll(set)] = (struct sigaction_kernel){ 0 };
+	check_process(process);
+	share_reset(process);
+	job_reset(process);
+	if (process->timers.used)
+		ptimers_init(process);
 	to->process[to->processes++] = process;
 }
 
@@ -75,25 +118,17 @@ static struct thread *thread_new(void)
 		return NULL;
 	}
 	thread->stack_top = (uint64_t)frame_data(thread->stack) + THREAD_STACK_BYTES;
+	thread_init(thread);
 	return thread;
 }
 
 struct thread *thread_alloc(void)
 {
 	struct spares *from = mine();
-	struct thread *thread;
-	uint64_t stack_top;
-	pfn_t stack;
 
 	if (from->threads == 0)
 		return thread_new();
-	thread = from->thread[--from->threads];
-	stack = thread->stack;
-	stack_top = thread->stack_top;
-	memset(thread, 0, sizeof(*thread));
-	thread->stack = stack;
-	thread->stack_top = stack_top;
-	return thread;
+	return memset(from->thread[--from->threads], 0, THREAD_CLEARED_BYTES);
 }
 
 static void thread_delete(struct thread *thread)
@@ -106,10 +141,13 @@ void thread_free(struct thread *thread)
 {
 	struct spares *to = mine();
 
-	if (to->threads == KEPT)
+	if (to->threads == KEPT) {
 		thread_delete(thread);
-	else
-		to->thread[to->threads++] = thread;
+		return;
+	}
+	ASSERT(list_empty(&thread->run_link) && list_empty(&thread->link) && list_empty(&thread->hash_link));
+	check_pending(&thread->pending);
+	to->thread[to->threads++] = thread;
 }
 
 void spares_drain(void)

@@ -9,12 +9,12 @@ struct thread;
 
 void spares_init(void);
 
-/* All zero. NULL: no memory. */
+/* As process.h says of a new one; limits, path and what else a child has a copy of may be anybody's. NULL: no memory. */
 struct process *process_alloc(void) MUST_CHECK;
 /* Nobody has a reference; what it had is given back. */
 void process_free(struct process *process);
 
-/* All zero but for its stack. NULL: no memory. */
+/* As thread.h says of a new one, with a stack. NULL: no memory. */
 struct thread *thread_alloc(void) MUST_CHECK;
 /* Nobody uses its stack any more. */
 void thread_free(struct thread *thread);

@@ -87,6 +87,7 @@ int64_t sys_capset(const uint64_t *a)
 		error = -EPERM;
 	for (unsigned i = 0; error == 0 && i < CAPABILITY_SETS; i++)
 		process->capabilities[i] = want[i];
+	process_differs_locked(process);
 	spin_unlock(&process->lock, RANK_PROCESS);
 	return error;
 }

@@ -18,6 +18,12 @@ static int put(uint64_t address, const void *from, uint64_t bytes)
 
 /* ---- Limits. */
 
+static void set_limit_locked(struct process *process, unsigned which, const struct rlimit *new)
+{
+	process->limits[which] = *new;
+	process_differs_locked(process);
+}
+
 static int64_t limit_of(struct process *process, unsigned which, const struct rlimit *new, struct rlimit *old)
 {
 	int64_t result = 0;
@@ -33,7 +39,7 @@ static int64_t limit_of(struct process *process, unsigned which, const struct rl
 	if (process->ending)
 		result = -ESRCH;
 	else if (new != NULL)
-		process->limits[which] = *new;
+		set_limit_locked(process, which, new);
 	/* The soft limit on descriptors is the table's: see fdtable_set_limit. */
 	if (result == 0 && new != NULL && which == RLIMIT_NOFILE && process->files != NULL)
 		fdtable_set_limit(process->files, (unsigned)new->soft);

@@ -72,6 +72,8 @@ static int report_of(struct process *child, uint64_t options)
 	bool keep = (options & WNOWAIT) != 0;
 	int report;
 
+	if ((options & (WSTOPPED | WCONTINUED)) == 0)
+		return 0;
 	spin_lock(&child->lock, RANK_PROCESS);
 	report = child->job.report;
 	if ((options & (report == WAIT_STATUS_CONTINUED ? WCONTINUED : WSTOPPED)) == 0)
@@ -123,8 +125,11 @@ static void note(struct process *parent, const struct process *child, bool keep,
 	spin_unlock(&parent->lock, RANK_PROCESS);
 }
 
-/* 1: *out is filled; 0: none yet; -ECHILD. */
-static int try_wait(struct process *parent, const struct wait_for *want, struct waited *out)
+/*
+ * 1: *out is filled; 0: none yet, and the caller is queued: all that changes what children have to report wakes under the tree lock,
+ * afterwards, so between the look and the queueing nothing is missed; -ECHILD.
+ */
+static int try_wait(struct process *parent, const struct wait_for *want, struct waiter *waiter, struct waited *out)
 {
 	bool keep = (want->options & WNOWAIT) != 0;
 	struct process *child;
@@ -137,27 +142,29 @@ static int try_wait(struct process *parent, const struct wait_for *want, struct 
 		note(parent, child, keep, out);
 		if (!keep)
 			process_forget_locked(child);
+	} else if (any && (want->options & WNOHANG) == 0) {
+		wait_prepare(&parent->child_wait, waiter);
 	}
 	tree_unlock();
-	if (child != NULL && !keep)
+	if (child == NULL)
+		return any ? 0 : -ECHILD;
+	if (!keep)
 		process_put(child);
-	if (child != NULL)
-		return 1;
-	return any ? 0 : -ECHILD;
+	return 1;
 }
 
 static int wait_for_child(const struct wait_for *want, struct waited *out)
 {
 	struct process *parent = current_process();
 	struct waiter waiter = { 0 };
-	int result = try_wait(parent, want, out);
+	int result;
 
-	while (result == 0 && (want->options & WNOHANG) == 0) {
-		wait_prepare(&parent->child_wait, &waiter);
-		result = try_wait(parent, want, out);
-		if (result == 0)
-			result = wait_block(WAIT_FOREVER);
-	}
+	do {
+		result = try_wait(parent, want, &waiter, out);
+		if (result != 0 || (want->options & WNOHANG) != 0)
+			break;
+		result = wait_block(WAIT_FOREVER);
+	} while (result == 0);
 	wait_finish(&parent->child_wait, &waiter);
 	return result;
 }

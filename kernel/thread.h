@@ -45,23 +45,15 @@ struct thread {
 
 	/* Scheduling: sched.c. */
 	uint64_t saved_sp;	   /* while it does not run */
-	uint64_t stack_top;	   /* its trap frame ends here */
-	pfn_t stack;		   /* block of THREAD_STACK_ORDER; 0: not ours to free */
 	_Atomic uint32_t park;	   /* see wait.h, sched.c */
 	_Atomic uint32_t on_hart;  /* 1 while a hart runs on its stack */
 	_Atomic uint64_t affinity; /* harts it may run on */
 	_Atomic uint32_t hart;	   /* where it runs, waits to run, or ran last */
 	bool dead;		   /* never to run again; set by itself */
-	uint32_t fp_hart;	   /* whose FP registers hold fp, if that hart agrees (sched.c) */
-	struct list run_link;	   /* [the run queue's lock] */
 	uint64_t started;	   /* tick at which it was switched to */
 	uint64_t ran;		   /* ticks before that */
-	struct timer timer;	   /* wait_block's */
-	struct fp_state fp;
 
 	/* Its process: process.c. */
-	struct list link;	  /* in process->threads [process lock] */
-	struct list hash_link;	  /* in the table of tids [tree lock] */
 	uint64_t clear_child_tid; /* user address; 0: none */
 	uint64_t robust_list;	  /* user address; 0: none */
 	char name[THREAD_NAME_BYTES];
@@ -79,7 +71,6 @@ struct thread {
 		int code;
 		uint64_t addr;
 	} fault; /* the thread's own, not yet delivered */
-	struct sigpending pending;
 	struct sigaltstack altstack;
 
 	/* A call that is restarted with no handler run in between goes on with the deadline it had (syscall.h). */
@@ -90,7 +81,26 @@ struct thread {
 
 	struct list *dropping; /* socket_rights.c: messages it is dropping; NULL: none */
 	bool drop_again;       /* sockets lost counts meanwhile */
+
+	/*
+	 * All above is zero in a new thread. What follows one that was put by keeps, as the next wants it (spare.c): on no list, no timer
+	 * armed, nothing pending.
+	 */
+	struct list run_link;	   /* [the run queue's lock] */
+	struct list link;	   /* in process->threads [process lock] */
+	struct list hash_link;	   /* in the table of tids [tree lock] */
+	struct sigpending pending; /* [process lock] */
+	struct timer timer;	   /* wait_block's */
+	pfn_t stack;		   /* block of THREAD_STACK_ORDER; 0: not ours to free */
+	uint64_t stack_top;	   /* its trap frame ends here */
+	uint64_t fp_stamp;	   /* which contents fp has: fp.h */
+	struct fp_state fp;
 };
+
+#define THREAD_CLEARED_BYTES offsetof(struct thread, run_link)
+
+/* The lists and what else is not zero in a thread that is. */
+void thread_init(struct thread *thread);
 
 static inline struct thread *current_thread(void)
 {

@@ -75,12 +75,10 @@ void tty_jobs_signal(uint64_t signals)
 }
 
 /* As Linux hangs up a terminal that is no pty: SIGHUP alone; groups that stand get theirs as orphans (job.c). */
-void tty_jobs_end_locked(const struct process *process)
+static void hang_up_locked(void)
 {
 	struct siginfo info = { .signo = SIGHUP, .code = SI_KERNEL };
 
-	if (process->pid != process->session || jobs.session != process->session)
-		return;
 	list_for_each (pos, process_list_locked()) {
 		struct process *one = list_entry(pos, struct process, link);
 
@@ -88,6 +86,12 @@ void tty_jobs_end_locked(const struct process *process)
 			signal_process(one, &info);
 	}
 	jobs.session = jobs.foreground = 0;
+}
+
+void tty_jobs_end_locked(const struct process *process)
+{
+	if (process->pid == process->session && jobs.session == process->session)
+		hang_up_locked();
 }
 
 /* ---- Who may use it */

@@ -84,4 +84,15 @@ void wait_finish(struct wait_queue *queue, struct waiter *waiter);
 void wake_one(struct wait_queue *queue);
 void wake_all(struct wait_queue *queue);
 
+/*
+ * wake_all for who holds the lock under which the condition has changed, or held it since, where all that wait look at it under that
+ * lock: without the queue's lock where nobody waits. A waiter whose look came before the change had queued itself before that, and so
+ * is seen: the lock orders them.
+ */
+static inline void wake_waiting(struct wait_queue *queue)
+{
+	if (__atomic_load_n(&queue->waiters.next, __ATOMIC_RELAXED) != &queue->waiters)
+		wake_all(queue);
+}
+
 #endif
