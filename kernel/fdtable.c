@@ -20,6 +20,7 @@
 #include "kernel/file.h"
 #include "kernel/file_lock.h"
 #include "kernel/process.h"
+#include "kernel/spare.h"
 #include "lib/errno.h"
 #include "mm/slab.h"
 
@@ -40,6 +41,7 @@ struct fd_table {
 	unsigned top; /* none from here on was ever taken */
 	unsigned limit;
 	struct fd_slot *slots;
+	struct fd_slot own[FDTABLE_FORKED]; /* what slots is to begin with, after a fork; all free while it is not */
 };
 
 static void fdtable_lock(struct fd_table *table)
@@ -52,20 +54,34 @@ static void fdtable_unlock(struct fd_table *table)
 	spin_unlock(&table->lock, RANK_FILES);
 }
 
+/* One that was put by has no file, no other slots than its own, and nobody has its lock. */
+static void fdtable_free(struct fd_table *table)
+{
+	if (table->slots != table->own)
+		kfree(table->slots);
+	if (!spare_put(SPARE_FILES, table))
+		kfree(table);
+}
+
 static struct fd_table *fdtable_new(unsigned size, unsigned limit)
 {
-	struct fd_table *table = kalloc(sizeof(*table));
+	struct fd_table *table = spare_take(SPARE_FILES);
 
 	if (table == NULL)
+		table = kalloc(sizeof(*table));
+	if (table == NULL)
 		return NULL;
-	table->slots = kalloc(size * sizeof(*table->slots));
+	table->slots = table->own;
+	if (size > FDTABLE_FORKED)
+		table->slots = kalloc(size * sizeof(*table->slots));
 	if (table->slots == NULL) {
-		kfree(table);
+		fdtable_free(table);
 		return NULL;
 	}
 	atomic_init(&table->count, 1);
-	spin_init(&table->lock);
 	table->size = size;
+	table->lowest = 0;
+	table->top = 0;
 	table->limit = limit;
 	return table;
 }
@@ -83,7 +99,7 @@ void fdtable_get(struct fd_table *table)
 	CHECK(old != 0 && old != UINT32_MAX);
 }
 
-/* A file that has left its slot. */
+/* A file that has left its slot, or whose table ends. */
 static void let_go(struct fd_table *table, struct file *file)
 {
 	file_lock_closed(table, file);
@@ -102,11 +118,14 @@ void fdtable_put(struct fd_table *table)
 	if (old != 1)
 		return;
 	for (unsigned i = 0; i < table->top; i++) {
-		if (table->slots[i].file != NULL)
-			let_go(table, table->slots[i].file);
+		struct file *file = table->slots[i].file;
+
+		if (file == NULL)
+			continue;
+		table->slots[i] = (struct fd_slot){ 0 };
+		let_go(table, file);
 	}
-	kfree(table->slots);
-	kfree(table);
+	fdtable_free(table);
 }
 
 static bool fdtable_has(const struct fd_table *table, int fd)
@@ -135,6 +154,10 @@ static int fdtable_grow(struct fd_table *table, unsigned want)
 		memcpy(slots, old, table->size * sizeof(*slots));
 		table->slots = slots;
 		table->size = size;
+	}
+	if (old == table->own) {
+		memset(old, 0, sizeof(table->own));
+		old = NULL;
 	}
 	fdtable_unlock(table);
 	kfree(old);
@@ -348,9 +371,12 @@ static bool fdtable_copy_locked(struct fd_table *to, const struct fd_table *from
 	if (to->size < from->top)
 		return false;
 	for (unsigned fd = 0; fd < from->top; fd++) {
+		struct file *file = from->slots[fd].file;
+
+		if (file == NULL)
+			continue;
 		to->slots[fd] = from->slots[fd];
-		if (to->slots[fd].file != NULL)
-			file_hold(to->slots[fd].file);
+		file_hold(file);
 	}
 	to->top = from->top;
 	to->lowest = from->lowest;

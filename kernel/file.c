@@ -40,6 +40,15 @@ void file_hold(struct file *file)
 	CHECK(old != 0 && old != UINT32_MAX);
 }
 
+static __attribute__((noinline)) void file_free(struct file *file)
+{
+	file_lock_release(file);
+	if (file->ops->release != NULL)
+		file->ops->release(file);
+	node_put(file->node);
+	kfree(file);
+}
+
 void file_put(struct file *file)
 {
 	const struct file_ops *ops = file->ops;
@@ -47,15 +56,10 @@ void file_put(struct file *file)
 	uint32_t old = atomic_fetch_sub_explicit(&file->count, 1, memory_order_acq_rel);
 
 	CHECK(old != 0);
-	if (old != 1 && ops->lost != NULL)
+	if (old == 1)
+		file_free(file);
+	else if (ops->lost != NULL)
 		ops->lost();
-	if (old != 1)
-		return;
-	file_lock_release(file);
-	if (ops->release != NULL)
-		ops->release(file);
-	node_put(file->node);
-	kfree(file);
 }
 
 uint64_t file_position_take(struct file *file, uint64_t n, uint64_t end, uint64_t *start)

@@ -57,9 +57,10 @@ struct flock {
 	int32_t pad;
 };
 
+_Atomic uint32_t file_locks; /* of all files; written under the lock */
+
 static struct {
 	struct spinlock lock;
-	_Atomic uint32_t count; /* of all locks; written under the lock */
 	bool ready;
 	struct bucket {
 		struct list locks;
@@ -100,14 +101,14 @@ static void add_locked(struct lock *lock)
 {
 	list_add_tail(&bucket_of(lock->of)->locks, &lock->link);
 	/* relaxed: looked at by those who had to do with the lock's file, or see it later */
-	atomic_fetch_add_explicit(&locks.count, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&file_locks, 1, memory_order_relaxed);
 }
 
 static void remove_locked(struct lock *lock)
 {
 	list_del(&lock->link);
 	/* relaxed: as above */
-	atomic_fetch_sub_explicit(&locks.count, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&file_locks, 1, memory_order_relaxed);
 	wake_all(&bucket_of(lock->of)->queue);
 	kfree(lock);
 }
@@ -280,9 +281,6 @@ static int lock_set(const struct lock *template, bool wait)
 
 static void remove_all(const void *of, const void *owner)
 {
-	/* relaxed: whoever set a lock that this must find did so before, on a file that both hold */
-	if (atomic_load_explicit(&locks.count, memory_order_relaxed) == 0)
-		return;
 	locks_enter();
 	list_for_each_safe (pos, next, &bucket_of(of)->locks) {
 		struct lock *lock = list_entry(pos, struct lock, link);
@@ -293,12 +291,12 @@ static void remove_all(const void *of, const void *owner)
 	locks_leave();
 }
 
-void file_lock_closed(struct fd_table *table, struct file *file)
+void file_lock_closed_some(struct fd_table *table, struct file *file)
 {
 	remove_all(locked_thing(file), table);
 }
 
-void file_lock_release(struct file *file)
+void file_lock_release_some(struct file *file)
 {
 	remove_all(locked_thing(file), file);
 }

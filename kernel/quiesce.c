@@ -1,5 +1,5 @@
 /*
- * Standing still. One hart at a time owns the quiesce (state.owner); while it does, every other hart stands in
+ * Standing still. One hart at a time owns the quiesce (quiesce.owned); while it does, every other hart stands in
  * quiesce_stand as soon as it would return to user mode, or from idle; a hart stands nowhere else, so none is in mm/ and
  * none holds a lock.
  *
@@ -12,32 +12,21 @@
  */
 #include "kernel/quiesce.h"
 
-#include <stdatomic.h>
-
 #include "firmware/hart.h"
 #include "kernel/sched.h"
 #include "lib/hw.h"
 
-static struct {
-	_Atomic uint32_t owned;
-	_Atomic uint32_t wanted;
-	_Atomic uint32_t standing;
-} state;
-
-bool quiesce_wanted(void)
-{
-	return atomic_load_explicit(&state.wanted, memory_order_relaxed) != 0;
-}
+struct quiesce quiesce;
 
 void quiesce_stand(void)
 {
-	if (atomic_load_explicit(&state.wanted, memory_order_acquire) == 0)
+	if (atomic_load_explicit(&quiesce.wanted, memory_order_acquire) == 0)
 		return;
-	atomic_fetch_add_explicit(&state.standing, 1, memory_order_release);
-	while (atomic_load_explicit(&state.wanted, memory_order_acquire) != 0)
+	atomic_fetch_add_explicit(&quiesce.standing, 1, memory_order_release);
+	while (atomic_load_explicit(&quiesce.wanted, memory_order_acquire) != 0)
 		hw_relax();
 	/* release: the next owner waits for 0 before it begins, so nobody is counted for two of them */
-	atomic_fetch_sub_explicit(&state.standing, 1, memory_order_release);
+	atomic_fetch_sub_explicit(&quiesce.standing, 1, memory_order_release);
 }
 
 void quiesce_begin(void)
@@ -46,19 +35,19 @@ void quiesce_begin(void)
 	unsigned count = (unsigned)__builtin_popcountll(others);
 
 	/* acquire: pairs with the release in quiesce_end */
-	while (atomic_exchange_explicit(&state.owned, 1, memory_order_acquire) != 0)
+	while (atomic_exchange_explicit(&quiesce.owned, 1, memory_order_acquire) != 0)
 		quiesce_stand();
-	while (atomic_load_explicit(&state.standing, memory_order_acquire) != 0)
+	while (atomic_load_explicit(&quiesce.standing, memory_order_acquire) != 0)
 		hw_relax();
-	atomic_store_explicit(&state.wanted, 1, memory_order_seq_cst);
+	atomic_store_explicit(&quiesce.wanted, 1, memory_order_seq_cst);
 	if (others != 0)
 		hw_send_ipi(others);
-	while (atomic_load_explicit(&state.standing, memory_order_acquire) != count)
+	while (atomic_load_explicit(&quiesce.standing, memory_order_acquire) != count)
 		hw_relax();
 }
 
 void quiesce_end(void)
 {
-	atomic_store_explicit(&state.wanted, 0, memory_order_release);
-	atomic_store_explicit(&state.owned, 0, memory_order_release);
+	atomic_store_explicit(&quiesce.wanted, 0, memory_order_release);
+	atomic_store_explicit(&quiesce.owned, 0, memory_order_release);
 }

@@ -6,6 +6,8 @@
 #ifndef KERNEL_QUIESCE_H
 #define KERNEL_QUIESCE_H
 
+#include <stdatomic.h>
+
 #include "lib/types.h"
 
 void quiesce_begin(void);
@@ -13,6 +15,17 @@ void quiesce_end(void);
 
 /* The other harts' side: stands still while somebody wants it. At return to user mode and in idle; no lock held. */
 void quiesce_stand(void);
-bool quiesce_wanted(void);
+
+/* quiesce.c's. */
+extern struct quiesce {
+	_Atomic uint32_t owned;
+	_Atomic uint32_t wanted;
+	_Atomic uint32_t standing;
+} quiesce;
+
+static inline bool quiesce_wanted(void)
+{
+	return atomic_load_explicit(&quiesce.wanted, memory_order_relaxed) != 0;
+}
 
 #endif

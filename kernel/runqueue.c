@@ -119,6 +119,9 @@ static unsigned shortest_queue(uint64_t allowed, unsigned favourite)
 
 	if ((allowed >> favourite & 1) != 0)
 		best_count = atomic_load_explicit(&runqueues[favourite].count, memory_order_relaxed);
+	/* None is shorter by more than that. */
+	if (best_count <= 1)
+		return favourite;
 	for (uint64_t left = allowed; left != 0; left &= left - 1) {
 		unsigned hart = (unsigned)__builtin_ctzll(left);
 		uint32_t count = atomic_load_explicit(&runqueues[hart].count, memory_order_relaxed);

@@ -28,6 +28,7 @@
 #include "kernel/trap.h"
 #include "kernel/wait.h"
 #include "lib/errno.h"
+#include "lib/hw.h"
 #include "lib/lock.h"
 #include "mm/cleared.h"
 #include "mm/coremap.h"
@@ -98,7 +99,7 @@ static void switch_to(struct runqueue *queue, struct thread *next)
 {
 	struct thread *previous = queue->current;
 	struct hart *hart = this_hart();
-	uint64_t now = time_ticks();
+	uint64_t now = hw_ticks();
 
 	sched_account(previous, now);
 	next->started = now;
@@ -267,7 +268,7 @@ uint64_t sched_ran(const struct thread *thread)
 	if (thread != current_thread() && atomic_load_explicit(&thread->on_hart, memory_order_acquire) == 0)
 		return ran;
 	started = __atomic_load_n(&thread->started, __ATOMIC_RELAXED);
-	now = time_ticks();
+	now = hw_ticks();
 	return now > started ? ran + (now - started) : ran;
 }
 

@@ -1,5 +1,5 @@
 /*
- * Processes and threads, put by for the next. Contract: spare.h.
+ * Processes, threads and descriptor tables (of whose memory fdtable.c knows more), put by for the next. Contract: spare.h.
  *
  * Invariants: each hart has a few of its own, which no other touches until spares_drain; nothing of a spare is used. What a process or
  * thread keeps when it is put by is the part of it that its end leaves as its beginning wants it (process.h, thread.h): so that part is
@@ -20,9 +20,10 @@
 #define KEPT 3U
 
 struct spares {
-	unsigned processes, threads;
-	struct process *process[KEPT];
-	struct thread *thread[KEPT];
+	struct {
+		unsigned n;
+		void *one[KEPT];
+	} of[SPARE_KINDS];
 } CACHE_ALIGNED;
 
 static struct spares *spares; /* hw_harts() of them */
@@ -33,9 +34,21 @@ void spares_init(void)
 	CHECK(spares != NULL);
 }
 
-static struct spares *mine(void)
+void *spare_take(enum spare kind)
 {
-	return &spares[hw_hart()];
+	struct spares *from = &spares[hw_hart()];
+
+	return from->of[kind].n == 0 ? NULL : from->of[kind].one[--from->of[kind].n];
+}
+
+bool spare_put(enum spare kind, void *object)
+{
+	struct spares *to = &spares[hw_hart()];
+
+	if (to->of[kind].n == KEPT)
+		return false;
+	to->of[kind].one[to->of[kind].n++] = object;
+	return true;
 }
 
 static void check_queue(const struct wait_queue *queue)
@@ -80,11 +93,10 @@ static void process_construct(struct process *process)
 
 struct process *process_alloc(void)
 {
-	struct spares *from = mine();
-	struct process *process;
+	struct process *process = spare_take(SPARE_PROCESS);
 
-	if (from->processes != 0)
-		return memset(from->process[--from->processes], 0, PROCESS_CLEARED_BYTES);
+	if (process != NULL)
+		return memset(process, 0, PROCESS_CLEARED_BYTES);
 	process = kalloc(sizeof(*process));
 	if (process != NULL)
 		process_construct(process);
@@ -93,18 +105,13 @@ struct process *process_alloc(void)
 
 void process_free(struct process *process)
 {
-	struct spares *to = mine();
-
-	if (to->processes == KEPT) {
-		kfree(process);
-		return;
-	}
 	check_process(process);
 	share_reset(process);
 	job_reset(process);
 	if (process->timers.used)
 		ptimers_init(process);
-	to->process[to->processes++] = process;
+	if (!spare_put(SPARE_PROCESS, process))
+		kfree(process);
 }
 
 static struct thread *thread_new(void)
@@ -124,11 +131,9 @@ static struct thread *thread_new(void)
 
 struct thread *thread_alloc(void)
 {
-	struct spares *from = mine();
+	struct thread *thread = spare_take(SPARE_THREAD);
 
-	if (from->threads == 0)
-		return thread_new();
-	return memset(from->thread[--from->threads], 0, THREAD_CLEARED_BYTES);
+	return thread == NULL ? thread_new() : memset(thread, 0, THREAD_CLEARED_BYTES);
 }
 
 static void thread_delete(struct thread *thread)
@@ -139,23 +144,28 @@ static void thread_delete(struct thread *thread)
 
 void thread_free(struct thread *thread)
 {
-	struct spares *to = mine();
-
-	if (to->threads == KEPT) {
-		thread_delete(thread);
-		return;
-	}
 	ASSERT(list_empty(&thread->run_link) && list_empty(&thread->link) && list_empty(&thread->hash_link));
 	check_pending(&thread->pending);
-	to->thread[to->threads++] = thread;
+	if (!spare_put(SPARE_THREAD, thread))
+		thread_delete(thread);
+}
+
+static void drain(unsigned hart)
+{
+	for (enum spare kind = 0; kind < SPARE_KINDS; kind++) {
+		while (spares[hart].of[kind].n != 0) {
+			void *one = spares[hart].of[kind].one[--spares[hart].of[kind].n];
+
+			if (kind == SPARE_THREAD)
+				thread_delete(one);
+			else
+				kfree(one);
+		}
+	}
 }
 
 void spares_drain(void)
 {
-	for (unsigned h = 0; h < hw_harts(); h++) {
-		while (spares[h].processes != 0)
-			kfree(spares[h].process[--spares[h].processes]);
-		while (spares[h].threads != 0)
-			thread_delete(spares[h].thread[--spares[h].threads]);
-	}
+	for (unsigned h = 0; h < hw_harts(); h++)
+		drain(h);
 }

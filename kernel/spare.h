@@ -1,4 +1,4 @@
-/* Processes and threads as memory: those that ended are put by, so that the next begins with a stack and little to clear. */
+/* Processes, threads and descriptor tables as memory: those that ended are put by, so that the next begins with a stack and little to clear. */
 #ifndef KERNEL_SPARE_H
 #define KERNEL_SPARE_H
 
@@ -8,6 +8,11 @@ struct process;
 struct thread;
 
 void spares_init(void);
+
+/* One that was put by on this hart, as it was then; NULL: none. Whether there was room. */
+enum spare { SPARE_PROCESS, SPARE_THREAD, SPARE_FILES, SPARE_KINDS };
+void *spare_take(enum spare kind) MUST_CHECK;
+bool spare_put(enum spare kind, void *object) MUST_CHECK;
 
 /* As process.h says of a new one; limits, path and what else a child has a copy of may be anybody's. NULL: no memory. */
 struct process *process_alloc(void) MUST_CHECK;
