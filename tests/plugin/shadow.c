@@ -324,8 +324,8 @@ int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_plugin_info *info
 	if (!shadow.out || !shadow.frames)
 		return -1;
 	shadow.table = calloc(shadow.frames, sizeof(*shadow.table));
-	shadow.freed = calloc(shadow.frames, sizeof(*shadow.freed));
-	if (!shadow.table || !shadow.freed)
+	shadow.named = calloc(shadow.frames, sizeof(*shadow.named));
+	if (!shadow.table || !shadow.named)
 		return -1;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	qemu_plugin_register_atexit_cb(id, ended, NULL);

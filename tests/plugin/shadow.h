@@ -22,7 +22,6 @@
 struct slot {
 	uint64_t value;		       /* as last seen; 0: it is not valid */
 	uint64_t va;		       /* the first address that it is for */
-	uint64_t since;		       /* when it came to name its frame */
 	uint64_t walked[SHADOW_HARTS]; /* when each hart last did; 0: never, or it has fenced since */
 	uint16_t asid;
 	uint8_t level;
@@ -82,7 +81,7 @@ struct shadow {
 	uint8_t *ram;		     /* the machine's memory, as this process has it */
 	uint64_t frames;	     /* of it */
 	struct shadow_table **table; /* by frame, from SHADOW_RAM */
-	uint64_t *freed;	     /* when */
+	uint64_t *named;	     /* by frame: the physical address of the entry that was last seen to name it */
 	uint64_t held;		     /* how many struct withdrawn there are */
 	uint64_t count[SHADOW_COUNTS];
 	struct shadow_hart hart[SHADOW_HARTS];
@@ -124,6 +123,8 @@ void withdrawn_add(const struct slot *slot, uint64_t pa, unsigned by, uint64_t p
 /* The entry gives all of this again. */
 void withdrawn_regained(uint64_t pa, uint64_t value);
 void withdrawn_frame_freed(unsigned by, uint64_t frame);
+/* A frame is freed that this entry still names. */
+void withdrawn_still_named(const struct slot *slot, uint64_t pa, unsigned by);
 /* The hart goes back to user mode: what it withdrew must be gone everywhere. */
 void withdrawn_return(unsigned hart);
 void shadow_fence_page(unsigned hart, uint64_t va, bool any_asid, uint16_t asid);

@@ -57,6 +57,13 @@ static struct slot *make_slot(uint64_t pa)
 	return *slot;
 }
 
+static void set_value(struct slot *slot, uint64_t pa, uint64_t value)
+{
+	slot->value = value;
+	if (frame_is_ram(pte_frame(value)))
+		shadow.named[pte_frame(value) - (SHADOW_RAM >> 12)] = pa;
+}
+
 /* The entry is one of va's, in this space; if it was of another it begins anew. */
 static struct slot *note_slot(uint64_t pa, uint64_t va, unsigned level, uint16_t asid, uint64_t value)
 {
@@ -69,10 +76,8 @@ static struct slot *note_slot(uint64_t pa, uint64_t va, unsigned level, uint16_t
 		slot->va = va;
 		slot->level = (uint8_t)level;
 	}
-	if (!slot->value && (value & PTE_V)) {
-		slot->value = value;
-		slot->since = ++shadow.now;
-	}
+	if (!slot->value && (value & PTE_V))
+		set_value(slot, pa, value);
 	return slot;
 }
 
@@ -137,9 +142,7 @@ void shadow_stored(unsigned hart, uint64_t pa, uint64_t pc)
 	}
 	if (shadow.held)
 		withdrawn_regained(pa, after);
-	if (!slot->value || pte_frame(slot->value) != pte_frame(after))
-		slot->since = shadow.now;
-	slot->value = after;
+	set_value(slot, pa, after);
 }
 
 static void forget_table(struct shadow_table **table)
@@ -152,6 +155,19 @@ static void forget_table(struct shadow_table **table)
 	*table = NULL;
 }
 
+static void check_named(unsigned hart, uint64_t frame)
+{
+	uint64_t pa = shadow.named[frame - (SHADOW_RAM >> 12)];
+	const struct slot *slot = pa ? shadow_slot(pa) : NULL;
+	uint64_t value;
+
+	if (!slot || !slot->value || pte_frame(slot->value) != frame)
+		return;
+	value = *(volatile uint64_t *)at_physical(pa);
+	if ((value & PTE_V) && pte_frame(value) == frame)
+		withdrawn_still_named(slot, pa, hart);
+}
+
 void shadow_freed(unsigned hart, uint64_t frame, uint64_t frames)
 {
 	shadow.count[COUNT_FREES] += frames;
@@ -159,7 +175,7 @@ void shadow_freed(unsigned hart, uint64_t frame, uint64_t frames)
 		if (!frame_is_ram(frame))
 			continue;
 		withdrawn_frame_freed(hart, frame);
-		shadow.freed[frame - (SHADOW_RAM >> 12)] = ++shadow.now;
+		check_named(hart, frame);
 		if (shadow.table[frame - (SHADOW_RAM >> 12)])
 			forget_table(&shadow.table[frame - (SHADOW_RAM >> 12)]);
 	}

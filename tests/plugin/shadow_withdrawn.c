@@ -67,7 +67,6 @@ static uint8_t holders(const struct slot *slot, uint64_t pa)
 void withdrawn_add(const struct slot *slot, uint64_t pa, unsigned by, uint64_t pc)
 {
 	struct withdrawn **head = bucket_of(pte_frame(slot->value)), *new;
-	uint64_t frame = pte_frame(slot->value);
 	uint8_t harts = holders(slot, pa);
 
 	shadow.count[COUNT_WITHDRAWN]++;
@@ -89,8 +88,6 @@ void withdrawn_add(const struct slot *slot, uint64_t pa, unsigned by, uint64_t p
 	};
 	*head = new;
 	shadow.held++;
-	if (frame_is_ram(frame) && shadow.freed[frame - (SHADOW_RAM >> 12)] > slot->since)
-		shadow_report("frame freed while an entry names it", (unsigned)__builtin_ctz(harts), new, by);
 }
 
 void withdrawn_regained(uint64_t pa, uint64_t value)
@@ -120,6 +117,21 @@ void withdrawn_frame_freed(unsigned by, uint64_t frame)
 					      hart, at, by);
 		}
 	}
+}
+
+void withdrawn_still_named(const struct slot *slot, uint64_t pa, unsigned by)
+{
+	const struct withdrawn is = {
+		.value = slot->value, .va = slot->va, .asid = slot->asid, .level = slot->level, .by = (uint8_t)by
+	};
+	uint8_t harts = holders(slot, pa);
+	unsigned hart;
+
+	for (hart = 0; hart < SHADOW_HARTS; hart++)
+		if ((harts >> hart & 1) && can_use(hart, slot->asid))
+			shadow_report(slot->value & PTE_RWX ? "frame freed that an entry names"
+							    : "table freed that an entry leads to",
+				      hart, &is, by);
 }
 
 /* Nothing but a fence of every level will do from now on: nobody knows the pages any more. */

@@ -7,7 +7,7 @@ import secrets
 
 import pytest
 
-from torture_lib import shadow
+from torture_lib import defects, seeding, shadow
 
 BUILD = os.path.abspath(os.environ.get("CORRAL_BUILD", os.path.join(shadow.ROOT, "build")))
 SEED = os.environ.get("CORRAL_SEED") or str(secrets.randbelow(1 << 31))
@@ -26,3 +26,8 @@ def test_no_stale_translation(program, args, append):
 def test_a_fence_that_is_left_out_is_missed(ignore):
     done = shadow.run(BUILD, "cow_threads", ignore=ignore)
     assert done.good and done.total > 0, done
+
+
+def test_the_known_defects_can_be_put_in():
+    """scripts/torture defects tries them; here only that each still finds the text that it changes."""
+    assert len(defects.DEFECTS) >= 12 and seeding.applies(defects.DEFECTS) == []
