@@ -1,6 +1,7 @@
 # Corral. `make help` lists the targets.
 #
-# Variables: BOARD=virt  MODE=release|debug  O=build (where everything goes)  COMPILER=gcc|clang  V=1 (show commands)
+# Variables: MODE=release|debug  O=build (where everything goes)  COMPILER=gcc|clang  V=1 (show commands)
+# For images of cards: BOARD=sifive-unmatched|sifive-unleashed  DEV=/dev/...  APPEND="boot arguments"
 # For running: HARTS=4  MEM=1G  ICOUNT=1  FILTER=regex
 
 BOARD    ?= virt
@@ -20,6 +21,10 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(patsubst $(O)/%,%,$(2));)
 
 ifeq ($(filter $(MODE),release debug),)
 $(error MODE=$(MODE): MODE is release or debug)
+endif
+CARD_BOARDS := sifive-unmatched sifive-unleashed
+ifeq ($(filter virt $(CARD_BOARDS),$(BOARD)),)
+$(error BOARD=$(BOARD): BOARD is virt, or for sdcard, spiflash and flash $(subst $() $(), or ,$(CARD_BOARDS)))
 endif
 
 # ---- Set-up first: a quick check, which installs what is missing. Not for what needs nothing, nor twice in one run.
@@ -42,7 +47,7 @@ LAYERS := lib mm fs firmware drivers board kernel
 -include $(LAYERS:%=%/sources.mk)
 -include tests/kernel/sources.mk
 
-# One kernel for all boards: they are data (board/). It is called after the first.
+# One kernel for all boards: what they need is data (board/). Its folder is called after the first of them.
 B       := $(O)/virt-$(MODE)$(if $(filter clang,$(COMPILER)),-clang)
 GEN     := $(B)/generated
 LIBFDT  := build/libfdt
@@ -155,7 +160,7 @@ $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_l
 
 U74 := rv64,svade=on,svadu=off,sv48=off,sv57=off,h=off,sstc=off,mvendorid=0x489,marchid=0x8000000000000007,mimpid=0x20181004
 
-.PHONY: chains help setup all image user initramfs user-tests bench run shell debug test unit unit-build kernel-test user-test system-test \
+.PHONY: chains sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench run shell debug test unit unit-build kernel-test user-test system-test \
 	conformance perf perf-guard \
 	lint layers format format-check cppcheck sparse tidy clang-build clean compile_commands.json ktest-image FORCE
 
@@ -167,7 +172,7 @@ help: ## This list
 		"HARTS=$(HARTS) MEM=$(MEM)" "the machine for bench, run, debug" \
 		"ICOUNT=1 FILTER=regex" "for bench: count instructions; only some benchmarks" \
 		"MODE=$(MODE)" "release or debug: asserts, lock ranks, audits" \
-		"BOARD=$(BOARD) O=$(O)" "the board; where everything is built" \
+		"BOARD=$(BOARD) O=$(O)" "the board, for images; where everything is built" \
 		"V=1" "show the commands"
 	@echo; echo "Running programs of your own: scripts/corral run --help"
 
@@ -209,6 +214,17 @@ chains: ## Run tests/user on a U74 as QEMU 10 plays it, and on sifive_u: half an
 	CORRAL_OPTIONS="--qemu 10 --qemu-args '-cpu $(U74)'" scripts/test --build $(O) user
 	CORRAL_OPTIONS="--machine sifive_u" scripts/test --build $(O) user
 ktest-image: $(B)/Image-test
+
+sdcard: needs-board image initramfs ## BOARD=... An SD card image that boots the benchmark: build/BOARD/sdcard.img
+	@scripts/mkcard sdcard $(BOARD) $(O)/$(BOARD)/sdcard.img --kernel $(B)/Image --initramfs $(O)/initramfs.cpio \
+		$(if $(APPEND),--append '$(APPEND)')
+spiflash: needs-board ## BOARD=... An image of the SPI flash with SPL and U-Boot, and how to write it
+	@scripts/mkcard spiflash $(BOARD) $(O)/$(BOARD)/spiflash.img
+flash: needs-board ## BOARD=... DEV=/dev/... Write sdcard.img to a card, after asking, and compare
+	@scripts/flash $(O)/$(BOARD)/sdcard.img $(or $(DEV),--list)
+needs-board:
+	$(if $(filter virt,$(BOARD)),$(error this needs BOARD=$(subst $() $(), or BOARD=,$(CARD_BOARDS))))
+
 conformance: image user-tests ## Compare with Linux 6.12 in the same QEMU, on HARTS="1 2 4 8"; the first time it fetches that
 	@scripts/conformance --build $(O) --kernel $(B)/Image --harts '$(HARTS)' $(if $(FILTER),--only '$(FILTER)')
 

@@ -14,8 +14,10 @@ PACKAGE = "u-boot-sifive"
 TYPE_SPL, TYPE_FIT, TYPE_FAT = "5B193300-FC78-40CD-8002-E86C45580B47", "2E54B353-1271-4842-806F-E436D6AF6985", "EF00"
 SPL_SECTOR, SPL_LAST, FIT_SECTOR, FIT_LAST, FAT_SECTOR = 34, 2081, 2082, 10273, 16384  # the SPL reads the FIT from 2082, always
 FLASH_SIZE, FLASH_SPL, FLASH_FIT, FLASH_SCRIPT = 32 * MIB, 40, 2088, 0x1FFF000  # SPI flash: 40 and 2088 are sectors, too
+FLASH_ENVIRONMENT = 0x505000
 SIZE_MIB = 256  # a power of two: QEMU's SD cards are
 CLUSTER_SECTORS = 4
+ARGUMENTS = "init=/bin/bench"  # what a card boots with
 NAMES = {"kernel": "Image", "initramfs": "initramfs.cpio", "config": "extlinux/extlinux.conf"}
 
 
@@ -173,15 +175,15 @@ def boot_script(commands):
 
 def write_flash(path, board, script=None, stages=True):
     """
-    The SPI-NOR flash: the first stages, and at its end a script, which U-Boot runs when no card boots. All else is
-    erased (0xff), a saved environment too, which would override what we expect.
+    The SPI-NOR flash: the first stages, and at its end a script, which an Unleashed's U-Boot runs when no card boots. All
+    else is erased (0xff), a saved environment too, which would override what we expect.
     """
     new = path + ".new"
     with open(new, "wb") as file:
         file.write(b"\xff" * FLASH_SIZE)
         if stages:
             put(file, board.stage("u-boot-spl.bin"), FLASH_SPL, FLASH_FIT - FLASH_SPL)
-            put(file, board.stage("u-boot.itb"), FLASH_FIT, 0x505000 // SECTOR - FLASH_FIT)
+            put(file, board.stage("u-boot.itb"), FLASH_FIT, FLASH_ENVIRONMENT // SECTOR - FLASH_FIT)
         if script:
             file.seek(FLASH_SCRIPT)
             file.write(boot_script(script))
