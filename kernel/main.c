@@ -17,6 +17,7 @@
 #include "kernel/blockdev.h"
 #include "kernel/cache.h"
 #include "kernel/exec.h"
+#include "kernel/fail.h"
 #include "kernel/file.h"
 #include "kernel/fsdisk.h"
 #include "kernel/futex.h"
@@ -51,6 +52,7 @@ struct options {
 	bool framed;
 	bool log_enosys;
 	bool audit;
+	const char *fail;
 };
 
 /* The first program's environment: a few defaults, then unknown NAME=value boot arguments, as on Linux. */
@@ -117,6 +119,7 @@ static struct options read_options(void)
 	options.around_anon = read_group("faultaround-anon", 1);
 	options.framed = either("console", "plain", "mux");
 	options.audit = either("audit", "off", "on");
+	options.fail = boot_arg("fail");
 	if (debug != NULL && strcmp(debug, "enosys") != 0)
 		boot_fail("boot argument debug=%s: must be enosys", debug);
 	options.log_enosys = debug != NULL;
@@ -314,6 +317,7 @@ static unsigned run(const struct boot_info *info, const struct options *options,
 	if (tests >= 0)
 		return (unsigned)tests;
 	start_first(info, options->init);
+	fail_boot(options->fail);
 	status = exit_status(process_wait_first());
 	process_end_all();
 	mounts_end();

@@ -13,6 +13,7 @@
 #include "firmware/hart.h"
 #include "firmware/trap.h"
 #include "kernel/cache.h"
+#include "kernel/fail.h"
 #include "kernel/mount.h"
 #include "kernel/proc_text.h"
 #include "kernel/process.h"
@@ -462,6 +463,8 @@ int proc_init(void)
 		error = proc_add_file(files[i].path, files[i].text);
 	for (unsigned i = 0; i < ARRAY_LEN(constants) && error == 0; i++)
 		error = proc_add_constant(i);
+	if (error == 0)
+		error = fail_place();
 	if (error == 0)
 		error = proc_close("/sys", &sys);
 	if (error != 0)

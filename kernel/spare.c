@@ -13,6 +13,7 @@
 #include "kernel/process.h"
 #include "kernel/thread.h"
 #include "lib/check.h"
+#include "lib/fail.h"
 #include "lib/hw.h"
 #include "mm/coremap.h"
 #include "mm/slab.h"
@@ -38,7 +39,7 @@ void *spare_take(enum spare kind)
 {
 	struct spares *from = &spares[hw_hart()];
 
-	return from->of[kind].n == 0 ? NULL : from->of[kind].one[--from->of[kind].n];
+	return from->of[kind].n == 0 || FAIL_HERE() ? NULL : from->of[kind].one[--from->of[kind].n];
 }
 
 bool spare_put(enum spare kind, void *object)
@@ -144,6 +145,7 @@ static void thread_delete(struct thread *thread)
 
 void thread_free(struct thread *thread)
 {
+	FAIL_FORGET(thread->stack_top);
 	ASSERT(list_empty(&thread->run_link) && list_empty(&thread->link) && list_empty(&thread->hash_link));
 	check_pending(&thread->pending);
 	if (!spare_put(SPARE_THREAD, thread))

@@ -14,6 +14,8 @@
  */
 #include "mm/coremap.h"
 
+#include "lib/fail.h"
+
 #define CHAIN_ORDER 9		 /* at most: an entry of every 2 MiB that a hart uses */
 #define CHAIN_PART  UINT64_C(32) /* all stocks' chains are no more than this part of memory */
 #define RUN_BATCH   UINT32_C(64) /* frames of a run that are linked at once */
@@ -236,6 +238,8 @@ int frame_alloc(enum frame_kind kind, pfn_t *out)
 	struct stock *mine = &coremap.stocks[hw_hart()];
 	struct frame *frame;
 
+	if (FAIL_HERE())
+		return -ENOMEM;
 	if (UNLIKELY(!spin_trylock(&mine->lock, RANK_MAGAZINE)))
 		return alloc_slow(kind, out);
 	if (UNLIKELY(mine->chain == NULL)) {
@@ -264,7 +268,7 @@ int frame_alloc_block(enum frame_kind kind, unsigned order, pfn_t *out)
 
 	if (order == 0)
 		return frame_alloc(kind, out);
-	if (order >= BUDDY_ORDERS)
+	if (order >= BUDDY_ORDERS || FAIL_HERE())
 		return -ENOMEM;
 	if (!buddy_alloc(order, &pfn)) {
 		/* Frames in stocks may be what keeps a block from being whole. */

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "lib/fail.h"
 #include "mm/coremap.h"
 
 #define CLASS_MIN_SHIFT 6
@@ -135,6 +136,8 @@ static void *block_alloc(size_t bytes)
 
 void *kalloc(size_t bytes)
 {
+	if (FAIL_HERE())
+		return NULL;
 	if (bytes > (1U << CLASS_MAX_SHIFT))
 		return block_alloc(bytes);
 

@@ -8,6 +8,7 @@
  */
 #include "lib/bits.h"
 #include "lib/errno.h"
+#include "lib/fail.h"
 #include "mm/cleared.h"
 #include "mm/hart.h"
 #include "mm/mapping.h"
@@ -110,6 +111,8 @@ static int table_alloc(unsigned level, pte_t fill, pfn_t *out)
 			fill_with(*out, fill);
 		return err;
 	}
+	if (FAIL_HERE())
+		return -ENOMEM;
 	if (stock_take(&mm_this_hart()->tables, stock_kind(level), out))
 		return 0;
 	err = frame_alloc_zeroed(FRAME_TABLE, out);

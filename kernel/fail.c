@@ -1,0 +1,88 @@
+/*
+ * /proc/corral/fail, in debug kernels: which allocations of a thread fail (lib/fail.h). Writing "N" makes the N-th allocation fail that the
+ * writing thread makes from then on, "N+" that one and all after it, "0" no more. Reading says how many it has made, how many
+ * of them failed, and where the first of those was called. `fail=N` at boot: each N-th of all, from the first program on.
+ */
+#include "kernel/fail.h"
+
+#ifdef CORRAL_DEBUG
+#include <string.h>
+
+#include "kernel/file.h"
+#include "kernel/proc_text.h"
+#include "kernel/text.h"
+#include "kernel/thread.h"
+#include "kernel/tree.h"
+#include "lib/errno.h"
+#include "lib/fail.h"
+#include "lib/types.h"
+
+static struct file_ops fail_ops;
+
+static void fail_text(struct text *text)
+{
+	struct fail_seen seen = fail_seen();
+
+	text_put(text, "calls %llu\nfailed %llu\nsite %#llx\n", (unsigned long long)seen.calls,
+		 (unsigned long long)seen.failed, (unsigned long long)seen.site);
+}
+
+static uint64_t number(const char **text)
+{
+	uint64_t n = 0;
+
+	for (; **text >= '0' && **text <= '9' && n < UINT32_MAX; (*text)++)
+		n = n * 10 + (uint64_t)(**text - '0');
+	return n;
+}
+
+static int64_t fail_write(struct file *file, struct io *io, const uint64_t *at)
+{
+	uint64_t top = current_thread()->stack_top, left = io->left, nth;
+	char text[16] = "";
+	const char *end = text;
+
+	(void)file;
+	(void)at;
+	if (io_take(io, text, sizeof(text) - 1) < MIN(left, sizeof(text) - 1))
+		return io->error;
+	nth = number(&end);
+	fail_thread(top - THREAD_STACK_BYTES, top, nth, *end == '+');
+	return (int64_t)left;
+}
+
+int fail_place(void)
+{
+	struct node *node;
+	int error = node_create(S_IFREG | 0666U, &node);
+
+	if (error != 0)
+		return error;
+	fail_ops = proc_ops;
+	fail_ops.write = fail_write;
+	node->ops = &fail_ops;
+	node->made.text = fail_text;
+	error = tree_place("/proc/corral/fail", node);
+	node_put(node);
+	return error;
+}
+
+void fail_boot(const char *value)
+{
+	if (value != NULL)
+		fail_each(number(&value));
+}
+
+#else
+
+int fail_place(void)
+{
+	return 0;
+}
+
+void fail_boot(const char *value)
+{
+	(void)value;
+}
+
+#endif
