@@ -4,7 +4,8 @@
  * Harts begin in different parts of the space, so their searches and the tables they fill do not meet. A range that is
  * given back while it is the last one found is found again next, as a stack would.
  * Large ranges have a place of their own, in a part of the space that is a whole entry of the root: so their tables are not those that
- * hold what every process touches at once, stack and small mappings, and fork shares them all as one (fork.c).
+ * hold what every process touches at once, stack and small mappings, and fork shares them all as one (fork.c). Where there are many small
+ * ones, the rest go there, too.
  * Locks: none. What is found is a guess that space_map checks under lock.
  */
 #include "mm/place.h"
@@ -15,8 +16,9 @@
 /* Below this nothing is placed: a null pointer plus an offset should fault (Linux: vm.mmap_min_addr). */
 #define PLACE_BOTTOM UINT64_C(0x10000)
 
-/* What is large. */
-#define PLACE_BIG (UINT64_C(32) << 20)
+/* What is large; and how much is placed next to the stack. */
+#define PLACE_BIG  (UINT64_C(32) << 20)
+#define PLACE_NEAR (UINT64_C(24) << 20)
 
 /* The end of the lowest stretch of nothing that reaches up to `end`, down to `start`: `start` itself when all is free. */
 static uint64_t free_down_to(struct space *space, uint64_t start, uint64_t end)
@@ -78,17 +80,29 @@ static bool search(struct space *space, uint64_t bottom, uint64_t top, uint64_t 
 	return false;
 }
 
-static struct va_hint *hint_of(struct space *space)
+/* Below this small ones go elsewhere. */
+static vaddr_t near_of(const struct space *space)
+{
+	return VADDR(space->mmap_top.v - PLACE_NEAR);
+}
+
+/* Out of line, as all that is rare here: what is short needs no stack. */
+static __attribute__((noinline, cold)) void hint_init(struct space *space, struct va_hint *hint)
 {
 	unsigned hart = hw_hart();
-	struct va_hint *hint = &space->hint[hart];
+	uint64_t part = ALIGN_DOWN(space->mmap_top.v / hw_harts(), pt_span(PT_ROOT));
 
-	if (hint->next.v == 0) {
-		uint64_t part = ALIGN_DOWN(space->mmap_top.v / hw_harts(), pt_span(PT_ROOT));
+	hint->next = VADDR(space->mmap_top.v - part * hart);
+	hint->next_big = VADDR(ALIGN_DOWN(hint->next.v, pt_span(PT_ROOT)));
+	hint->near = part * hart == 0 ? near_of(space) : VADDR(1); /* others have no stack */
+}
 
-		hint->next = VADDR(space->mmap_top.v - part * hart);
-		hint->next_big = VADDR(ALIGN_DOWN(hint->next.v, pt_span(PT_ROOT)));
-	}
+static inline struct va_hint *hint_of(struct space *space)
+{
+	struct va_hint *hint = &space->hint[hw_hart()];
+
+	if (UNLIKELY(hint->next.v == 0))
+		hint_init(space, hint);
 	return hint;
 }
 
@@ -118,6 +132,26 @@ void place_inherit(struct space *child, const struct space *parent)
 
 	child->hint[hart].next = parent->hint[hart].next;
 	child->hint[hart].next_big = parent->hint[hart].next_big;
+	child->hint[hart].near = parent->hint[hart].near;
+	child->hint[hart].left = parent->hint[hart].left;
+}
+
+/* Enough is in the stack's entry of the root. */
+static __attribute__((noinline, cold)) void go_elsewhere(struct va_hint *hint, vaddr_t start)
+{
+	hint->near = VADDR(0);
+	hint->left = start;
+	hint->next = hint->next_big;
+}
+
+/* Where what was placed last near the stack is given back: there. */
+static __attribute__((noinline, cold)) void come_back(const struct space *space, struct va_hint *hint, vaddr_t start,
+						      uint64_t bytes)
+{
+	if (start.v > hint->left.v || start.v + bytes <= hint->left.v)
+		return;
+	hint->near = near_of(space);
+	hint->next = VADDR(start.v + bytes);
 }
 
 void place_taken(struct space *space, vaddr_t start, uint64_t bytes)
@@ -125,6 +159,8 @@ void place_taken(struct space *space, vaddr_t start, uint64_t bytes)
 	struct va_hint *hint = &space->hint[hw_hart()]; /* which has been looked at before */
 
 	*(bytes < PLACE_BIG ? &hint->next : &hint->next_big) = start;
+	if (UNLIKELY(start.v < hint->near.v) && bytes < PLACE_BIG)
+		go_elsewhere(hint, start);
 }
 
 void place_returned(struct space *space, vaddr_t start, uint64_t bytes)
@@ -133,6 +169,8 @@ void place_returned(struct space *space, vaddr_t start, uint64_t bytes)
 
 	if (start.v <= hint->next.v && start.v + bytes > hint->next.v)
 		hint->next = VADDR(start.v + bytes);
+	if (UNLIKELY(hint->near.v == 0))
+		come_back(space, hint, start, bytes);
 	if (start.v <= hint->next_big.v && start.v + bytes > hint->next_big.v)
 		hint->next_big = VADDR(MIN(start.v + bytes, ALIGN_DOWN(space->mmap_top.v, pt_span(PT_ROOT))));
 }

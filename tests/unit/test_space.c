@@ -207,6 +207,33 @@ static void fetch(vaddr_t va, uint64_t expect)
 	assert_int_equal(op.value, expect);
 }
 
+/* Small mappings are next to the stack, until there are many: the rest are in another entry of the root, so that fork need not count them. */
+static void many_small_mappings_go_elsewhere(void **state)
+{
+	enum { MAPS = 40 };
+	struct space *space = unit_begin(&machine);
+	uint64_t stack = (space->mmap_top.v - 1) / pt_span(PT_ROOT);
+	vaddr_t at[MAPS];
+	unsigned near = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < MAPS; i++) {
+			at[i] = unit_map(space, 0, 512, RW);
+			near += at[i].v / pt_span(PT_ROOT) == stack;
+			for (unsigned j = 0; j < i; j++)
+				assert_true(at[i].v + PAGES(512) <= at[j].v || at[j].v + PAGES(512) <= at[i].v);
+		}
+		assert_int_equal(near, 13);
+		assert_true(at[MAPS - 1].v / pt_span(PT_ROOT) != stack);
+		/* And there again, where those there have gone. */
+		for (unsigned i = MAPS; i-- > 0;)
+			assert_int_equal(space_unmap(space, at[i], PAGES(512)), 0);
+		near = 0;
+	}
+	unit_end(space);
+}
+
 /* A page with both rights is written and executed by all harts as it is; a right that is taken is taken from all. */
 static void write_and_execute(void **state)
 {
@@ -419,6 +446,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(splitting),
 	UNIT_TEST(discard_folds),
 	UNIT_TEST(protect_keeps_content),
+	UNIT_TEST(many_small_mappings_go_elsewhere),
 	UNIT_TEST(write_and_execute),
 	UNIT_TEST(empty_tables_go),
 	UNIT_TEST(maximal_permissions),
