@@ -27,9 +27,10 @@ def values_of(text):
     return {name: float(value) for name, value in re.findall(r"^(\w+) (-?[\d.]+)$", text.replace("\r", ""), re.MULTILINE)}
 
 
-def grow(args, *words):
+def grow(args, *words, harts=1, mem=None, append=None):
     program = [os.path.join(args.build, "perf", "grow"), *map(str, words)]
-    return values_of(runs.corral(args, 1, program, icount=True, mem=MEM))
+    more = ["--append", append] if append else []
+    return values_of(runs.corral(args, harts, program, icount=True, mem=mem or MEM, more=more))
 
 
 def measure(args):

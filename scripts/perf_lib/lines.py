@@ -5,12 +5,14 @@ import os
 import re
 import subprocess
 
-from perf_lib import runs
+from perf_lib import counts, runs
 
 OPERATIONS = 10000
 SITES = 20
 LINUX_CASES = ("own_word", "shared_word", "null_syscall", "getpid", "futex", "fault_disjoint", "cow_disjoint", "cow_siblings",
                "munmap_disjoint")
+RESTED = 56  # pages of a hart after a rest: as many as are cleared ahead
+INSTRUCTIONS, TAKEN = "instructions a store, one hart", "of them in a frame cleared ahead"
 COREMAP = 0xFFFFFFE000000000
 COREMAP_END = 0xFFFFFFF000000000
 
@@ -132,18 +134,28 @@ def plugin_argument(args, path):
     return f"{os.path.join(args.build, 'perf', 'lines.so')},out={path}"
 
 
-def on_corral(args, harts, cases=()):
+def on_corral(args, harts, cases=(), append="zero=demand"):
+    """What idle harts clear ahead is a part of its own (after_rest): here it would only make two runs differ."""
     path = os.path.join(args.build, "results", f"lines-corral-{harts}.txt")
     output = runs.corral(args, harts, [os.path.join(args.build, "perf", "work"), str(harts), str(OPERATIONS), *cases],
-                         more=["--qemu-args", f"-plugin {plugin_argument(args, path)}"])
+                         more=["--qemu-args", f"-plugin {plugin_argument(args, path)}", "--append", append])
     beside = os.path.dirname(args.kernel)
     return result(output, path, Symbols(os.path.join(beside, "kernel.symbols")), os.path.join(beside, "kernel.elf"))
 
 
+def after_rest(args, way):
+    """First stores of harts that have been idle before, with frames cleared ahead (zero=pool) or without."""
+    one = counts.grow(args, "rested", RESTED, append=f"zero={way}")
+    shared = on_corral(args, args.harts, ("fault_rested",), append=f"zero={way}")["fault_rested"]["kernel"]
+    return {INSTRUCTIONS: one["store"], TAKEN: one["cleared_uses"] / RESTED,
+            f"kernel lines, {args.harts} harts": shared["touches"], f"transfers, {args.harts} harts": shared["transfers"]}
+
+
 def on_linux(args, harts):
     """
-    The same binary on Linux 6.12, one boot, one round a case: each of its faults there waits for all harts, which takes long where
-    the host runs few at a time; where the time is up, what there is. Its symbols are not known here: addresses stand for them.
+    The same binary on Linux 6.12, one boot, one marked round a case, its third: each of its faults there waits for all harts, which
+    takes long where the host runs few at a time; where the time is up, what there is. Its symbols are not known here: addresses
+    stand for them.
     """
     path = os.path.join(args.build, "results", f"lines-linux-{harts}.txt")
     output = runs.linux(args, harts, os.path.join(args.build, "perf", "work"), [str(harts), "1", *LINUX_CASES],

@@ -1,7 +1,7 @@
 /*
  * The work that tests/plugin/lines.c looks at: harts that do the same at the same time, each on memory of its own. Runs on Corral
- * and on Linux: work HARTS OPERATIONS [CASE...]. Each case: rounds of one job on all harts, the first of them to warm up and not marked, then
- * as many as give that many operations. Prints "case NAME HARTS OPERATIONS" for each; the plugin counts cases in the same order.
+ * and on Linux: work HARTS OPERATIONS [CASE...]. Each case: rounds of one job on all harts, the first two of them to warm up and not marked,
+ * then as many as give that many operations. Prints "case NAME HARTS OPERATIONS" for each; the plugin counts cases in the same order.
  *
  * Workers are threads of one process, or processes (siblings). They wait for each other in shared memory, outside of what is
  * marked, and yield when that lasts.
@@ -24,13 +24,15 @@
 
 #include "tests/plugin/marks.h"
 
-#define MAX_HARTS 8
-#define PAGE	  ((size_t)4096)
-#define RANGE	  ((size_t)2 << 20)
-#define PAGES	  ((unsigned)(RANGE / PAGE))
-#define BASE	  ((char *)0x2000000000) /* where neither kernel puts anything by itself */
-#define FILE_NAME "/tmp/work.cached"
-#define SPINS	  (1u << 14)
+#define MAX_HARTS   8
+#define PAGE	    ((size_t)4096)
+#define RANGE	    ((size_t)2 << 20)
+#define PAGES	    ((unsigned)(RANGE / PAGE))
+#define BASE	    ((char *)0x2000000000) /* where neither kernel puts anything by itself */
+#define FILE_NAME   "/tmp/work.cached"
+#define SPINS	    (1u << 14)
+#define WARM_ROUNDS 2
+#define RESTED	    56 /* pages after a rest: as many as an idle hart may have cleared ahead */
 
 struct job {
 	const char *name;
@@ -128,6 +130,13 @@ static void map_touch_unmap(unsigned worker, unsigned step)
 	mmap(at, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	store(worker, step % PAGES);
 	munmap(at, PAGE);
+}
+
+/* The hart has nothing to do meanwhile. */
+static void rest(unsigned worker)
+{
+	(void)worker;
+	usleep(20000);
 }
 
 /* All pages are written, and then a child sleeps that holds them. */
@@ -257,6 +266,7 @@ static const struct job jobs[] = {
 	{ .name = "getpid", .steps = 2048, .step = call_getpid },
 	{ .name = "futex", .steps = 2048, .step = call_futex },
 	{ .name = "fault_disjoint", .steps = PAGES, .prepare = map, .step = store, .clean = unmap },
+	{ .name = "fault_rested", .steps = RESTED, .prepare = map, .own = rest, .step = store, .clean = unmap },
 	{ .name = "cow_disjoint", .steps = PAGES, .prepare = map_and_hold, .step = store, .clean = let_go_and_unmap },
 	{ .name = "reuse_disjoint", .steps = PAGES, .prepare = hold_and_let_go, .step = store, .clean = unmap },
 	{ .name = "munmap_disjoint",
@@ -431,7 +441,8 @@ static unsigned run_case(const struct job *job)
 	work.job = job;
 	if (!job->processes)
 		start_threads(threads);
-	run_round(false);
+	for (i = 0; i < WARM_ROUNDS; i++)
+		run_round(false);
 	MARK(MARK_CASE);
 	for (i = 0; i < rounds; i++)
 		run_round(true);
