@@ -11,11 +11,13 @@
 #include <string.h>
 
 #include "drivers/ramdisk.h"
+#include "drivers/sd_disk.h"
 #include "drivers/virtio.h"
 #include "firmware/boot.h"
 #include "firmware/log.h"
 #include "firmware/trap.h"
 #include "kernel/cpio.h"
+#include "kernel/driver_events.h"
 #include "kernel/timer.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
@@ -444,6 +446,7 @@ void disk_init(const void *fdt, const void *initrd, uint64_t initrd_bytes)
 	set_timeout(boot_arg("disk-timeout"));
 	block_set_hooks(&hooks);
 	virtio_probe(fdt, memory);
+	sd_probe(fdt, &driver_events, memory);
 	make_ramdisks(boot_arg("ramdisk"), &archive);
 	make_reserve();
 	make_watches();

@@ -1,0 +1,45 @@
+/*
+ * Reads from a disk past the cache until it fails, as cards do that are taken out; then it must go on failing, at once, when the
+ * card is back.
+ *
+ *	card DISK	"reading"; then, at the first error, "gone"; a line on standard input later, "still gone"
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "tests/user/check.h"
+
+#define BYTES 8192
+
+static uint8_t buffer[BYTES] __attribute__((aligned(4096)));
+
+static bool reads(int fd, unsigned i)
+{
+	ssize_t got = pread(fd, buffer, BYTES, (off_t)(i % 100) * BYTES);
+
+	CHECK(got == BYTES || (got == -1 && errno == EIO));
+	return got == BYTES;
+}
+
+int main(int argc, char **argv)
+{
+	struct timespec nap = { 0, 10000000 };
+	int fd = open(argc > 1 ? argv[1] : "", O_RDWR | O_DIRECT);
+	unsigned i = 0;
+	char line;
+
+	CHECK(fd >= 0);
+	CHECK(reads(fd, i++));
+	CHECK(write(1, "reading\n", 8) == 8);
+	while (reads(fd, i++))
+		(void)nanosleep(&nap, NULL);
+	CHECK(write(1, "gone\n", 5) == 5);
+	CHECK(read(0, &line, 1) == 1);
+	for (i = 0; i < 20; i++) {
+		CHECK(!reads(fd, i));
+		CHECK(pwrite(fd, buffer, BYTES, 0) == -1 && errno == EIO);
+	}
+	CHECK(write(1, "still gone\n", 11) == 11);
+	return 0;
+}
