@@ -13,6 +13,7 @@ BUILD = pathlib.Path(os.environ.get("CORRAL_BUILD", ROOT / "build")).resolve()
 CORRAL = ROOT / "scripts" / "corral"
 KERNEL = pathlib.Path(os.environ.get("CORRAL_KERNEL", BUILD / "virt-debug" / "Image"))
 OPTIONS = shlex.split(os.environ.get("CORRAL_OPTIONS", ""))  # another machine or firmware: make chains
+LONG = pytest.mark.skipif(not os.environ.get("CORRAL_LONG"), reason="the long form: make chains")
 MOST_HARTS = 4 if "sifive_u" in OPTIONS else 8
 
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from corral_lib import card, cli, platform
-from tests.conftest import CORRAL, KERNEL
+from tests.conftest import CORRAL, KERNEL, LONG
 from tests.user.cases import CASES
 
 QEMU_10 = ["--qemu", "10"]
@@ -22,6 +22,7 @@ CHAINS = {
     "sifive_u": SIFIVE_U, "sifive_u-opensbi-1.6": SIFIVE_U + ["--firmware", "opensbi-1.6"], "sifive_u-qemu-10": SIFIVE_U + QEMU_10,
     "sifive_u-sd-card": SIFIVE_U + U_BOOT,
 }
+LONGER = ("virt-qemu-7.2", "virt-qemu-10-opensbi-1.1", "virt-qemu-10-u-boot", "sifive_u-opensbi-1.6")  # much like others
 # What lives by A and D bits, by fences, and by both.
 PROGRAMS = ("cow_fork", "residency", "space_switch")
 
@@ -50,7 +51,7 @@ def chain(corral):
     return run
 
 
-@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LONG if name in LONGER else []) for name in CHAINS])
 def test_boots(chain, programs, name):
     done = chain(name, programs / "machine")
     if "cannot set up guest memory" in done.err:
@@ -59,7 +60,7 @@ def test_boots(chain, programs, name):
     assert "audit: ok" in done.log, done
 
 
-@pytest.mark.parametrize("name", ["virt-u-boot", "sifive_u-sd-card"])
+@pytest.mark.parametrize("name", ["virt-u-boot", pytest.param("sifive_u-sd-card", marks=LONG)])
 def test_arguments_by_u_boot(chain, programs, name):
     """U-Boot takes a level of backslashes and quotes off, and puts in variables; all the same comes through it."""
     done = chain(name, programs / "say", "two words", "it's", '"q"', "${bootcmd} $x", "a\\b\\\\c\\'", "")

@@ -195,7 +195,7 @@ def test_as_u_boot_reads_it(arguments):
 
 def processed(line):
     """U-Boot's cli_simple_process_macros(), with no variable set."""
-    out, state, before, name, at = "", 0, "", "", 0
+    out, state, before, at = "", 0, "", 0
     while at < len(line):
         char = line[at]
         at += 1
