@@ -1,4 +1,5 @@
 """SD cards on QEMU's sifive_u: SiFive's SPI controller, cards of both kinds, files on them, and cards that are taken out."""
+import json
 import re
 import shlex
 import socket
@@ -113,3 +114,19 @@ def test_taken_out(programs, tmp_path):
             run.kill()
     text = log.read_text()
     assert len(re.findall("mmcblk0: the card does not answer, .* out of use", text)) == 1 and "audit: ok" in text, text
+
+
+def test_results(corral, tmp_path):
+    """The benchmark's report is written to the card, a new file each time, and is whole."""
+    volume = fat_image.new(tmp_path / "volume.img", mib=40)
+    image = make_card(tmp_path / "card.img", volume)
+    for _ in range(2):
+        done = corral("bench", "--quick", "--filter=^(null_syscall|zero_fill)$", "--out=/card/results/", timeout=120,
+                      append="audit=on mount=mmcblk0:/card", options=with_card(image))
+        assert done.status == 0 and "null_syscall" in done.out, done
+    take_volume(image, volume)
+    assert fat_image.is_clean(volume)
+    assert fat_image.names(volume, "::/results") == ["::/results/bench-1.json", "::/results/bench-2.json"]
+    report = json.loads(fat_image.read(volume, "results/bench-2.json"))
+    assert {entry["run_name"] for entry in report["benchmarks"]} == {"null_syscall", "zero_fill"}
+    assert report["context"]["harts"] == 2

@@ -55,6 +55,7 @@ static unsigned run_all(const struct options *options, struct catalog *catalog)
 static int measure(const char *executable, const struct options *options, struct catalog *catalog)
 {
 	int error = machine_pin(0);
+	char path[REPORT_PATH];
 	unsigned failed;
 
 	if (error)
@@ -65,10 +66,16 @@ static int measure(const char *executable, const struct options *options, struct
 	failed = run_all(options, catalog);
 	if (options->json)
 		json_write(stdout, executable, options, catalog);
+	if (options->out)
+		error = json_save(executable, options, catalog, path);
 	table_write(options->json ? stderr : stdout, options->repetitions, catalog);
 	if (ferror(stdout))
 		return complain(EXIT_WRONG, "could not write the report");
-	return failed ? EXIT_WRONG : EXIT_MEASURED;
+	if (options->out && error)
+		fprintf(stderr, "bench: %s: %s\n", path, strerror(-error));
+	else if (options->out)
+		fprintf(stderr, "bench: results in %s\n", path);
+	return failed || (options->out && error) ? EXIT_WRONG : EXIT_MEASURED;
 }
 
 int main(int argc, char **argv)

@@ -26,11 +26,13 @@ const char options_help[] =
 	"  --memory=MIB        take this much as free memory instead of asking the kernel\n"
 	"  --thp               leave transparent huge pages as the system has them (default: off)\n"
 	"  --format=table|json table on stdout; or JSON on stdout and the table on stderr\n"
+	"  --out=FILE          JSON also into FILE, whole or not at all; FILE/ is a directory, in which the next\n"
+	"                      free bench-NUMBER.json is taken; both are made if they are missing\n"
 	"  --quick             a short run for tests: 2 repetitions of 200us, at most 2s, fork sizes up to 1 MiB\n"
 	"  --help              print this and stop\n"
 	"\n"
-	"--benchmark_list_tests, --benchmark_filter, --benchmark_repetitions, --benchmark_min_time and\n"
-	"--benchmark_format mean the same as in Google Benchmark.\n"
+	"--benchmark_list_tests, --benchmark_filter, --benchmark_repetitions, --benchmark_min_time,\n"
+	"--benchmark_format and --benchmark_out mean the same as in Google Benchmark.\n"
 	"Exit status: 0 all measured or skipped with a reason, 1 wrong data or an error, 2 a bad option.\n";
 
 enum option_code {
@@ -45,6 +47,7 @@ enum option_code {
 	OPT_MEMORY,
 	OPT_THP,
 	OPT_FORMAT,
+	OPT_OUT,
 	OPT_QUICK,
 	OPT_HELP
 };
@@ -66,6 +69,8 @@ static const struct option long_options[] = {
 	{ "thp", no_argument, NULL, OPT_THP },
 	{ "format", required_argument, NULL, OPT_FORMAT },
 	{ "benchmark_format", required_argument, NULL, OPT_FORMAT },
+	{ "out", required_argument, NULL, OPT_OUT },
+	{ "benchmark_out", required_argument, NULL, OPT_OUT },
 	{ "quick", no_argument, NULL, OPT_QUICK },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -179,6 +184,9 @@ static bool take(struct options *options, struct given *given, int code, const c
 		return true;
 	case OPT_FORMAT:
 		return take_format(options, value);
+	case OPT_OUT:
+		options->out = value;
+		return *value != '\0';
 	case OPT_QUICK:
 		options->quick = true;
 		return true;

@@ -13,6 +13,7 @@ struct options {
 	bool help;
 	bool json;
 	bool quick;
+	const char *out;       /* where the JSON goes, too; NULL: nowhere */
 	bool transparent_huge; /* leave transparent huge pages as the system has them */
 	bool filtered;
 	bool filter_negated;
