@@ -4,7 +4,8 @@
  * A space has two sets of harts. `active`: those that have it in satp now. `cached`: those that may still hold entries of
  * its ASID, a superset of active; without an ASID of its own (0) nothing outlives a switch and the set is not used.
  *
- *   shootdown:  change PTEs; take harts that are cached and not active out of cached; read active, ask those.
+ *   shootdown:  change PTEs; read active; take harts that are cached and not active out of cached; read active again, ask
+ *               those of either reading: who was not taken out was in the first.
  *   switch to:  join active; if not in cached: flush the ASID, join cached; run.
  *
  * Both are sequentially consistent, so of a shootdown and a switch at the same time either the hart sees that it is no
@@ -73,9 +74,12 @@ static uint64_t targets(struct space *space, uint64_t holders)
 	uint64_t resting = atomic_load_explicit(&space->cached, memory_order_relaxed) & ~active & may;
 
 	if (UNLIKELY(resting != 0)) {
-		/* seq_cst, and active read again behind it: pairs with joining active, then reading cached. */
+		/*
+		 * seq_cst, and active read again behind it: pairs with joining active, then reading cached. Those that have left
+		 * since it was read first are in cached still, and would not flush when they come back: they are asked, too.
+		 */
 		atomic_fetch_and_explicit(&space->cached, ~resting, memory_order_seq_cst);
-		active = atomic_load_explicit(&space->active, memory_order_seq_cst);
+		active |= atomic_load_explicit(&space->active, memory_order_seq_cst);
 	}
 	return active & may;
 }
