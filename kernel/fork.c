@@ -125,7 +125,9 @@ static int share_or_copy(const struct request *request, struct process *parent, 
 		return 0;
 	}
 	const struct trap_frame *frame = thread_frame(current_thread());
-	const vaddr_t hot[SPACE_HOT] = { VADDR(frame->sepc), VADDR(frame->sp), VADDR(frame->gp), VADDR(frame->tp) };
+	const vaddr_t tid = VADDR((request->flags & CLONE_CHILD_SETTID) != 0 ? request->child_tid : USER_END);
+	const vaddr_t hot[SPACE_HOT] = { VADDR(frame->sp), tid, VADDR(frame->sepc), VADDR(frame->gp),
+					 VADDR(frame->tp) };
 
 	error = space_fork_near(parent->space, hot, &child->space);
 	if (error != 0)

@@ -91,6 +91,13 @@ static int fork_share(struct fork *fork, _Atomic uint64_t *slot, pte_t pte, pfn_
 	return 0;
 }
 
+/* In the leaf table of va. */
+static inline bool is_written(const struct fork *fork, uint64_t va)
+{
+	_Static_assert(SPACE_WRITTEN == 2, "");
+	return fork->hot != NULL && (fork->hot[0].v - va < pt_span(1) || fork->hot[1].v - va < pt_span(1));
+}
+
 static int fork_table(struct fork *fork, pfn_t parent, pfn_t child, unsigned level, uint64_t va);
 
 static int fork_copy(struct fork *fork, pfn_t below, pfn_t child, unsigned level, unsigned index, uint64_t va)
@@ -103,6 +110,8 @@ static int fork_copy(struct fork *fork, pfn_t below, pfn_t child, unsigned level
 	/* Walks of the reverse map that come through it may not go on to what is shared. */
 	if (fork->sharing && level > 1)
 		lock_for_fork(fork, copy);
+	if (level == 1 && is_written(fork, va))
+		fork_hot_leaf(fork, below, copy, va);
 	err = level == 1 ? fork_leaf(fork, below, copy) : fork_table(fork, below, copy, level - 1, va);
 	/* Done first, since walks of the reverse map may find it; and linked also when it failed, since taking the child down does. */
 	pte_store(pt_slot(child, index), pte_table(copy));
@@ -196,6 +205,8 @@ static int fork_all(struct fork *fork, struct space *parent, struct space *child
 		err = fork_table(fork, parent->root, child->root, PT_ROOT, 0);
 	table_unlock(child->root);
 	range_shootdown(&fork->range);
+	if (err == 0)
+		fork_hot(fork);
 	if (fork->watched != NULL)
 		range_drop_mapping(&fork->range, fork->copy);
 	range_unlock(&fork->range);
@@ -226,6 +237,8 @@ static int fork_sharing(struct fork *fork, struct space *parent, struct space *c
 	    (reverse_changed(parent, seen) || atomic_load_explicit(&parent->fork_copies, memory_order_relaxed)))
 		err = -EAGAIN;
 	range_shootdown(&fork->range);
+	if (err == 0)
+		fork_hot(fork);
 	if (fork->watched != NULL)
 		range_drop_mapping(&fork->range, fork->copy);
 	unlock_for_fork(fork);

@@ -11,10 +11,18 @@ struct fork {
 	pfn_t locked;		 /* by frame.table.next_dead */
 	struct mapping *watched; /* the descriptor that was last copied for the child, or NULL */
 	struct mapping *copy;	 /* what it got for it, with one count for us */
+	struct {
+		_Atomic uint64_t *parent, *child; /* NULL: none */
+		pfn_t leaf;			  /* the child's */
+	} written[SPACE_WRITTEN];		  /* the entries of the first of `hot` */
 };
 
 /* What the child gets for the parent's reservation; none: nothing. Counted. 0 or -ENOMEM. */
 int fork_reservation(struct fork *fork, pte_t *pte, struct mapping *mapping) MUST_CHECK;
+
+/* Both get pages of their own where the first of `hot` are, in leaf tables that were copied; of these, for addresses from va on. fork_hot.c. */
+void fork_hot_leaf(struct fork *fork, pfn_t parent, pfn_t child, uint64_t va);
+void fork_hot(const struct fork *fork);
 
 /* Fills the child's leaf table, which is new, from the parent's. 0, or -ENOMEM: as far as it went. */
 int fork_leaf(struct fork *fork, pfn_t parent, pfn_t child) MUST_CHECK;

@@ -95,8 +95,12 @@ struct space *space_current(void);
 /* A copy-on-write copy for fork, with one reference. The parent loses nothing on failure. 0 or -ENOMEM. */
 int space_fork(struct space *parent, struct space **child) MUST_CHECK;
 
-/* The same; both will soon touch these SPACE_HOT addresses (program counter, stack, static data, thread's data), so their tables are not shared. */
-#define SPACE_HOT 4
+/*
+ * The same; both will soon touch these SPACE_HOT addresses (stack, the child's thread id; program counter, static data, thread's data), so
+ * their tables are not shared. To the first SPACE_WRITTEN both will write at once. USER_END and above: none.
+ */
+#define SPACE_HOT     5
+#define SPACE_WRITTEN 2
 int space_fork_near(struct space *parent, const vaddr_t *hot, struct space **child) MUST_CHECK;
 
 /* How fork shares page tables: none; those where it pays; all (for tests). Set once, before programs run. */
