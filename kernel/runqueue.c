@@ -112,16 +112,10 @@ static bool claim_idle(unsigned hart)
 	return (atomic_fetch_and_explicit(&idle_set.harts, ~bit, memory_order_acq_rel) & bit) != 0;
 }
 
-static unsigned shortest_queue(uint64_t allowed, unsigned favourite)
+static __attribute__((noinline)) unsigned search_shortest(uint64_t allowed, unsigned favourite, uint32_t best_count)
 {
 	unsigned best = favourite;
-	uint32_t best_count = UINT32_MAX;
 
-	if ((allowed >> favourite & 1) != 0)
-		best_count = atomic_load_explicit(&runqueues[favourite].count, memory_order_relaxed);
-	/* None is shorter by more than that. */
-	if (best_count <= 1)
-		return favourite;
 	for (uint64_t left = allowed; left != 0; left &= left - 1) {
 		unsigned hart = (unsigned)__builtin_ctzll(left);
 		uint32_t count = atomic_load_explicit(&runqueues[hart].count, memory_order_relaxed);
@@ -134,24 +128,42 @@ static unsigned shortest_queue(uint64_t allowed, unsigned favourite)
 	return best;
 }
 
+static inline unsigned shortest_queue(uint64_t allowed, unsigned favourite)
+{
+	uint32_t count = UINT32_MAX;
+
+	if (LIKELY((allowed >> favourite & 1) != 0))
+		count = atomic_load_explicit(&runqueues[favourite].count, memory_order_relaxed);
+	/* None is shorter by more than that. */
+	return LIKELY(count <= 1) ? favourite : search_shortest(allowed, favourite, count);
+}
+
+/* Onto an idle hart, its last one if that is idle; false: there is none. */
+static bool push_idle(struct thread *thread, uint64_t idle, unsigned last)
+{
+	while (idle != 0) {
+		unsigned hart = (idle >> last & 1) != 0 ? last : (unsigned)__builtin_ctzll(idle);
+
+		if (claim_idle(hart)) {
+			push(hart, thread);
+			return true;
+		}
+		idle &= ~(UINT64_C(1) << hart);
+	}
+	return false;
+}
+
 /* A thread that is on no hart and no list becomes ready: on an idle hart, its last one if that is idle, or where it ran. */
 void runqueue_make_ready(struct thread *thread)
 {
 	uint64_t allowed = atomic_load_explicit(&thread->affinity, memory_order_relaxed) & sched_harts();
-	unsigned last = atomic_load_explicit(&thread->hart, memory_order_relaxed);
+	unsigned hart, last = atomic_load_explicit(&thread->hart, memory_order_relaxed);
 	uint64_t idle = atomic_load_explicit(&idle_set.harts, memory_order_relaxed) & allowed;
-	unsigned hart;
 
-	if (allowed == 0)
+	if (UNLIKELY(allowed == 0))
 		allowed = sched_harts();
-	while (idle != 0) {
-		hart = (idle >> last & 1) != 0 ? last : (unsigned)__builtin_ctzll(idle);
-		if (claim_idle(hart)) {
-			push(hart, thread);
-			return;
-		}
-		idle &= ~(UINT64_C(1) << hart);
-	}
+	if (idle != 0 && push_idle(thread, idle, last))
+		return;
 	hart = shortest_queue(allowed, last);
 	push(hart, thread);
 	/* seq_cst: a hart may have gone idle after we looked and before it could see the count: it must look again */

@@ -48,45 +48,50 @@ void trap_starved(struct space *space, vaddr_t va)
 	atomic_fetch_or_explicit(&thread->work, WORK_STARVED, memory_order_relaxed);
 }
 
+/* Until one of them is done that may have made others. */
+static __attribute__((noinline)) void work_once(struct thread *thread, struct trap_frame *frame, uint32_t work)
+{
+	if ((work & WORK_KILL) != 0)
+		thread_exit();
+	if ((work & WORK_STARVED) != 0) {
+		clear_work(thread, WORK_STARVED);
+		out_of_memory(thread, thread->starved);
+		return;
+	}
+	if ((work & WORK_QUIESCE) != 0) {
+		clear_work(thread, WORK_QUIESCE);
+		quiesce_stand();
+	}
+	if ((work & WORK_DIRTY) != 0) {
+		clear_work(thread, WORK_DIRTY);
+		cache_throttle();
+		return;
+	}
+	if ((work & WORK_ALARM) != 0) {
+		clear_work(thread, WORK_ALARM);
+		ptimers_resume(thread->process);
+	}
+	if ((work & (WORK_RESCHED | WORK_SLICE)) != 0) {
+		clear_work(thread, WORK_RESCHED | WORK_SLICE);
+		sched_work(work);
+	}
+	if ((work & WORK_STOP) != 0) {
+		clear_work(thread, WORK_STOP);
+		job_stand();
+		return;
+	}
+	if ((work & WORK_SIGNAL) != 0)
+		signal_deliver(frame, frame->scause == CAUSE_ECALL_U);
+}
+
 void trap_work(struct trap_frame *frame)
 {
 	struct thread *thread = current_thread();
 	uint32_t work;
 
 	/* acquire: pairs with the release of whoever set a bit */
-	while ((work = atomic_load_explicit(&thread->work, memory_order_acquire)) != 0) {
-		if ((work & WORK_KILL) != 0)
-			thread_exit();
-		if ((work & WORK_STARVED) != 0) {
-			clear_work(thread, WORK_STARVED);
-			out_of_memory(thread, thread->starved);
-			continue;
-		}
-		if ((work & WORK_QUIESCE) != 0) {
-			clear_work(thread, WORK_QUIESCE);
-			quiesce_stand();
-		}
-		if ((work & WORK_DIRTY) != 0) {
-			clear_work(thread, WORK_DIRTY);
-			cache_throttle();
-			continue;
-		}
-		if ((work & WORK_ALARM) != 0) {
-			clear_work(thread, WORK_ALARM);
-			ptimers_resume(thread->process);
-		}
-		if ((work & (WORK_RESCHED | WORK_SLICE)) != 0) {
-			clear_work(thread, WORK_RESCHED | WORK_SLICE);
-			sched_work(work);
-		}
-		if ((work & WORK_STOP) != 0) {
-			clear_work(thread, WORK_STOP);
-			job_stand();
-			continue;
-		}
-		if ((work & WORK_SIGNAL) != 0)
-			signal_deliver(frame, frame->scause == CAUSE_ECALL_U);
-	}
+	while ((work = atomic_load_explicit(&thread->work, memory_order_acquire)) != 0)
+		work_once(thread, frame, work);
 }
 
 /* trap.S knows these. */
