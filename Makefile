@@ -161,7 +161,7 @@ $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_l
 U74 := rv64,svade=on,svadu=off,sv48=off,sv57=off,h=off,sstc=off,mvendorid=0x489,marchid=0x8000000000000007,mimpid=0x20181004
 
 .PHONY: chains sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench run shell debug test unit unit-build kernel-test user-test system-test \
-	conformance perf perf-guard \
+	conformance perf perf-guard torture torture-defects \
 	lint layers format format-check cppcheck sparse tidy clang-build clean compile_commands.json ktest-image FORCE
 
 help: ## This list
@@ -234,6 +234,13 @@ perf: image user perf-programs ## Measure all that tests/perf/reach.toml asks fo
 	@scripts/perf --build $(O) --kernel $(B)/Image $(PARTS)
 perf-guard: image user perf-programs ## Fail where a count of instructions has become worse
 	@scripts/perf --build $(O) --kernel $(B)/Image guard
+
+torture: ## Try to break the debug kernel for MINUTES=10: storms, delays, failing allocations (docs/reliability.md)
+	$(Q)$(MAKE) --no-print-directory MODE=debug image user-tests perf-programs
+	@scripts/torture --build $(O) run --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+torture-defects: ## Put known defects into a copy of the kernel: the shadow TLB must report each
+	$(Q)$(MAKE) --no-print-directory MODE=debug image user-tests perf-programs
+	@scripts/torture --build $(O) defects
 
 lint: ## All checks of the source: format, layers, cppcheck, sparse, clang-tidy, a build by clang
 	@O=$(O) scripts/lint

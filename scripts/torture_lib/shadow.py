@@ -29,17 +29,20 @@ class Outcome:
                 f"\nseen {self.seen}\n--- output\n{self.output[-1500:]}\n--- kernel\n{self.log[-2500:]}")
 
 
-def run(build, program, *args, harts=4, megabytes=256, append="", ignore=None, kernel=None, timeout=120, plugin=True):
-    """program: a name of tests/user, or a path. Without the plugin: what QEMU alone sees."""
+def run(build, program, *args, harts=4, megabytes=256, append="", ignore=None, kernel=None, timeout=120, plugin=True,
+        delay=None):
+    """program: a name of tests/user, or a path. Without the plugin: what QEMU alone sees. delay: arguments of tests/plugin/delay.c."""
     program = program if os.sep in program else os.path.join(build, "user", "tests", program)
     with tempfile.TemporaryDirectory() as scratch:
         out, log = os.path.join(scratch, "shadow"), os.path.join(scratch, "log")
         command = [os.path.join(ROOT, "scripts", "corral"), "run", "--build", build, "--kernel",
                    kernel or os.path.join(build, "virt-debug", "Image"), "--harts", str(harts), "--mem", f"{megabytes}M",
                    "--timeout", str(timeout), "--append", f"audit=on {append}", "--log", log]
+        more = f"-plugin {os.path.join(build, 'perf', 'delay.so')},{delay} " if delay else ""
         if plugin:
             ignored = f",ignore={ignore}" if ignore else ""
-            command += ["--qemu-args", f"-plugin {os.path.join(build, 'perf', 'shadow.so')},out={out},ram={megabytes}{ignored}"]
+            more += f"-plugin {os.path.join(build, 'perf', 'shadow.so')},out={out},ram={megabytes}{ignored}"
+        command += ["--qemu-args", more] if more else []
         done = subprocess.run(command + ["--", program, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=timeout + 60, check=False, text=True, errors="replace")
         return Outcome(done, _read(log), _read(out))

@@ -22,6 +22,13 @@ def test_no_stale_translation(program, args, append):
     assert done.seen["page fences"] > 100 and done.seen["asid fences"] > 100, done
 
 
+@pytest.mark.parametrize("program,args", [("storm", (SEED,)), ("cow_racer", ())])
+def test_harts_that_stop(program, args):
+    """At random, where others may come between (tests/plugin/delay.c)."""
+    done = shadow.run(BUILD, program, *args, delay=f"seed={SEED},one-in=300,most=500")
+    assert done.good and done.complete and done.total == 0, done
+
+
 @pytest.mark.parametrize("ignore", ("page", "asid", "hart1"))
 def test_a_fence_that_is_left_out_is_missed(ignore):
     done = shadow.run(BUILD, "cow_threads", ignore=ignore)
