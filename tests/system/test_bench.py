@@ -15,3 +15,13 @@ def test_files(corral, harts):
     measured = set(re.findall(r"^(\S+) +[0-9.]+ ", done.out, re.M))
     expected = set(NAMES) - ({"shared_pingpong/harts:2"} if harts == 1 else set())
     assert expected <= measured, (expected - measured, done)
+
+
+def test_ktap(corral):
+    """A line for each benchmark as it is done, with its number; why there is none, where there is none."""
+    done = corral("bench", "--quick", "--format=ktap", "--filter=null_syscall|cow_copy|fork_call/MiB:256", "--max-mib=256", harts=1, mem="128M")
+    assert done.status == 0 and done.out.startswith("KTAP version 1\n1..3\nok 1 null_syscall # "), done
+    lines = done.out.splitlines()
+    assert re.fullmatch(r"ok 2 cow_copy # [\d.]+ ns/page, [\d.]+ to [\d.]+", lines[3]), done
+    assert re.fullmatch(r"ok 3 fork_call/MiB:256 # SKIP .+", lines[4]) and lines[5].startswith("name "), done
+    assert done.err == "", done

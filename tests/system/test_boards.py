@@ -12,8 +12,8 @@ import pytest
 from corral_lib import card, platform
 from tests.conftest import BUILD, KERNEL, LONG, ROOT
 
-ARGUMENTS = "init=/bin/bench audit=on -- --quick --filter=null_syscall|cow_copy"
-MEASURED = re.compile(r"^null_syscall +[\d.]+ .*\n^cow_copy +[\d.]+ ", re.M)
+ARGUMENTS = "init=/bin/bench audit=on -- --quick --format=ktap --filter=null_syscall|cow_copy"
+MEASURED = re.compile(r"^KTAP version 1\n1\.\.2\nok 1 null_syscall # [\d.]+ ns/call.*\nok 2 cow_copy # [\d.]+ ns/page", re.M)
 PROMPT = "=> "
 
 

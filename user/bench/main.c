@@ -39,9 +39,14 @@ static unsigned run_all(const struct options *options, struct catalog *catalog)
 
 	counters_read(&unused);
 	progress_init();
+	if (options->ktap)
+		ktap_begin(stdout, catalog->count);
 	for (i = 0; i < catalog->count; i++) {
-		progress_show(i + 1, catalog->count, catalog->results[i].name);
+		if (!options->ktap)
+			progress_show(i + 1, catalog->count, catalog->results[i].name);
 		runner_run(options, memory, &catalog->results[i]);
+		if (options->ktap)
+			ktap_result(stdout, i + 1, &catalog->results[i]);
 		if (catalog->results[i].status != BENCH_FAILED)
 			continue;
 		progress_end();

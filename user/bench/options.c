@@ -25,6 +25,7 @@ const char options_help[] =
 	"  --max-time=TIME     a benchmark that has lasted so long repeats no more (default 10s)\n"
 	"  --memory=MIB        take this much as free memory instead of asking the kernel\n"
 	"  --thp               leave transparent huge pages as the system has them (default: off)\n"
+	"  --format=ktap       test results in KTAP on stdout as they come, and the table\n"
 	"  --format=table|json table on stdout; or JSON on stdout and the table on stderr\n"
 	"  --out=FILE          JSON also into FILE, whole or not at all; FILE/ is a directory, in which the next\n"
 	"                      free bench-NUMBER.json is taken; both are made if they are missing\n"
@@ -143,7 +144,8 @@ static bool take_filter(struct options *options, const char *text)
 static bool take_format(struct options *options, const char *text)
 {
 	options->json = strcmp(text, "json") == 0;
-	return options->json || strcmp(text, "table") == 0 || strcmp(text, "console") == 0;
+	options->ktap = strcmp(text, "ktap") == 0;
+	return options->json || options->ktap || strcmp(text, "table") == 0 || strcmp(text, "console") == 0;
 }
 
 static bool take_memory(struct options *options, const char *text)

@@ -12,6 +12,7 @@ struct options {
 	bool list;
 	bool help;
 	bool json;
+	bool ktap;
 	bool quick;
 	const char *out;       /* where the JSON goes, too; NULL: nowhere */
 	bool transparent_huge; /* leave transparent huge pages as the system has them */

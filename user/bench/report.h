@@ -1,10 +1,14 @@
-/* The two forms of a report. Both are written at the end, in one piece. */
+/* The forms of a report. Table and JSON are written at the end, in one piece; KTAP line by line, for who watches a console. */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
 #include <stdio.h>
 
 #include "user/bench/catalog.h"
+
+/* KTAP: the kernel's test anything protocol. index: from 1. */
+void ktap_begin(FILE *out, unsigned count);
+void ktap_result(FILE *out, unsigned index, const struct result *result);
 
 /* repetitions: how many were asked for. */
 void table_write(FILE *out, unsigned repetitions, const struct catalog *catalog);
