@@ -17,7 +17,7 @@ FLASH_SIZE, FLASH_SPL, FLASH_FIT, FLASH_SCRIPT = 32 * MIB, 40, 2088, 0x1FFF000  
 FLASH_ENVIRONMENT = 0x505000
 SIZE_MIB = 256  # a power of two: QEMU's SD cards are
 CLUSTER_SECTORS = 4
-ARGUMENTS = "init=/bin/bench -- --format=ktap"  # what a card boots with
+ARGUMENTS = "mount=mmcblk0:/card init=/bin/bench -- --format=ktap --out=/card/results/"  # what a card boots with
 NAMES = {"kernel": "Image", "initramfs": "initramfs.cpio", "config": "extlinux/extlinux.conf"}
 
 

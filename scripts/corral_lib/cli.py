@@ -97,7 +97,8 @@ def add_options(add):
     add("--file", action="append", default=[], metavar="HOST[:GUEST]",
         help="put a file or directory into the guest (default: /NAME); may be repeated")
     add("--disk", action="append", default=[], metavar="IMAGE[:PATH][:ro]",
-        help="a raw disk image as a disk, its FAT mounted at PATH (default /mnt; empty: nowhere); may be repeated")
+        help="a raw disk image as a disk, its FAT mounted at PATH (default /mnt; empty: nowhere); may be repeated; on sifive_u "
+             "the SD card")
     add("--virtio", choices=("modern", "legacy"), default="modern", help="how disks are attached (default modern)")
     add("--qemu-args", action="append", default=[], metavar="STRING", help="more arguments for QEMU")
     add("--timeout", type=float, metavar="S", help="give up after S seconds, with status 124")
@@ -206,7 +207,8 @@ def initramfs(args, program, guest):
 def qemu_command(args, kernel, initrd, guest, tty):
     """(QEMU's command line, file descriptors that it inherits)"""
     disks = disk.parse(args.disk)
-    mount = disk.boot_argument(disks, first=int(args.firmware == "u-boot"))
+    card_slot = args.machine == "sifive_u"
+    mount = disk.boot_argument(disks, first=int(args.firmware == "u-boot"), card=card_slot)
     words = ["console=mux", f"tty={int(tty)}", "init=" + quote(guest)] + ([quote(mount)] if mount else []) + args.append
     words += ["--"] + [quote(word) for word in args.program[1:]]
     arguments, fds = " ".join(words), []
@@ -216,7 +218,7 @@ def qemu_command(args, kernel, initrd, guest, tty):
         boot = platform.direct(args, kernel, initrd, arguments)
     command = [*platform.qemu(args), "-M", platform.machine(args), "-smp", str(platform.processors(args)), "-m", args.mem,
                "-nodefaults", "-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot", *boot]
-    command += disk.qemu_arguments(disks, args.virtio)
+    command += disk.card_arguments(disks) if card_slot else disk.qemu_arguments(disks, args.virtio)
     if args.icount:
         command += ["-icount", "shift=0,sleep=off,align=off"]
     for more in args.qemu_args:

@@ -83,12 +83,12 @@ def explain(message):
         "(many may have it for reading only: :ro)"
 
 
-def boot_argument(disks, first=0):
+def boot_argument(disks, first=0, card=False):
     """
     mount=vda:PATH,vdb:PATH, or None. Of a disk with partitions the kernel takes the first one for FAT. first: how many
-    disks there are before ours.
+    disks there are before ours; card: it is an SD card.
     """
-    mounts = [f"vd{chr(ord('a') + i)}:{disk.path}" for i, disk in enumerate(disks, first) if disk.path]
+    mounts = [("mmcblk0" if card else f"vd{chr(ord('a') + i)}") + f":{disk.path}" for i, disk in enumerate(disks, first) if disk.path]
     return "mount=" + ",".join(mounts) if mounts else None
 
 
@@ -103,4 +103,18 @@ def qemu_arguments(disks, virtio):
         arguments += ["-blockdev", f"driver=raw,node-name=disk{i},read-only={'on' if disk.read_only else 'off'},"
                                    f"file.driver={disk.driver},file.filename={image}",
                       "-device", f"virtio-blk-device,drive=disk{i},werror=report,rerror=report"]
+    return arguments
+
+
+def card_arguments(disks):
+    """The one disk as an SD card, whose sizes are powers of two."""
+    arguments = []
+    for disk in disks:
+        with open(disk.image, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+        if size & (size - 1):
+            raise BadDisk(f"--disk {disk.spec}: {size} bytes, but the size of an SD card is a power of two: truncate -s "
+                          f"{1 << (size.bit_length() - 20) if size > 1 << 20 else 1}M {disk.image}")
+        image = disk.image.replace(",", ",,")
+        arguments += ["-drive", f"file={image},format=raw,if=sd,readonly={'on' if disk.read_only else 'off'}"]
     return arguments

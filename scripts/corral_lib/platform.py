@@ -48,10 +48,20 @@ def check(args):
                          (" on sifive_u (its hart 0 is none that Corral can run on)" if args.machine == "sifive_u" else ""))
     if args.firmware == "u-boot":
         check_u_boot(args)
-    if args.machine == "sifive_u" and args.disk:
-        raise Impossible("--disk: sifive_u has no virtio disks; its SD card is not a --disk yet")
+    if args.machine == "sifive_u":
+        check_card(args)
     if args.machine == "sifive_u" and args.firmware != "u-boot" and megabytes(args.mem) < 64:
         raise Impossible(f"--mem {args.mem}: 64M at least on sifive_u")
+
+
+def check_card(args):
+    """sifive_u's only disk is the card in its slot."""
+    if len(args.disk) > 1:
+        raise Impossible(f"--disk: {len(args.disk)} disks, but sifive_u has one slot for an SD card, and nothing else")
+    if args.disk and args.firmware == "u-boot":
+        raise Impossible("--disk: the SD card of sifive_u is the one that U-Boot boots from; --firmware opensbi leaves it free")
+    if args.disk and args.qemu == "10":
+        raise Impossible("--disk: QEMU 10 cannot read SD cards by SPI; take --qemu 7.2")
 
 
 def check_u_boot(args):

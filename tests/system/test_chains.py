@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 from corral_lib import card, cli, platform
-from tests.conftest import CORRAL, KERNEL, LONG
+from tests.conftest import CORRAL, KERNEL, LONG, ROOT
+from tests.system import fat_image
 from tests.user.cases import CASES
 
 QEMU_10 = ["--qemu", "10"]
@@ -42,9 +43,9 @@ def available(options):
 
 @pytest.fixture
 def chain(corral):
-    def run(name, program, *args, **more):
-        options = CHAINS[name]
-        available(options)
+    def run(name, program, *args, disks=(), **more):
+        options = CHAINS[name] + [word for disk in disks for word in ("--disk", str(disk))]
+        available(CHAINS[name])
         # The memory is the machine's own choice: the last of two counts.
         mem = platform.default_memory(cli.parse(["run", *options, "--", "x"]))
         return corral(program, *args, harts=4, mem=mem, timeout=120, append="audit=on", options=options, **more)
@@ -86,6 +87,13 @@ def test_input(chain, programs):
     assert (done.status, done.out) == (0, "one line\n" * 300 + "ok\n"), done
 
 
+def test_disk_as_sd_card(chain, programs, tmp_path):
+    image = fat_image.new(tmp_path / "card", mib=64)
+    fat_image.write(image, "hello", b"from the card")
+    done = chain("sifive_u", programs / "cat", "/mnt/hello", disks=[image])
+    assert (done.status, done.out) == (0, "from the card"), done
+
+
 # ---- What cannot work says so
 
 @pytest.mark.parametrize("options,words", [
@@ -95,6 +103,9 @@ def test_input(chain, programs):
     (SIFIVE_U + U_BOOT + ["--mem", "1G"], "says that it has 8G"),
     (SIFIVE_U + U_BOOT + ["--harts", "2"], "--harts 4"),
     (U_BOOT + ["--mem", "128M"], "256M"),
+    (SIFIVE_U + ["--disk", "a", "--disk", "b"], "one slot for an SD card"), (SIFIVE_U + U_BOOT + ["--disk", "a"], "U-Boot boots from"),
+    (SIFIVE_U + QEMU_10 + ["--disk", "a"], "QEMU 10 cannot read SD cards"),
+    (SIFIVE_U + ["--disk", str(ROOT / "Makefile")], "is a power of two: truncate -s 1M"),
     (["--qemu", "/nonexistent/qemu"], "No such file"),
     (["--machine", "sifive"], "invalid choice"), (["--firmware", "edk2"], "invalid choice"),
     (U_BOOT + ["--kernel", str(KERNEL.with_name("kernel.elf"))], "takes a raw Image"),
