@@ -19,6 +19,7 @@
 /* What is large; and how much is placed next to the stack. */
 #define PLACE_BIG  (UINT64_C(32) << 20)
 #define PLACE_NEAR (UINT64_C(24) << 20)
+#define NOWHERE	   VADDR(UINT64_MAX)
 
 /* The end of the lowest stretch of nothing that reaches up to `end`, down to `start`: `start` itself when all is free. */
 static uint64_t free_down_to(struct space *space, uint64_t start, uint64_t end)
@@ -94,7 +95,8 @@ static __attribute__((noinline, cold)) void hint_init(struct space *space, struc
 
 	hint->next = VADDR(space->mmap_top.v - part * hart);
 	hint->next_big = VADDR(ALIGN_DOWN(hint->next.v, pt_span(PT_ROOT)));
-	hint->near = part * hart == 0 ? near_of(space) : VADDR(1); /* others have no stack */
+	hint->near = part * hart == 0 ? near_of(space) : VADDR(0); /* others have no stack */
+	hint->left = NOWHERE;
 }
 
 static inline struct va_hint *hint_of(struct space *space)
@@ -137,10 +139,11 @@ void place_inherit(struct space *child, const struct space *parent)
 }
 
 /* Enough is in the stack's entry of the root. */
-static __attribute__((noinline, cold)) void go_elsewhere(struct va_hint *hint, vaddr_t start)
+static __attribute__((noinline, cold)) void go_elsewhere(const struct space *space, struct va_hint *hint, vaddr_t start)
 {
+	/* The one that was the last before stays it: one more each time would be many. */
+	hint->left = hint->near.v < near_of(space).v ? hint->near : start;
 	hint->near = VADDR(0);
-	hint->left = start;
 	hint->next = hint->next_big;
 }
 
@@ -148,9 +151,11 @@ static __attribute__((noinline, cold)) void go_elsewhere(struct va_hint *hint, v
 static __attribute__((noinline, cold)) void come_back(const struct space *space, struct va_hint *hint, vaddr_t start,
 						      uint64_t bytes)
 {
-	if (start.v > hint->left.v || start.v + bytes <= hint->left.v)
+	if (start.v > hint->left.v)
 		return;
-	hint->near = near_of(space);
+	/* What has been there may be there again, or each map and unmap would go to and fro. */
+	hint->near = VADDR(MIN(near_of(space).v, start.v));
+	hint->left = NOWHERE;
 	hint->next = VADDR(start.v + bytes);
 }
 
@@ -160,7 +165,7 @@ void place_taken(struct space *space, vaddr_t start, uint64_t bytes)
 
 	*(bytes < PLACE_BIG ? &hint->next : &hint->next_big) = start;
 	if (UNLIKELY(start.v < hint->near.v) && bytes < PLACE_BIG)
-		go_elsewhere(hint, start);
+		go_elsewhere(space, hint, start);
 }
 
 void place_returned(struct space *space, vaddr_t start, uint64_t bytes)
@@ -169,7 +174,7 @@ void place_returned(struct space *space, vaddr_t start, uint64_t bytes)
 
 	if (start.v <= hint->next.v && start.v + bytes > hint->next.v)
 		hint->next = VADDR(start.v + bytes);
-	if (UNLIKELY(hint->near.v == 0))
+	if (UNLIKELY(start.v + bytes > hint->left.v))
 		come_back(space, hint, start, bytes);
 	if (start.v <= hint->next_big.v && start.v + bytes > hint->next_big.v)
 		hint->next_big = VADDR(MIN(start.v + bytes, ALIGN_DOWN(space->mmap_top.v, pt_span(PT_ROOT))));

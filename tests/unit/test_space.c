@@ -217,14 +217,14 @@ static void many_small_mappings_go_elsewhere(void **state)
 	unsigned near = 0;
 
 	(void)state;
-	for (unsigned round = 0; round < 2; round++) {
+	for (unsigned round = 0; round < 4; round++) {
 		for (unsigned i = 0; i < MAPS; i++) {
 			at[i] = unit_map(space, 0, 512, RW);
 			near += at[i].v / pt_span(PT_ROOT) == stack;
 			for (unsigned j = 0; j < i; j++)
 				assert_true(at[i].v + PAGES(512) <= at[j].v || at[j].v + PAGES(512) <= at[i].v);
 		}
-		assert_int_equal(near, 13);
+		assert_int_equal(near, round == 0 ? 13 : 14);
 		assert_true(at[MAPS - 1].v / pt_span(PT_ROOT) != stack);
 		/* And there again, where those there have gone. */
 		for (unsigned i = MAPS; i-- > 0;)
