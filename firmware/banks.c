@@ -142,15 +142,38 @@ static void list_room(struct list_of_ranges *list, size_t room)
 	list->room = room;
 }
 
+static void note_kernel(void *ctx, struct phys_range ram, bool no_map)
+{
+	(void)no_map;
+	if (ram.start.v <= hw_paddr(kernel_start).v && hw_paddr(kernel_end).v <= ram.end.v)
+		*(bool *)ctx = true;
+}
+
+/* A tree that does not even have the memory that this is read from is another machine's. */
+static void check_memory(void)
+{
+	bool found = false;
+	size_t nram = 0;
+
+	tree_each_ram(count_one, &nram);
+	if (nram == 0)
+		boot_fail("device tree: no memory");
+	tree_each_ram(note_kernel, &found);
+	if (!found)
+		boot_fail("device tree: no memory where the kernel is, 0x%lx to 0x%lx", hw_paddr(kernel_start).v,
+			  hw_paddr(kernel_end).v);
+	if (!tree_reserves_firmware())
+		klog("the device tree reserves nothing for the firmware: the 2 MiB below the kernel are left alone");
+}
+
 void banks_find(void)
 {
 	struct gap_search gap = { 0 };
 	size_t nram = 0, nreserved = 0;
 
+	check_memory();
 	tree_each_ram(count_one, &nram);
 	tree_each_reserved(count_one, &nreserved);
-	if (nram == 0)
-		boot_fail("device tree: no memory");
 	tree_each_ram(gap_behind_start, &gap);
 	tree_each_reserved(gap_behind_end, &gap);
 	if (gap.best.end.v == 0)

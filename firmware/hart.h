@@ -63,6 +63,8 @@ void hart_wait_for_interrupt(void);
 
 /* Ends the machine with an exit status for whoever started it: the test device, SRST, or what the board has. */
 _Noreturn void machine_power_off(unsigned status);
+/* Whether a machine without a way to cut its power stops, rather than starting anew. */
+void machine_power_stops(bool stops);
 
 /* Counts, from the SBI PMU firmware counters where they exist: not needed for IPIs that we send, which mm counts. */
 

@@ -1,9 +1,11 @@
 /*
  * Ending the machine: SiFive's test device, which carries an exit status to whoever started an emulator;
- * syscon-poweroff, which carries none; the firmware's shutdown; a reboot, which ends an emulator that may not reboot.
- * Found in the tree at boot, then only read.
+ * syscon-poweroff, which carries none; the firmware's shutdown; a GPIO line that cuts the power; a restart, by the firmware or
+ * a GPIO line, which ends an emulator that may not restart. The boot argument end=stop leaves restarts out: a board that has no
+ * other end would run for ever what it boots with. Found in the tree at boot, then only read.
  */
 #include "firmware/boot.h"
+#include "firmware/gpio.h"
 #include "firmware/harts.h"
 #include "firmware/log.h"
 #include "firmware/memory.h"
@@ -18,6 +20,8 @@ static struct {
 	paddr_t test;	/* 0: none */
 	paddr_t syscon; /* the word to write, 0: none */
 	uint32_t syscon_value;
+	struct gpio_line off, restart;
+	bool stop; /* rather than restart */
 } power;
 
 static void syscon_find(const void *fdt)
@@ -42,6 +46,14 @@ void power_find(const void *fdt)
 	if (node >= 0 && tree_reg(fdt, node, 0, &regs) == 0 && regs.end.v <= DIRECT_BYTES)
 		power.test = regs.start;
 	syscon_find(fdt);
+	gpio_find(fdt, "gpio-poweroff", &power.off);
+	gpio_find(fdt, "gpio-restart", &power.restart);
+}
+
+static void gpio_map(struct gpio_line *line)
+{
+	if (line->regs.v != 0 && kmap_device(line->regs, GPIO_BYTES) == NULL)
+		line->regs = PADDR(0);
 }
 
 void power_map(void)
@@ -50,6 +62,13 @@ void power_map(void)
 		power.test = PADDR(0);
 	if (power.syscon.v != 0 && kmap_device(power.syscon, 4) == NULL)
 		power.syscon = PADDR(0);
+	gpio_map(&power.off);
+	gpio_map(&power.restart);
+}
+
+void machine_power_stops(bool stops)
+{
+	power.stop = stops;
 }
 
 static void word_write(paddr_t at, uint32_t value)
@@ -66,7 +85,11 @@ void machine_power_off(unsigned status)
 	if (power.syscon.v != 0)
 		word_write(power.syscon, power.syscon_value);
 	sbi_reset(SBI_SHUTDOWN);
-	sbi_reset(SBI_COLD_REBOOT);
+	gpio_trigger(&power.off);
+	if (!power.stop) {
+		sbi_reset(SBI_COLD_REBOOT);
+		gpio_trigger(&power.restart);
+	}
 	klog("stopped, status %u: there is no way to power off", status);
 	log_flush();
 	sbi_legacy_shutdown();

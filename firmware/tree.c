@@ -9,6 +9,7 @@
 #include "lib/hw.h"
 
 #define TREE_MAX_DEPTH 16
+#define FIRMWARE_BYTES (UINT64_C(2) << 20)
 
 static const void *tree;
 
@@ -242,17 +243,49 @@ static void each_reserved_node(tree_visit *visit, void *ctx)
 	}
 }
 
-void tree_each_reserved(tree_visit *visit, void *ctx)
+static void each_named(tree_visit *visit, void *ctx)
 {
-	struct phys_range initrd = tree_initrd();
-	uint64_t fdt = hw_paddr(tree).v;
-
 	for (int i = 0; i < fdt_num_mem_rsv(tree); i++) {
 		uint64_t start, bytes;
 		if (fdt_get_mem_rsv(tree, i, &start, &bytes) == 0 && start + bytes > start)
 			visit(ctx, (struct phys_range){ PADDR(start), PADDR(start + bytes) }, false);
 	}
 	each_reserved_node(visit, ctx);
+}
+
+/* Where firmware that starts us in S-mode is: the 2 MiB below, which is why we are not there. */
+static struct phys_range below_kernel(void)
+{
+	uint64_t end = hw_paddr(kernel_start).v;
+
+	return (struct phys_range){ PADDR(end - FIRMWARE_BYTES), PADDR(end) };
+}
+
+static void note_below(void *ctx, struct phys_range range, bool no_map)
+{
+	struct phys_range below = below_kernel();
+
+	(void)no_map;
+	if (range.start.v < below.end.v && range.end.v > below.start.v)
+		*(bool *)ctx = true;
+}
+
+bool tree_reserves_firmware(void)
+{
+	bool found = false;
+
+	each_named(note_below, &found);
+	return found;
+}
+
+void tree_each_reserved(tree_visit *visit, void *ctx)
+{
+	struct phys_range initrd = tree_initrd();
+	uint64_t fdt = hw_paddr(tree).v;
+
+	each_named(visit, ctx);
+	if (!tree_reserves_firmware())
+		visit(ctx, below_kernel(), true);
 	visit(ctx, (struct phys_range){ hw_paddr(kernel_start), hw_paddr(kernel_end) }, false);
 	visit(ctx, (struct phys_range){ PADDR(fdt), PADDR(fdt + fdt_totalsize(tree)) }, false);
 	if (initrd.end.v != 0)

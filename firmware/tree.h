@@ -37,6 +37,8 @@ bool tree_hart_has_letter(const void *fdt, int node, char extension);
 typedef void tree_visit(void *ctx, struct phys_range range, bool no_map);
 void tree_each_ram(tree_visit *visit, void *ctx);
 void tree_each_reserved(tree_visit *visit, void *ctx);
+/* Whether the tree itself names what the firmware below the kernel has. If not, tree_each_reserved takes all 2 MiB there for it. */
+bool tree_reserves_firmware(void);
 
 /* The initramfs, empty: none. Ends in boot_fail where it is impossible. */
 struct phys_range tree_initrd(void);

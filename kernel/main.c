@@ -123,6 +123,7 @@ static struct options read_options(void)
 	if (debug != NULL && strcmp(debug, "enosys") != 0)
 		boot_fail("boot argument debug=%s: must be enosys", debug);
 	options.log_enosys = debug != NULL;
+	machine_power_stops(either("end", "restart", "stop"));
 	(void)boot_arg("tty");	 /* the terminal's, which asks for it later */
 	(void)boot_arg("mount"); /* mount.c's */
 	return options;
