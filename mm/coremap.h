@@ -44,16 +44,21 @@ struct frame {
 			struct frame *next_chain; /* of the first one, in the depot [buddy lock] */
 			uint32_t n;		  /* of the first one, in the depot: frames of the chain [buddy lock] */
 		} stock;
-		struct {			 /* FRAME_TABLE */
-			struct spinlock lock;	 /* guards the entries but for A and D bits, and the rest here */
-			bool stale;		 /* unlinked: whoever gets the lock now must walk again */
-			bool shared;		 /* several entries name it, or once did: share.h */
-			uint16_t used;		 /* entries that are not zero */
-			uint64_t groups;	 /* bit i clear: entries 8 i to 8 i + 7 are all zero */
-			struct mapping *mapping; /* leaf table: what its present pages belong to, if no side page */
-			struct mapping **side;	 /* leaf table: per entry, where one table mixes mappings; or NULL */
-			pfn_t next_dead;	 /* next in a list of unlinked tables, see range.h */
-			uint64_t harts;		 /* leaf table: those whose view leads here, or did: view.h */
+		struct {		      /* FRAME_TABLE */
+			struct spinlock lock; /* guards the entries but for A and D bits, and the rest here */
+			bool stale;	      /* unlinked: whoever gets the lock now must walk again */
+			bool shared;	      /* several entries name it, or once did: share.h */
+			uint16_t used;	      /* entries that are not zero */
+			uint64_t groups;      /* bit i clear: entries 8 i to 8 i + 7 are all zero */
+			union {
+				struct mapping
+					*mapping; /* leaf table: what its present pages belong to, if no side page */
+				_Atomic uint64_t
+					linked; /* a view's: as groups, but bits are set before the entries: view.c */
+			};
+			struct mapping **side; /* leaf table: per entry, where one table mixes mappings; or NULL */
+			pfn_t next_dead;       /* next in a list of unlinked tables, see range.h */
+			uint64_t harts;	       /* leaf table: those whose view leads here, or did: view.h */
 		} table;
 		struct {		  /* FRAME_OBJECT */
 			uint32_t written; /* of its counts, those that are held while it is written back [object] */

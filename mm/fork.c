@@ -145,15 +145,14 @@ static int fork_below(struct fork *fork, pfn_t parent, pfn_t child, unsigned lev
 
 static int fork_table(struct fork *fork, pfn_t parent, pfn_t child, unsigned level, uint64_t va)
 {
+	struct table_walk walk = table_walk(parent);
 	int err = 0;
 
-	frame_of(child)->table.groups = frame_of(parent)->table.groups;
-	/* So many, the kernel's in a root left out: what is behind the last is not looked at. */
-	for (unsigned i = 0, left = frame_of(parent)->table.used; err == 0 && left != 0; i++, left--) {
-		pte_t pte;
-
-		i = table_next(parent, i, PT_ENTRIES);
-		pte = pte_load(pt_slot(parent, i));
+	frame_of(child)->table.groups = walk.groups;
+	for (unsigned left = frame_of(parent)->table.used; err == 0 && left != 0; left--) {
+		_Atomic uint64_t *slot = table_walk_next(&walk);
+		unsigned i = (unsigned)(slot - pt_slot(parent, 0));
+		pte_t pte = pte_load(slot);
 
 		if (pte_leads(pte)) {
 			err = fork_below(fork, parent, child, level, i, va + i * pt_span(level));

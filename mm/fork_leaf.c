@@ -202,6 +202,11 @@ static ALWAYS_INLINE bool fork_group(struct leaf *leaf, const struct cursor *at)
 			n--;
 			continue;
 		}
+		if ((pte & PTE_U) == 0 && pte_mapping(PTE(pte)) == plain) {
+			last = pte;
+			pte_store_unseen(&at->copy[i], PTE(pte));
+			continue;
+		}
 		leaf->n = n - (PT_GROUP - i);
 		if (!fork_other(leaf, &at->slot[i]))
 			return false;
@@ -209,6 +214,7 @@ static ALWAYS_INLINE bool fork_group(struct leaf *leaf, const struct cursor *at)
 		plain = leaf->plain;
 		last = leaf->last;
 	}
+	leaf->last = last;
 	leaf->n = n;
 	return true;
 }

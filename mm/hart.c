@@ -24,7 +24,8 @@ void mm_hart_init(void)
 	if (mm_harts == NULL)
 		hw_panic("no memory: not even for mm's part of %u harts", hw_harts());
 	for (unsigned h = 0; h < hw_harts(); h++) {
-		spin_init(&mm_harts[h].tables.lock);
+		for (unsigned kind = 0; kind < STOCK_KINDS; kind++)
+			spin_init(&mm_harts[h].tables[kind].lock);
 		mm_harts[h].zero = frame_zero();
 		mm_harts[h].anon_group = 1;
 		spin_init(&mm_harts[h].cleared.lock);

@@ -9,12 +9,12 @@
 
 /* Tables without entries, and roots with the kernel's alone: table.c. */
 enum { STOCK_LOWER, STOCK_ROOT, STOCK_KINDS };
-#define STOCK_TABLES 11
+#define STOCK_TABLES 14 /* two lines with the header */
 struct table_stock {
 	struct spinlock lock;
-	_Atomic uint32_t n[STOCK_KINDS];	 /* [lock]; read by tables_kept without it */
-	pfn_t tables[STOCK_KINDS][STOCK_TABLES]; /* [lock] */
-};
+	_Atomic uint32_t n;	   /* [lock]; read by tables_kept without it */
+	pfn_t table[STOCK_TABLES]; /* [lock] */
+} CACHE_ALIGNED;
 
 #define CLEARED_MAX 62 /* eight lines with the header */
 
@@ -45,7 +45,7 @@ struct mm_hart {
 	uint64_t bytes;
 	uint16_t asid;
 
-	struct table_stock tables CACHE_ALIGNED;
+	struct table_stock tables[STOCK_KINDS];
 
 	struct cleared cleared CACHE_ALIGNED; /* cleared.c */
 };

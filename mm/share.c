@@ -37,18 +37,20 @@ static int copy_link(_Atomic uint64_t *slot, pte_t *pte)
 
 static int copy_upper(pfn_t from, pfn_t to)
 {
+	struct table_walk walk = table_walk(from);
 	int err = 0;
 
-	for (unsigned i = table_next(from, 0, PT_ENTRIES); i < PT_ENTRIES; i = table_next(from, i + 1, PT_ENTRIES)) {
-		pte_t pte = pte_load(pt_slot(from, i));
+	for (unsigned left = frame_of(from)->table.used; left != 0; left--) {
+		_Atomic uint64_t *slot = table_walk_next(&walk);
+		pte_t pte = pte_load(slot);
 
 		if (pte_leads(pte))
-			err = copy_link(pt_slot(from, i), &pte);
+			err = copy_link(slot, &pte);
 		else
 			mapping_get(pte_mapping(pte), 1);
 		if (err != 0)
 			break;
-		pte_store_unseen(pt_slot(to, i), pte);
+		pte_store_unseen(pt_slot(to, (unsigned)(slot - pt_slot(from, 0))), pte);
 		frame_of(to)->table.used++;
 	}
 	return err;
@@ -131,8 +133,10 @@ static int table_copy(pfn_t from, unsigned level, pfn_t *out)
  */
 static void settle(pfn_t table)
 {
-	for (unsigned i = table_next(table, 0, PT_ENTRIES); i < PT_ENTRIES; i = table_next(table, i + 1, PT_ENTRIES)) {
-		pte_t pte = pte_load(pt_slot(table, i));
+	struct table_walk walk = table_walk(table);
+
+	for (unsigned left = frame_of(table)->table.used; left != 0; left--) {
+		pte_t pte = pte_load(table_walk_next(&walk));
 
 		if (!pte_is_table(pte))
 			continue;
@@ -283,17 +287,13 @@ static void empty_leaf(pfn_t table)
 
 static void empty_upper(pfn_t table, unsigned level, bool shared, pfn_t *dead)
 {
+	struct table_walk walk = table_walk(table);
 	struct mapping_tally tally = { 0 };
 
-	/* So many, the kernel's in a root left out. */
-	for (unsigned i = 0, left = frame_of(table)->table.used; left != 0; i++, left--) {
-		_Atomic uint64_t *slot;
-		pte_t pte;
+	for (unsigned left = frame_of(table)->table.used; left != 0; left--) {
+		_Atomic uint64_t *slot = table_walk_next(&walk);
+		pte_t pte = pte_load(slot);
 
-		i = table_next(table, i, PT_ENTRIES);
-		CHECK(i < PT_ENTRIES);
-		slot = pt_slot(table, i);
-		pte = pte_load(slot);
 		pte_store_unseen(slot, PTE(0));
 		if (pte_is_table(pte)) {
 			table_take_down(pte_pfn(pte), level - 1, shared, dead);

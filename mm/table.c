@@ -23,49 +23,83 @@ static uint64_t tables_kept(void)
 	/* relaxed: exact when nothing allocates meanwhile */
 	for (unsigned h = 0; h < hw_harts(); h++)
 		for (unsigned kind = 0; kind < STOCK_KINDS; kind++)
-			n += atomic_load_explicit(&mm_harts[h].tables.n[kind], memory_order_relaxed);
+			n += atomic_load_explicit(&mm_harts[h].tables[kind].n, memory_order_relaxed);
 	return n;
 }
 
-/* One of the stock, unlocked and as nobody's frame but with count 1; false: there is none. */
-static bool stock_take(struct table_stock *stock, unsigned kind, pfn_t *out)
+/* One of the stock, which is locked, as nobody's frame but with count 1; false: there is none. */
+static inline bool take_locked(struct table_stock *stock, pfn_t *out)
 {
-	spin_lock(&stock->lock, RANK_MAGAZINE);
 	/* relaxed: guarded by the lock; atomic for tables_kept */
-	uint32_t n = atomic_load_explicit(&stock->n[kind], memory_order_relaxed);
+	uint32_t n = atomic_load_explicit(&stock->n, memory_order_relaxed);
+	struct frame *frame;
 
-	if (n != 0) {
-		*out = stock->tables[kind][n - 1];
-		store_relaxed_u32(&stock->n[kind], n - 1);
-	}
-	spin_unlock(&stock->lock, RANK_MAGAZINE);
 	if (n == 0)
 		return false;
-	frame_of(*out)->kind = FRAME_TABLE;
+	*out = stock->table[n - 1];
+	store_relaxed_u32(&stock->n, n - 1);
+	frame = frame_of(*out);
+	frame->kind = FRAME_TABLE;
 	/* relaxed: as in coremap.c's frame_init */
-	store_relaxed_u32(&frame_of(*out)->count, 1);
+	store_relaxed_u32(&frame->count, 1);
 	return true;
 }
 
-static bool stock_give(struct table_stock *stock, unsigned kind, pfn_t table)
+static struct table_stock *stock_of(unsigned level)
 {
-	spin_lock(&stock->lock, RANK_MAGAZINE);
-	uint32_t n = atomic_load_explicit(&stock->n[kind], memory_order_relaxed);
+	return &mm_this_hart()->tables[level == PT_ROOT ? STOCK_ROOT : STOCK_LOWER];
+}
 
-	if (n != STOCK_TABLES) {
-		stock->tables[kind][n] = table;
-		store_relaxed_u32(&stock->n[kind], n + 1);
+/* Of this hart's. Where the lock is taken somebody is short of memory: then there is none. */
+static inline bool stock_take(struct table_stock *stock, pfn_t *out)
+{
+	bool good;
+
+	if (UNLIKELY(!spin_trylock(&stock->lock, RANK_MAGAZINE)))
+		return false;
+	good = take_locked(stock, out);
+	spin_unlock(&stock->lock, RANK_MAGAZINE);
+	return good;
+}
+
+/* Likewise. What the frame of a table there says is that it is free. */
+static inline bool stock_give(struct table_stock *stock, pfn_t table, struct frame *frame)
+{
+	uint32_t n;
+
+	if (UNLIKELY(!spin_trylock(&stock->lock, RANK_MAGAZINE)))
+		return false;
+	n = atomic_load_explicit(&stock->n, memory_order_relaxed);
+	if (LIKELY(n != STOCK_TABLES)) {
+		frame->kind = FRAME_FREE;
+		store_relaxed_u32(&frame->count, 0);
+		stock->table[n] = table;
+		store_relaxed_u32(&stock->n, n + 1);
 	}
 	spin_unlock(&stock->lock, RANK_MAGAZINE);
 	return n != STOCK_TABLES;
+}
+
+static void stock_empty(struct table_stock *stock)
+{
+	bool more;
+
+	do {
+		pfn_t table;
+
+		spin_lock(&stock->lock, RANK_MAGAZINE);
+		more = take_locked(stock, &table);
+		spin_unlock(&stock->lock, RANK_MAGAZINE);
+		if (more)
+			frame_put(table);
+	} while (more);
 }
 
 static void tables_give_back(void)
 {
 	for (unsigned h = 0; h < hw_harts(); h++)
 		for (unsigned kind = 0; kind < STOCK_KINDS; kind++)
-			for (pfn_t table; stock_take(&mm_harts[h].tables, kind, &table);)
-				frame_put(table);
+			stock_empty(&mm_harts[h].tables[kind]);
 }
 
 /* With those that are cleared ahead, which are put by in the same sense. */
@@ -85,11 +119,6 @@ void tables_init(void)
 	frames_set_keeper(kept, give_back);
 }
 
-static unsigned stock_kind(unsigned level)
-{
-	return level == PT_ROOT ? STOCK_ROOT : STOCK_LOWER;
-}
-
 /* ---- Making and freeing. */
 
 static void fill_with(pfn_t table, pte_t fill)
@@ -101,7 +130,7 @@ static void fill_with(pfn_t table, pte_t fill)
 	mapping_get(pte_mapping(fill), PT_ENTRIES);
 }
 
-static int table_alloc(unsigned level, pte_t fill, pfn_t *out)
+static __attribute__((noinline)) int table_alloc(unsigned level, pte_t fill, pfn_t *out)
 {
 	int err;
 
@@ -111,25 +140,14 @@ static int table_alloc(unsigned level, pte_t fill, pfn_t *out)
 			fill_with(*out, fill);
 		return err;
 	}
-	if (FAIL_HERE())
-		return -ENOMEM;
-	if (stock_take(&mm_this_hart()->tables, stock_kind(level), out))
-		return 0;
 	err = frame_alloc_zeroed(FRAME_TABLE, out);
 	if (err == 0 && level == PT_ROOT)
 		hw_init_root(*out);
 	return err;
 }
 
-int table_new(unsigned level, pte_t fill, pfn_t *out)
+static inline void table_init(struct frame *frame, unsigned level, pte_t fill)
 {
-	int err = table_alloc(level, fill, out);
-
-	if (err != 0)
-		return err;
-
-	struct frame *frame = frame_of(*out);
-
 	frame->level = (uint8_t)level;
 	spin_init(&frame->table.lock);
 	frame->emptied = false;
@@ -141,12 +159,33 @@ int table_new(unsigned level, pte_t fill, pfn_t *out)
 	frame->table.side = NULL;
 	frame->table.next_dead = PFN(0);
 	frame->table.harts = 0;
+}
+
+static __attribute__((noinline)) int table_new_slow(unsigned level, pte_t fill, pfn_t *out)
+{
+	int err = table_alloc(level, fill, out);
+
+	if (err == 0)
+		table_init(frame_of(*out), level, fill);
+	return err;
+}
+
+int table_new(unsigned level, pte_t fill, pfn_t *out)
+{
+	pfn_t table;
+
+	if (fill.v == 0 && FAIL_HERE())
+		return -ENOMEM;
+	if (fill.v != 0 || !stock_take(stock_of(level), &table))
+		return table_new_slow(level, fill, out);
+	table_init(frame_of(table), level, PTE(0));
+	*out = table;
 	return 0;
 }
 
-static void free_side(struct frame *frame)
+static inline void free_side(struct frame *frame)
 {
-	if (frame->table.side != NULL)
+	if (UNLIKELY(frame->table.side != NULL))
 		frame_put(paddr_pfn(hw_paddr(frame->table.side)));
 }
 
@@ -159,18 +198,11 @@ void table_free(pfn_t table)
 void table_free_clean(pfn_t table)
 {
 	struct frame *frame = frame_of(table);
-	unsigned kind = stock_kind(frame->level);
 
 	free_side(frame);
 	shadow_note(SHADOW_FREE, table.v, 1, 0, 0);
-	/* Not yet free: it is ours alone, and what the frame of a stocked table says is that it is. */
-	frame->kind = FRAME_FREE;
-	store_relaxed_u32(&frame->count, 0);
-	if (stock_give(&mm_this_hart()->tables, kind, table))
-		return;
-	frame->kind = FRAME_TABLE;
-	store_relaxed_u32(&frame->count, 1);
-	frame_put(table);
+	if (UNLIKELY(!stock_give(stock_of(frame->level), table, frame)))
+		frame_put(table);
 }
 
 int table_split(pfn_t table, unsigned level, unsigned index, bool keep_locked)
@@ -196,19 +228,22 @@ int table_split(pfn_t table, unsigned level, unsigned index, bool keep_locked)
 
 unsigned table_next_slow(pfn_t table, unsigned index, unsigned end)
 {
-	uint64_t groups = frame_of(table)->table.groups;
+	const _Atomic uint64_t *slots = pt_slot(table, 0), *slot = slots + index, *stop;
+	uint64_t groups;
 
-	while (index < end) {
-		uint64_t above = groups >> (index / PT_GROUP);
+	if (index >= end)
+		return end;
+	groups = frame_of(table)->table.groups >> (index / PT_GROUP);
+	stop = slots + ALIGN_DOWN(index, PT_GROUP);
+	while (groups != 0) {
+		unsigned skip = bits_lowest(groups);
 
-		if (above == 0)
-			return end;
-		if ((above & 1) == 0)
-			index = ALIGN_DOWN(index, PT_GROUP) + PT_GROUP * bits_lowest(above);
-		for (const _Atomic uint64_t *slot = pt_slot(table, index), *stop = slot + PT_GROUP - index % PT_GROUP;
-		     slot < stop; slot++, index++)
+		if (skip != 0)
+			slot = stop += skip * PT_GROUP;
+		for (stop += PT_GROUP; slot < stop; slot++)
 			if (pte_load(slot).v != 0)
-				return MIN(index, end);
+				return MIN((unsigned)(slot - slots), end);
+		groups = groups >> skip >> 1;
 	}
 	return end;
 }

@@ -34,25 +34,41 @@ static int fault_in(struct space *space, vaddr_t va, enum access access)
 	return help != NULL ? help(space, va, access, fault) : fault == FAULT_OOM ? -ENOMEM : -EAGAIN;
 }
 
+/* The leaf table, locked; 0: there is none. */
+static __attribute__((noinline)) pfn_t lock_leaf(struct space *space, vaddr_t va)
+{
+	unsigned level;
+	pfn_t table = walk_lock(space, va, &level);
+
+	if (level == 0)
+		return table;
+	table_unlock(table);
+	return PFN(0);
+}
+
 /* Where the direct map has va, if the access is allowed as things stand; its leaf table stays locked. Else NULL. */
-static void *lock_page(struct space *space, vaddr_t va, enum access access, pfn_t *table)
+static void *lock_page(struct space *space, vaddr_t va, enum access access, pfn_t *out)
 {
 	uint64_t need = PTE_V | (access == ACCESS_WRITE ? PTE_W : PTE_R);
-	unsigned level;
+	_Atomic uint64_t *slot;
+	pfn_t table;
+	pte_t pte;
 
-	*table = walk_lock(space, va, &level);
-	if (level == 0) {
-		_Atomic uint64_t *slot = pt_slot(*table, pt_index(va, 0));
-		pte_t pte = pte_load(slot);
-
-		if ((pte.v & need) == need) {
-			if (access == ACCESS_WRITE && (pte.v & PTE_D) == 0)
-				pte_set(slot, PTE_A | PTE_D);
-			return (char *)frame_data(pte_pfn(pte)) + (va.v & PAGE_MASK);
-		}
+	if (UNLIKELY(!walk_try_leaf(mm_this_hart(), space, space->root, va, &table))) {
+		table = lock_leaf(space, va);
+		if (table.v == 0)
+			return NULL;
 	}
-	table_unlock(*table);
-	return NULL;
+	slot = pt_slot(table, pt_index(va, 0));
+	pte = pte_load(slot);
+	if ((pte.v & need) != need) {
+		table_unlock(table);
+		return NULL;
+	}
+	if (access == ACCESS_WRITE && (pte.v & PTE_D) == 0)
+		pte_set(slot, PTE_A | PTE_D);
+	*out = table;
+	return (char *)frame_data(pte_pfn(pte)) + (va.v & PAGE_MASK);
 }
 
 int user_page_lock(struct space *space, vaddr_t va, enum access access, pfn_t *table, void **out)

@@ -13,6 +13,8 @@
  */
 #include "mm/view.h"
 
+#include "lib/bits.h"
+
 static _Atomic uint64_t *entry_of(pfn_t table, uint64_t va, unsigned level)
 {
 	return pt_slot(table, pt_index(VADDR(va), level));
@@ -106,6 +108,17 @@ static pfn_t own_root(struct space *space)
 	return root;
 }
 
+/* An entry of this hart's view will be set. relaxed: whoever clears, and misses it, has a fence before that we see behind ours. */
+static void note(const _Atomic uint64_t *slot)
+{
+	uint64_t at = (uint64_t)hw_paddr(slot).v;
+	uint64_t bit = UINT64_C(1) << (at % PAGE_SIZE / sizeof(*slot) / PT_GROUP);
+	_Atomic uint64_t *linked = &frame_of(paddr_pfn(PADDR(at)))->table.linked;
+
+	if ((atomic_load_explicit(linked, memory_order_relaxed) & bit) == 0)
+		atomic_fetch_or_explicit(linked, bit, memory_order_relaxed);
+}
+
 /* The table of this view that names leaf tables, or 0: no memory. */
 static pfn_t upper_of(pfn_t root, uint64_t va)
 {
@@ -117,6 +130,7 @@ static pfn_t upper_of(pfn_t root, uint64_t va)
 		return pte_pfn(pte);
 	if (!make_table(PT_ROOT - 1, &upper))
 		return PFN(0);
+	note(slot);
 	pte_store(slot, pte_table(upper));
 	return upper;
 }
@@ -146,6 +160,7 @@ static void link_leaf(struct space *space, pfn_t upper, pfn_t table, uint64_t va
 	frame_of(table)->table.harts |= UINT64_C(1) << hw_hart();
 	if (pte_load(slot).v == pte_table(table).v)
 		return;
+	note(slot);
 	pte_store(slot, pte_table(table));
 	/* pairs with the one in views_clear */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -194,23 +209,37 @@ static void each_upper(struct space *space, void (*fn)(void *ctx, unsigned hart,
 {
 	for (unsigned hart = 0; hart < hw_harts(); hart++) {
 		pfn_t root = root_of(space, hart);
+		/* relaxed: see note */
+		uint64_t linked =
+			root.v == 0 ? 0 : atomic_load_explicit(&frame_of(root)->table.linked, memory_order_relaxed);
 
-		for (unsigned i = 0; root.v != 0 && i < PT_ENTRIES / 2; i++) {
-			pte_t pte = pte_load(pt_slot(root, i));
+		for (; linked != 0; linked &= linked - 1) {
+			unsigned first = PT_GROUP * bits_lowest(linked);
 
-			if (pte_is_table(pte))
-				fn(ctx, hart, pte_pfn(pte), i * pt_span(PT_ROOT));
+			for (unsigned i = first; i < first + PT_GROUP; i++) {
+				pte_t pte = pte_load(pt_slot(root, i));
+
+				if (pte_is_table(pte) && i < PT_ENTRIES / 2)
+					fn(ctx, hart, pte_pfn(pte), i * pt_span(PT_ROOT));
+			}
 		}
 	}
 }
 
 static void clear_upper(void *ctx, unsigned hart, pfn_t upper, uint64_t va)
 {
+	/* relaxed: see note */
+	uint64_t linked = atomic_exchange_explicit(&frame_of(upper)->table.linked, 0, memory_order_relaxed);
+
 	(void)ctx;
 	(void)hart;
 	(void)va;
-	for (unsigned i = 0; i < PT_ENTRIES; i++)
-		pte_store_unseen(pt_slot(upper, i), PTE(0));
+	for (; linked != 0; linked &= linked - 1) {
+		unsigned first = PT_GROUP * bits_lowest(linked);
+
+		for (unsigned i = first; i < first + PT_GROUP; i++)
+			pte_store_unseen(pt_slot(upper, i), PTE(0));
+	}
 }
 
 void views_clear(struct space *space)

@@ -7,6 +7,7 @@
 #ifndef MM_WALK_H
 #define MM_WALK_H
 
+#include "lib/bits.h"
 #include "mm/coremap.h"
 #include "mm/hart.h"
 #include "mm/pte.h"
@@ -196,6 +197,36 @@ static inline unsigned table_next(pfn_t table, unsigned index, unsigned end)
 	if (index < end && pte_load(pt_slot(table, index)).v != 0)
 		return index;
 	return table_next_slow(table, index, end);
+}
+
+/*
+ * All entries of a locked table that are not zero, one after the other: the caller knows how many (`used`), and asks for no more.
+ * Kernel's ones in a root are not counted, and not looked at.
+ */
+struct table_walk {
+	_Atomic uint64_t *slot;
+	uint64_t groups; /* from that slot's on, once it is at the begin of one */
+};
+
+static inline struct table_walk table_walk(pfn_t table)
+{
+	return (struct table_walk){ pt_slot(table, 0), frame_of(table)->table.groups };
+}
+
+static inline _Atomic uint64_t *table_walk_next(struct table_walk *walk)
+{
+	_Atomic uint64_t *slot = walk->slot;
+
+	do {
+		if ((uintptr_t)slot % (PT_GROUP * sizeof(uint64_t)) == 0) {
+			unsigned skip = bits_lowest(walk->groups);
+
+			slot += skip * PT_GROUP;
+			walk->groups = walk->groups >> skip >> 1;
+		}
+	} while (pte_load(slot++).v == 0);
+	walk->slot = slot;
+	return slot - 1;
 }
 
 /* Where the run of entries that are the same as entry index ends, at most at end. */

@@ -125,12 +125,13 @@ static int op_set_fork(const struct op *op)
 
 static int op_fork(const struct op *op)
 {
+	const vaddr_t hot[SPACE_HOT] = { VADDR(start_of(op).v + 9), VADDR(start_of(op).v + PAGES(op->n)) };
 	struct model_space *child = &model.space[op->slot];
 	int error;
 
 	if (child->space != NULL)
 		return 0;
-	error = space_fork(op->in->space, &child->space);
+	error = space_fork_near(op->in->space, op->value % 3 != 0 ? hot : NULL, &child->space);
 	if (ran_out(error)) {
 		child->space = NULL;
 		return error;
