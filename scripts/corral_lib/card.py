@@ -17,7 +17,8 @@ FLASH_SIZE, FLASH_SPL, FLASH_FIT, FLASH_SCRIPT = 32 * MIB, 40, 2088, 0x1FFF000  
 FLASH_ENVIRONMENT = 0x505000
 SIZE_MIB = 256  # a power of two: QEMU's SD cards are
 CLUSTER_SECTORS = 4
-ARGUMENTS = "mount=mmcblk0:/card init=/bin/bench -- --format=ktap --out=/card/results/"  # what a card boots with
+# What a card boots with. A board that can only restart at the end would do so for ever.
+ARGUMENTS = "end=stop ramdisk=16M BENCH_DISK=/dev/ram0 mount=mmcblk0:/card init=/bin/bench -- --format=ktap --out=/card/results/"
 NAMES = {"kernel": "Image", "initramfs": "initramfs.cpio", "config": "extlinux/extlinux.conf"}
 
 
