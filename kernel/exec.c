@@ -22,6 +22,7 @@
 #include "kernel/script.h"
 #include "kernel/signal.h"
 #include "kernel/sys.h"
+#include "kernel/sys_file.h"
 #include "lib/errno.h"
 #include "mm/object.h"
 #include "mm/slab.h"
@@ -29,6 +30,8 @@
 
 #define ARGUMENTS_MAX (UINT64_C(2) << 20) /* a quarter of the stack, as on Linux */
 #define STRING_MAX    (UINT64_C(128) << 10)
+#define STRING_SHORT  UINT64_C(256)
+#define AUX_WORDS     34U
 
 enum {
 	AT_NULL = 0,
@@ -80,10 +83,17 @@ struct arguments {
 struct stack {
 	struct space *space;
 	uint64_t sp;
-	uint64_t left;	   /* of what arguments may take */
-	char *buffer;	   /* of STRING_MAX */
-	uint64_t *strings; /* their addresses: arguments, then environment */
+	uint64_t left; /* of what arguments may take */
+	uint64_t *
+		vector; /* what begins at the final sp: argc, addresses of the arguments, 0, of the environment, 0, auxv */
+	char *buffer; /* for one string of a program's, of `room`; longer ones make it longer */
+	uint64_t room;
 };
+
+static uint64_t vector_words(const struct arguments *from)
+{
+	return 1 + from->argc + 1 + from->envc + 1 + AUX_WORDS;
+}
 
 static int fetch_pointer(const struct arguments *from, uint64_t array, uint64_t index, uint64_t *out)
 {
@@ -129,7 +139,7 @@ static int push_lead(struct stack *stack, const struct script_lead *lead)
 	int error = push_bytes(stack, string, lead->end - lead->start);
 
 	for (uint64_t i = 0; i < lead->count; i++) {
-		stack->strings[i] = stack->sp + (uint64_t)(string - (lead->bytes + lead->start));
+		stack->vector[1 + i] = stack->sp + (uint64_t)(string - (lead->bytes + lead->start));
 		string += strlen(string) + 1;
 	}
 	return error;
@@ -143,14 +153,29 @@ static int push_empty(struct stack *stack, uint64_t *out)
 	return error;
 }
 
+/* What is allocated is cleared, and most are short. */
+static int grow_buffer(struct stack *stack)
+{
+	kfree(stack->buffer);
+	stack->room = stack->room == 0 ? STRING_SHORT : MIN(stack->room * 8, STRING_MAX);
+	stack->buffer = kalloc(stack->room);
+	return stack->buffer == NULL ? -ENOMEM : 0;
+}
+
 static int push_string(struct stack *stack, const struct arguments *from, uint64_t address)
 {
 	const char *string = (const char *)address;
-	int64_t length;
+	int64_t length = -ENAMETOOLONG;
 
 	if (from->space == NULL)
 		return push_bytes(stack, string, strlen(string) + 1);
-	length = user_read_string(from->space, stack->buffer, VADDR(address), STRING_MAX);
+	if (stack->room != 0)
+		length = user_read_string(from->space, stack->buffer, VADDR(address), stack->room);
+	while (length == -ENAMETOOLONG && stack->room != STRING_MAX) {
+		length = grow_buffer(stack);
+		if (length == 0)
+			length = user_read_string(from->space, stack->buffer, VADDR(address), stack->room);
+	}
 	if (length < 0)
 		return length == -ENAMETOOLONG ? -E2BIG : (int)length;
 	return push_bytes(stack, stack->buffer, (uint64_t)length + 1);
@@ -173,11 +198,11 @@ static int push_strings(struct stack *stack, const struct arguments *from, uint6
 	return 0;
 }
 
-/* argc, argv, NULL, envp, NULL, auxv: from the 16-byte aligned stack pointer up. */
-static int push_vectors(struct stack *stack, const struct arguments *from, const struct elf_image *image,
-			uint64_t random, uint64_t path)
+/* From the 16-byte aligned stack pointer up. */
+static int push_vector(struct stack *stack, const struct arguments *from, const struct elf_image *image,
+		       uint64_t random, uint64_t path)
 {
-	const uint64_t aux[] = {
+	const uint64_t aux[AUX_WORDS] = {
 		AT_PHDR,   image->headers,
 		AT_PHENT,  ELF_HEADER_BYTES,
 		AT_PHNUM,  image->header_count,
@@ -196,32 +221,17 @@ static int push_vectors(struct stack *stack, const struct arguments *from, const
 		AT_EXECFN, path,
 		AT_NULL,   0,
 	};
-	uint64_t words = 1 + from->argc + 1 + from->envc + 1;
-	uint64_t zero = 0;
-	uint64_t at;
-	int error;
+	uint64_t bytes = vector_words(from) * sizeof(uint64_t);
 
-	stack->sp = (stack->sp - words * sizeof(uint64_t) - sizeof(aux)) & ~UINT64_C(15);
-	at = stack->sp;
-	error = user_write(stack->space, VADDR(at), &from->argc, sizeof(uint64_t));
-	at += sizeof(uint64_t);
-	if (error == 0 && from->argc != 0)
-		error = user_write(stack->space, VADDR(at), stack->strings, from->argc * sizeof(uint64_t));
-	at += from->argc * sizeof(uint64_t);
-	if (error == 0)
-		error = user_write(stack->space, VADDR(at), &zero, sizeof(zero));
-	at += sizeof(uint64_t);
-	if (error == 0 && from->envc != 0)
-		error = user_write(stack->space, VADDR(at), stack->strings + from->argc, from->envc * sizeof(uint64_t));
-	at += from->envc * sizeof(uint64_t);
-	if (error == 0)
-		error = user_write(stack->space, VADDR(at), &zero, sizeof(zero));
-	at += sizeof(uint64_t);
-	return error != 0 ? error : user_write(stack->space, VADDR(at), aux, sizeof(aux));
+	stack->vector[0] = from->argc;
+	memcpy(stack->vector + vector_words(from) - AUX_WORDS, aux, sizeof(aux));
+	stack->sp = (stack->sp - bytes) & ~UINT64_C(15);
+	return user_write(stack->space, VADDR(stack->sp), stack->vector, bytes);
 }
 
 static int fill_stack(struct stack *stack, const struct arguments *from, const struct elf_image *image)
 {
+	uint64_t *argv = stack->vector + 1, *envp = argv + from->argc + 1;
 	uint64_t seed[2];
 	uint64_t random, path;
 	int error;
@@ -230,19 +240,18 @@ static int fill_stack(struct stack *stack, const struct arguments *from, const s
 	error = push_bytes(stack, from->path, strlen(from->path) + 1);
 	path = stack->sp;
 	if (error == 0)
-		error = push_strings(stack, from, from->envp, from->envc, stack->strings + from->argc);
+		error = push_strings(stack, from, from->envp, from->envc, envp);
 	if (error == 0 && from->nameless)
-		error = push_empty(stack, stack->strings);
+		error = push_empty(stack, argv);
 	else if (error == 0)
-		error = push_strings(stack, from, from->argv, from->argc - from->lead.count,
-				     stack->strings + from->lead.count);
+		error = push_strings(stack, from, from->argv, from->argc - from->lead.count, argv + from->lead.count);
 	if (error == 0 && from->lead.count != 0)
 		error = push_lead(stack, &from->lead);
 	stack->sp &= ~UINT64_C(15);
 	if (error == 0)
 		error = push_bytes(stack, seed, sizeof(seed));
 	random = stack->sp;
-	return error != 0 ? error : push_vectors(stack, from, image, random, path);
+	return error != 0 ? error : push_vector(stack, from, image, random, path);
 }
 
 static int make_stack(struct space *space, struct arguments *from, const struct elf_image *image, uint64_t *sp)
@@ -265,14 +274,10 @@ static int make_stack(struct space *space, struct arguments *from, const struct 
 	from->argc += from->lead.count;
 	from->nameless = from->argc == 0;
 	from->argc += from->nameless;
-	stack.strings = kalloc((from->argc + from->envc + 1) * sizeof(uint64_t));
-	stack.buffer = from->space == NULL ? NULL : kalloc(STRING_MAX);
-	if (stack.strings == NULL || (from->space != NULL && stack.buffer == NULL))
-		error = -ENOMEM;
-	else
-		error = fill_stack(&stack, from, image);
+	stack.vector = kalloc(vector_words(from) * sizeof(uint64_t));
+	error = stack.vector == NULL ? -ENOMEM : fill_stack(&stack, from, image);
 	kfree(stack.buffer);
-	kfree(stack.strings);
+	kfree(stack.vector);
 	*sp = stack.sp;
 	return error;
 }
@@ -406,16 +411,12 @@ static int64_t exec(const char *path, const uint64_t *a)
 
 int64_t sys_execve(const uint64_t *a)
 {
-	char *path = kalloc(PAGE_SIZE);
-	int64_t result;
+	char *path;
+	int64_t result = user_path(a[0], false, &path);
 
-	if (path == NULL)
-		return -ENOMEM;
-	result = user_read_string(current_space(), path, VADDR(a[0]), PAGE_SIZE);
-	if (result == 0)
-		result = -ENOENT;
-	if (result > 0)
-		result = exec(path, a);
+	if (result != 0)
+		return result;
+	result = exec(path, a);
 	kfree(path);
 	return result;
 }

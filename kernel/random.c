@@ -29,7 +29,7 @@ static uint32_t rotate(uint32_t x, unsigned n)
 	return x << n | x >> (32 - n);
 }
 
-static void quarter(uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d)
+static ALWAYS_INLINE void quarter(uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d)
 {
 	*a += *b;
 	*d = rotate(*d ^ *a, 16);
@@ -41,15 +41,16 @@ static void quarter(uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d)
 	*b = rotate(*b ^ *c, 7);
 }
 
+/* The words are in registers, as far as there are any. */
 static void block(const struct generator *generator, uint64_t counter, uint32_t out[16])
 {
 	uint32_t in[16] = { 0x61707865, 0x3320646e, 0x79622d32, 0x6b206574 };
-	uint32_t *x = out;
+	uint32_t x[16];
 
 	memcpy(in + 4, generator->key, sizeof(generator->key));
 	memcpy(in + 12, &counter, sizeof(counter));
 	memcpy(in + 14, &generator->nonce, sizeof(generator->nonce));
-	memcpy(out, in, sizeof(in));
+	memcpy(x, in, sizeof(x));
 	for (int i = 0; i < 10; i++) {
 		quarter(x + 0, x + 4, x + 8, x + 12);
 		quarter(x + 1, x + 5, x + 9, x + 13);
@@ -61,7 +62,7 @@ static void block(const struct generator *generator, uint64_t counter, uint32_t 
 		quarter(x + 3, x + 4, x + 9, x + 14);
 	}
 	for (int i = 0; i < 16; i++)
-		x[i] += in[i];
+		out[i] = x[i] + in[i];
 }
 
 void random_bytes(void *out, uint64_t bytes)
@@ -72,7 +73,8 @@ void random_bytes(void *out, uint64_t bytes)
 	uint64_t counter = 1;
 
 	generator->nonce ^= time_ticks();
-	while (bytes != 0) {
+	/* The next key takes half of a block: the other half is as good, and mostly enough. */
+	while (bytes > sizeof(stream) - sizeof(generator->key)) {
 		uint64_t n = MIN(bytes, sizeof(stream));
 
 		block(generator, counter++, stream);
@@ -82,6 +84,7 @@ void random_bytes(void *out, uint64_t bytes)
 	}
 	block(generator, 0, stream);
 	memcpy(generator->key, stream, sizeof(generator->key));
+	memcpy(to, stream + ARRAY_LEN(generator->key), bytes);
 	generator->nonce++;
 	memset(stream, 0, sizeof(stream));
 }

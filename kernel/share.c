@@ -100,11 +100,12 @@ void signal_set_action(int signo, const struct sigaction_kernel *action, struct 
 void signal_exec(struct process *process)
 {
 	spin_lock(&process->lock, RANK_PROCESS);
-	for (int i = 0; i < NSIG; i++) {
-		if (process->action[i].handler != SIG_IGN)
-			process->action[i].handler = SIG_DFL;
-		process->action[i].flags = 0;
-		process->action[i].mask = 0;
+	for (uint64_t set = process->actions_set; set != 0; set &= set - 1) {
+		struct sigaction_kernel *action = &process->action[__builtin_ctzll(set)];
+
+		if (action->handler != SIG_IGN)
+			process->actions_set &= ~(set & -set);
+		*action = (struct sigaction_kernel){ .handler = action->handler == SIG_IGN ? SIG_IGN : SIG_DFL };
 	}
 	spin_unlock(&process->lock, RANK_PROCESS);
 }
