@@ -12,10 +12,10 @@ BOUND = 1.02
 SIZES = "0,1,256,1024"
 MEM = "3G"
 FIGURES = (r"^(floor.*|null_syscall|zero_.*|cow_copy|cow_reuse|file_(shared_fault|private_cow)|map_touch_unmap|fork_write|"
-           r"(munmap|mprotect)/pages:(1|512)/harts:1|fork_(call|exit_wait)/.*)$")
+           r"(munmap|mprotect)/pages:(1|512)/harts:1|fork_(call|exit_wait)/.*|fork_exec_wait)$")
 # What fits into a few seconds.
 GUARDED = (r"^(floor.*|null_syscall|zero_.*|cow_copy|cow_reuse|file_(shared_fault|private_cow)|map_touch_unmap|fork_write|"
-           r"(munmap|mprotect)/pages:(1|512)/harts:1|fork_(call|exit_wait)/MiB:(0|1|16))$")
+           r"(munmap|mprotect)/pages:(1|512)/harts:1|fork_(call|exit_wait)/MiB:(0|1|16)|fork_exec_wait)$")
 
 
 def reaches():

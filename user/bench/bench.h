@@ -61,7 +61,7 @@ struct bench_family {
 extern const struct bench_family *const bench_families[];
 
 extern const struct bench_family null_syscall, floor_all, floor_trap, floor_copy, floor_clear;
-extern const struct bench_family fork_exit_wait, fork_call, fork_write;
+extern const struct bench_family fork_exit_wait, fork_exec_wait, fork_call, fork_write;
 extern const struct bench_family cow_copy, cow_reuse, zero_fill, zero_read;
 extern const struct bench_family mprotect_pair, munmap_call, map_touch_unmap;
 extern const struct bench_family file_shared_fault, file_private_cow, file_read_cached, clone_object,

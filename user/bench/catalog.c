@@ -7,19 +7,15 @@
 #include <string.h>
 
 const struct bench_family *const bench_families[] = {
-	&floor_all,	     &floor_trap,
-	&floor_copy,	     &floor_clear,
-	&null_syscall,	     &zero_fill,
-	&zero_read,	     &cow_copy,
-	&cow_reuse,	     &fork_exit_wait,
-	&fork_call,	     &mprotect_pair,
-	&munmap_call,	     &fault_disjoint,
-	&cow_disjoint,	     &cow_siblings,
-	&file_shared_fault,  &file_private_cow,
-	&file_read_cached,   &clone_object,
-	&clone_object_break, &shared_pingpong,
-	&msync_call,	     &fork_write,
-	&map_touch_unmap,    NULL,
+	&floor_all,	   &floor_trap,	       &floor_copy,
+	&floor_clear,	   &null_syscall,      &zero_fill,
+	&zero_read,	   &cow_copy,	       &cow_reuse,
+	&fork_exit_wait,   &fork_call,	       &mprotect_pair,
+	&munmap_call,	   &fault_disjoint,    &cow_disjoint,
+	&cow_siblings,	   &file_shared_fault, &file_private_cow,
+	&file_read_cached, &clone_object,      &clone_object_break,
+	&shared_pingpong,  &msync_call,	       &fork_write,
+	&map_touch_unmap,  &fork_exec_wait,    NULL,
 };
 
 static const unsigned page_counts[] = { 1, 512 };
