@@ -1,5 +1,6 @@
 """SD cards on QEMU's sifive_u: SiFive's SPI controller, cards of both kinds, files on them, and cards that are taken out."""
 import json
+import random
 import re
 import shlex
 import socket
@@ -68,6 +69,21 @@ def test_empty_slot(corral, programs):
     done = corral(programs / "die", "return", append="mount=mmcblk0:/mnt", options=["--machine", "sifive_u"])
     assert done.status == 37 and "mmcblk0: no card in the slot" in done.log, done
     assert "cannot mount mmcblk0 at /mnt: there is no such disk" in done.err, done
+
+
+@pytest.mark.parametrize("what,words", [("blank", "cannot mount mmcblk0 at /mnt"), ("cut", "cannot mount mmcblk0 at /mnt"),
+                                        ("no-table", "mount: mmcblk0 at /mnt"), ("random", "cannot mount mmcblk0 at /mnt")])
+def test_odd_cards(corral, programs, tmp_path, what, words):
+    """Nothing on it; less than its FAT says; a FAT without a partition table, and without the files of a boot card; noise."""
+    image = tmp_path / "card.img"
+    if what in ("cut", "no-table"):
+        fat_image.new(image, mib=64)
+    with open(image, "r+b" if image.exists() else "wb") as file:
+        file.truncate((32 if what == "cut" else 64) << 20)
+        file.write(random.Random(1).randbytes(1 << 20) if what == "random" else b"")
+    done = corral(programs / "die", "return", append="audit=on mount=mmcblk0:/mnt", options=with_card(image))
+    assert done.status == 37 and words in done.log and "audit: ok" in done.log, done
+    assert (what == "no-table") == (done.err == ""), done
 
 
 class Monitor:

@@ -6,7 +6,7 @@
 # asan: ASan and UBSan, all tests. tsan: those that run harts as threads.
 
 UNIT_COMPILER ?= $(if $(filter clang,$(COMPILER)),clang,gcc)
-UNIT_CFLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -pthread -DCORRAL_DEBUG -I. -Itests/fakes/include
+UNIT_CFLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -pthread -DCORRAL_DEBUG -I. -Itests/fakes/include -isystem $(LIBFDT)
 UNIT_WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 UNIT_asan     := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 UNIT_tsan     := -fsanitize=thread -include tests/fakes/tsan_fence.h
@@ -27,6 +27,8 @@ UNIT_EXTRA_plic := drivers/plic.o
 UNIT_TESTS += sd spi
 UNIT_EXTRA_sd := $(addprefix drivers/,block.o sd_link.o sd_card.o sd_disk.o) tests/unit/fake_card.o
 UNIT_EXTRA_spi := drivers/sifive_spi.o
+UNIT_TESTS += tree
+UNIT_EXTRA_tree := firmware/tree.o firmware/gpio.o drivers/dt.o drivers/clock.o drivers/plic_probe.o $(addprefix libfdt/,fdt.o fdt_ro.o fdt_addresses.o fdt_strerror.o fdt_check.o fdt_rw.o fdt_wip.o)
 UNIT_EXTRA_runtime := lib/runtime.o
 UNIT_EXTRA_args := firmware/args.o
 UNIT_EXTRA_cpio := kernel/cpio.o
@@ -45,6 +47,8 @@ UNIT_RESULT := $(UNIT_BIN:$(O)/unit/%=$(O)/results/unit/%.txt)
 define unit_variant
 $(O)/unit/$(1)/obj/%.o: %.c tests/unit/unit.mk
 	$$(call say,UNITCC,$$@)mkdir -p $$(@D) && $(UNIT_COMPILER) $(UNIT_CFLAGS) $(UNIT_$(1)) $(UNIT_WARN) -MMD -MP -c $$< -o $$@
+$(O)/unit/$(1)/obj/libfdt/%.o: $(LIBFDT)/%.c tests/unit/unit.mk
+	$$(call say,UNITCC,$$@)mkdir -p $$(@D) && $(UNIT_COMPILER) $(UNIT_CFLAGS) $(UNIT_$(1)) -w -c $$< -o $$@
 $(O)/unit/$(1)/libmm.a: $(UNIT_COMMON:%=$(O)/unit/$(1)/obj/%)
 	$$(call say,UNITAR,$$@)rm -f $$@ && ar rcs $$@ $$^
 $(foreach test,$(UNIT_TESTS),$(O)/unit/$(1)/test_$(test): $(UNIT_EXTRA_$(test):%=$(O)/unit/$(1)/obj/%)

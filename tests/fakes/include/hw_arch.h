@@ -10,6 +10,7 @@
 
 #define FAKE_RAM_BASE UINT64_C(0x80000000)
 #define FAKE_PA_BITS  50
+#define DIRECT_BYTES  UINT64_C(0x2000000000) /* as on the target */
 
 struct frame;
 
