@@ -18,10 +18,10 @@
 
 /* What a hart remembers of a space, so that harts map and unmap without a shared line. Written by that hart only. */
 struct va_hint {
-	vaddr_t next;	  /* the last range found began here; search downward from it */
-	vaddr_t next_big; /* the same for large ones: place.c */
-	vaddr_t near,
-		left; /* small ones below `near` go elsewhere, and then all, until the one at `left` is given back */
+	vaddr_t next;	       /* the last range found began here; search downward from it */
+	vaddr_t next_big;      /* the same for large ones: place.c */
+	vaddr_t near;	       /* small ones below this go elsewhere, and then all */
+	vaddr_t left;	       /* until the one here is given back */
 	_Atomic uint64_t view; /* frame number of this hart's root, or 0: view.h */
 	/* How often munmap here left a table empty since they were last taken out, and how often is too often: edit.c. */
 	uint32_t emptied;

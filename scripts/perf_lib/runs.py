@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 LINUX_ARGUMENTS = ("console=ttyS0 loglevel=0 mitigations=off transparent_hugepage=never nokaslr "
                    "sysctl.vm.overcommit_memory=1")
 BOOT_LIMIT = 150  # seconds until Linux runs the program, under a plugin as well
-LINUX_LIMIT = 600
+LINUX_LIMIT = 1500
 BOOTS = 3         # QEMU 7.2 and OpenSBI 1.1 lose a hart at times while Linux boots
 
 
