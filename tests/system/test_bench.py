@@ -25,3 +25,5 @@ def test_ktap(corral):
     assert re.fullmatch(r"ok 2 cow_copy # [\d.]+ ns/page, [\d.]+ to [\d.]+", lines[3]), done
     assert re.fullmatch(r"ok 3 fork_call/MiB:256 # SKIP .+", lines[4]) and lines[5].startswith("name "), done
     assert done.err == "", done
+    done = corral("bench", "--quick", "--format=ktap", "--filter=msync/pages:1", harts=1, append="BENCH_DISK=/none")
+    assert done.status == 1 and re.search(r"^not ok 1 msync/pages:1 # FAIL .+", done.out, re.M), done

@@ -14,6 +14,6 @@ void ktap_result(FILE *out, unsigned index, const struct result *result)
 		fprintf(out, "%.1f ns/%s, %.1f to %.1f\n", result->ns.median, result->family->unit, result->ns.min,
 			result->ns.max);
 	else
-		fprintf(out, "%s%s\n", result->status == BENCH_SKIPPED ? "SKIP " : "", result->message);
+		fprintf(out, "%s %s\n", result->status == BENCH_SKIPPED ? "SKIP" : "FAIL", result->message);
 	fflush(out);
 }
