@@ -64,3 +64,34 @@ DEFECTS = (
         "hw_remote_fence(harts, start, bytes, space->asid);", "hw_remote_fence(harts & (harts - 1), start, bytes, space->asid);",
         Run("cow_threads", append="tlb=rfence")),
 )
+
+# Races: what is taken away is what closes a window of a few instructions. Harts are stopped there at random (tests/plugin/delay.c), several times.
+SWITCHES = tuple(Run("switch_storm", (str(seed),), 4) for seed in (6, 7))
+THREADS = (Run("switch_storm", ("5",), 4), Run("storm", ("11",), 4), Run("table_churn", (), 4), Run("cow_racer", (), 4))
+RACES = (
+    one("two-looks", "a hart that leaves a space between a shootdown's two looks is not asked (as it was, before 21f5aa9)", "mm/tlb.c",
+        "\t\tactive |= atomic_load_explicit(&space->active, memory_order_seq_cst);",
+        "\t\tactive = atomic_load_explicit(&space->active, memory_order_seq_cst);", *SWITCHES),
+    one("left-too-early", "a hart says that it has left a space before it has", "mm/tlb.c",
+        "\tmine->space = next;\n\tif (next != NULL)\n\t\tenter(next);\n\telse\n\t\tleave_for_kernel(last);\n\tif (last != NULL)\n\t\tleave(last);\n",
+        "\tmine->space = next;\n\tif (last != NULL)\n\t\tleave(last);\n\tif (next != NULL)\n\t\tenter(next);\n\telse\n\t\tleave_for_kernel(last);\n",
+        *THREADS),
+    one("answered-too-early", "a hart answers a request, and fences then", "mm/tlb.c",
+        "\t\tfence(VADDR(asker->start), asker->bytes, asker->asid);\n"
+        "\t\t/* release: our fence is done; pairs with the acquire in tlb_shootdown */\n"
+        "\t\tatomic_fetch_and_explicit(&asker->waiting, ~me, memory_order_release);\n",
+        "\t\tuint64_t start = asker->start, bytes = asker->bytes;\n\t\tuint16_t asid = asker->asid;\n\n"
+        "\t\tatomic_fetch_and_explicit(&asker->waiting, ~me, memory_order_release);\n\t\tfence(VADDR(start), bytes, asid);\n", *THREADS),
+    one("no-quiescence", "tables are freed without waiting for those that walk through them", "mm/range.c", "\twalk_wait();\n", "", *THREADS),
+    one("stale-not-seen", "who gets the lock of a table does not look whether it was unlinked meanwhile", "mm/walk.h",
+        "bool good = !frame->table.stale && walk_forks(space) == forks &&", "bool good = walk_forks(space) == forks &&", *THREADS),
+    one("forks-not-seen", "nor whether fork has detached one above it", "mm/walk.h",
+        "bool good = !frame->table.stale && walk_forks(space) == forks &&", "bool good = (!frame->table.stale || forks == ~0U) &&",
+        Run("storm", ("11",), 4, "fork=all"), Run("cow_racer", (), 4, "fork=all"), Run("fork_signals", (), 4, "fork=all")),
+    one("link-not-looked-at", "a hart links a table into its view and does not look whether it is still there", "mm/view.c",
+        "if (UNLIKELY(!is_linked(space, table, va))) {", "if (UNLIKELY(!is_linked(space, table, va)) && va == 1) {",
+        Run("storm", ("11",), 4, "fork=all"), Run("cow_racer", (), 4, "fork=all"), Run("table_churn", (), 4)),
+    one("copy-writable-at-once", "a copy is writable before the others have dropped the old page", "mm/fault.c",
+        "pte_leaf(new, pte.v & (PTE_R | PTE_X | PTE_MAYWRITE)));\n", "pte_leaf(new, (pte.v & (PTE_R | PTE_X | PTE_MAYWRITE)) | PTE_W));\n",
+        Run("cow_racer", (), 4), Run("cow_threads", (), 4)),
+)

@@ -18,6 +18,7 @@ class Tree:
     def __init__(self, build):
         self.root = os.path.join(build, "defects")
         self.kernel = os.path.join(self.root, "build", "virt-debug", "Image")
+        self.before = {}
         names = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\n")
         for name in filter(None, names):
             self._copy(name)
@@ -49,14 +50,18 @@ class Tree:
         for path, old, new in defect.changes:
             target = os.path.join(self.root, path)
             text = _read(target).decode()
+            self.before.setdefault(path, text)
             if text.count(old) != 1:
                 raise Seeding(f"{defect.name}: {path} has {text.count(old)} times the text {old!r}; mend scripts/torture_lib/defects.py")
             with open(target, "w", encoding="utf-8") as file:
                 file.write(text.replace(old, new))
 
-    def take_out(self, defect):
-        for path, _, _ in defect.changes:
-            self._copy(path)
+    def take_out(self):
+        """As it was when the tree was copied, whatever has become of the original since."""
+        for path, text in self.before.items():
+            with open(os.path.join(self.root, path), "w", encoding="utf-8") as file:
+                file.write(text)
+        self.before = {}
 
 
 def _read(path):
@@ -64,13 +69,21 @@ def _read(path):
         return file.read()
 
 
-def run_all(build, kernel, runs, plugin):
-    """The first run that noticed something, or the last."""
-    for run in runs:
-        done = shadow.run(build, run.program, *run.args, harts=run.harts, append=run.append, kernel=kernel, plugin=plugin)
-        if done.total or not done.good:
-            break
-    return done
+def noticed(done):
+    return bool(done.total) or not done.good
+
+
+def run_all(build, kernel, defect, plugin, tries):
+    """The first run that noticed something, or the last; and which it was. More tries than one: with harts stopped at random, if plugin."""
+    count = 0
+    for attempt in range(tries):
+        for run in defect.runs:
+            count += 1
+            delay = f"seed={attempt},one-in={(50, 400, 100)[attempt % 3]},most={(60, 300, 1500)[attempt % 3]}" if plugin and tries > 1 else None
+            done = shadow.run(build, run.program, *run.args, harts=run.harts, append=run.append, kernel=kernel, plugin=plugin, delay=delay)
+            if noticed(done):
+                return done, count
+    return done, count
 
 
 def applies(defects):
@@ -82,26 +95,28 @@ def applies(defects):
     return wrong
 
 
-def table(build, defects, say):
-    """Tries each; says a line of a table for each. How many the plugin missed."""
+def table(build, defects, tries, say):
+    """Tries each; says a line of a table for each. How many were missed with the plugins."""
     tree = Tree(build)
     missed = 0
-    say("| defect | what | the shadow TLB | QEMU alone |\n|---|---|---|---|")
+    say("| defect | what | under the plugins | QEMU alone |\n|---|---|---|---|")
     for defect in defects:
-        tree.put(defect)
         try:
+            tree.put(defect)
             tree.make()
-            seen = run_all(build, tree.kernel, defect.runs, True)
-            alone = run_all(build, tree.kernel, defect.runs, False)
+            seen, runs = run_all(build, tree.kernel, defect, True, tries)
+            alone, runs_alone = run_all(build, tree.kernel, defect, False, tries)
         finally:
-            tree.take_out(defect)
-        missed += seen.total == 0
-        say(f"| {defect.name} | {defect.what} | {verdict(seen)} | {'nothing' if alone.good else 'fails: ' + why(alone)} |")
+            tree.take_out()
+        missed += not (noticed(seen) if tries > 1 else seen.total)
+        say(f"| {defect.name} | {defect.what} | {verdict(seen)}, run {runs} | {verdict(alone)}, run {runs_alone} |")
     return missed
 
 
 def verdict(done):
-    return f"{done.total} reports: {done.reports[0].split(':')[0]}" if done.total else "**missed**"
+    if done.total:
+        return f"{done.total} reports: {done.reports[0].split(':')[0]}"
+    return "nothing" if done.good else "fails: " + why(done)
 
 
 def why(done):

@@ -12,7 +12,7 @@ import time
 from torture_lib import shadow
 
 # Programs that need nothing but themselves, and which of them take a seed.
-SEEDED = ("storm", "file_storm", "signal_storm", "file_cut", "fsx", "fuzz_calls", "fuzz_files", "fuzz_signals", "fuzz_sockets")
+SEEDED = ("storm", "switch_storm", "switch_storm", "file_storm", "signal_storm", "file_cut", "fsx", "fuzz_calls", "fuzz_files", "fuzz_signals", "fuzz_sockets")
 OTHERS = ("fork_storm", "exec_storm", "table_churn", "cow_threads", "cow_racer", "cow_last_ref", "cow_siblings", "dontneed_race", "fork8", "mremap",
           "shootdown_munmap", "shootdown_mprotect", "space_switch", "stale_frame", "fault_same_page", "shared_anon", "exec_pages", "threads",
           "thread_exit", "futex", "file_race", "file_append", "file_clone", "shm", "mseal", "leftovers", "fork_signals", "write_execute", "user_copy")
@@ -49,7 +49,7 @@ class Item:
         if self.kind != "plain" and self.program in TIMED:
             self.program = "threads"
         if self.kind == "delay" or (self.kind in ("shadow", "fail") and draw.random() < 0.4):
-            self.delay = f"seed={draw.randrange(1 << 31)},one-in={draw.choice((100, 500, 2000))},most={draw.choice((100, 400, 1500))}"
+            self.delay = f"seed={draw.randrange(1 << 31)},one-in={draw.choice((30, 100, 500, 2000))},most={draw.choice((60, 100, 400, 1500))}"
         if self.kind != "delay" and self.delay is None:
             self.harts = min(self.harts, 8)
 

@@ -22,10 +22,10 @@ def test_no_stale_translation(program, args, append):
     assert done.seen["page fences"] > 100 and done.seen["asid fences"] > 100, done
 
 
-@pytest.mark.parametrize("program,args", [("storm", (SEED,)), ("cow_racer", ())])
+@pytest.mark.parametrize("program,args", [("switch_storm", (SEED,)), ("cow_racer", ())])
 def test_harts_that_stop(program, args):
     """At random, where others may come between (tests/plugin/delay.c)."""
-    done = shadow.run(BUILD, program, *args, delay=f"seed={SEED},one-in=300,most=500")
+    done = shadow.run(BUILD, program, *args, delay=f"seed={SEED},one-in=50,most=60")
     assert done.good and done.complete and done.total == 0, done
 
 
@@ -37,4 +37,4 @@ def test_a_fence_that_is_left_out_is_missed(ignore):
 
 def test_the_known_defects_can_be_put_in():
     """scripts/torture defects tries them; here only that each still finds the text that it changes."""
-    assert len(defects.DEFECTS) >= 12 and seeding.applies(defects.DEFECTS) == []
+    assert len(defects.DEFECTS) >= 12 and seeding.applies(defects.DEFECTS + defects.RACES) == []

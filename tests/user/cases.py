@@ -88,6 +88,7 @@ CASES = {
     "brk": {"emulation": NO_UNMAP_FAULT},
     "shared_anon": {"harts": SMP},
     "space_switch": {"harts": SMP},
+    "switch_storm": {"seeded": True},
     "space_switch-u74": {"program": "space_switch", "qemu": U74, "harts": (4,)},
     "fault_same_page": {"harts": SMP},
     "exec_pages": {"harts": SMP},
