@@ -9,6 +9,7 @@
 memset:
 	mv	t0, a0
 	add	t1, a0, a2		/* the end */
+	beqz	a1, 9f			/* mostly */
 	andi	a1, a1, 0xff
 	slli	t2, a1, 8
 	or	a1, a1, t2
@@ -16,7 +17,7 @@ memset:
 	or	a1, a1, t2
 	slli	t2, a1, 32
 	or	a1, a1, t2
-	sltiu	t2, a2, 16
+9:	sltiu	t2, a2, 16
 	bnez	t2, 4f
 1:	andi	t2, t0, 7		/* to a word's begin */
 	beqz	t2, 2f

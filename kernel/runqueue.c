@@ -82,7 +82,7 @@ static struct thread *take(struct runqueue *queue, uint64_t harts)
 	return found;
 }
 
-static struct thread *steal(unsigned me)
+static __attribute__((noinline)) struct thread *steal(unsigned me)
 {
 	for (unsigned i = 1; i < hw_harts(); i++) {
 		unsigned hart = (me + i) % hw_harts();

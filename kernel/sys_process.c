@@ -67,13 +67,11 @@ static bool matches(const struct wait_for *want, const struct process *child)
 }
 
 /* [tree lock] What a living child has to report and the caller wants to know, as wait4's status; 0: nothing. */
-static int report_of(struct process *child, uint64_t options)
+static __attribute__((noinline)) int report_locked(struct process *child, uint64_t options)
 {
 	bool keep = (options & WNOWAIT) != 0;
 	int report;
 
-	if ((options & (WSTOPPED | WCONTINUED)) == 0)
-		return 0;
 	spin_lock(&child->lock, RANK_PROCESS);
 	report = child->job.report;
 	if ((options & (report == WAIT_STATUS_CONTINUED ? WCONTINUED : WSTOPPED)) == 0)
@@ -84,13 +82,21 @@ static int report_of(struct process *child, uint64_t options)
 	return report;
 }
 
+static inline int report_of(struct process *child, uint64_t options)
+{
+	if (child->zombie)
+		return child->status;
+	return (options & (WSTOPPED | WCONTINUED)) == 0 ? 0 : report_locked(child, options);
+}
+
 /* [tree lock] What this child has to report; *any: whether it may have something, later. NULL: nothing now. */
-static struct process *ask_child(struct process *child, const struct wait_for *want, bool *any, int *status)
+static ALWAYS_INLINE struct process *ask_child(struct process *child, const struct wait_for *want, bool *any,
+					       int *status)
 {
 	if (!matches(want, child) || (child->zombie && (want->options & WEXITED) == 0))
 		return NULL;
 	*any = true;
-	*status = child->zombie ? child->status : report_of(child, want->options);
+	*status = report_of(child, want->options);
 	return child->zombie || *status != 0 ? child : NULL;
 }
 

@@ -283,47 +283,63 @@ int frame_alloc_block(enum frame_kind kind, unsigned order, pfn_t *out)
 	return 0;
 }
 
-/* n frames, linked from first to last. */
-static void give_back(struct frame *first, struct frame *last, uint32_t n)
+/* The stock is locked. */
+static inline void put_chain(struct stock *mine, struct frame *first, struct frame *last, uint32_t n)
 {
-	struct stock *mine = &coremap.stocks[hw_hart()];
-	struct frame *full = NULL;
-	uint32_t have, nfull = 0;
-
-	spin_lock(&mine->lock, RANK_MAGAZINE);
-	have = read_n(&mine->n);
-	if (UNLIKELY(have != 0 && have + n > UINT32_C(1) << coremap.chain_order)) {
-		full = mine->spare_chain;
-		nfull = read_n(&mine->spare);
-		mine->spare_chain = mine->chain;
-		store_relaxed_u32(&mine->spare, have);
-		mine->chain = NULL;
-		have = 0;
-	}
 	last->stock.next = mine->chain;
 	mine->chain = first;
-	store_relaxed_u32(&mine->n, have + n);
+	store_relaxed_u32(&mine->n, n);
 	spin_unlock(&mine->lock, RANK_MAGAZINE);
-	if (UNLIKELY(full != NULL))
+}
+
+/* The chain is full: it becomes the spare one, and what that was goes to the depot. The stock is locked. */
+static __attribute__((noinline)) void give_back_full(struct stock *mine, struct frame *first, struct frame *last,
+						     uint32_t n)
+{
+	struct frame *full = mine->spare_chain;
+	uint32_t nfull = read_n(&mine->spare);
+
+	mine->spare_chain = mine->chain;
+	store_relaxed_u32(&mine->spare, read_n(&mine->n));
+	mine->chain = NULL;
+	put_chain(mine, first, last, n);
+	if (full != NULL)
 		buddy_give(full, nfull, coremap.total / DEPOT_PART);
 }
 
-static void frame_free(pfn_t pfn)
+/* n frames, linked from first to last. */
+static inline void give_back(struct frame *first, struct frame *last, uint32_t n)
 {
-	struct frame *frame = frame_of(pfn);
-	unsigned order = frame->order;
+	struct stock *mine = &coremap.stocks[hw_hart()];
+	uint32_t have;
 
-	shadow_note(SHADOW_FREE, pfn.v, UINT64_C(1) << order, 0, 0);
-	frame->kind = FRAME_FREE;
-	if (LIKELY(order == 0)) {
-		give_back(frame, frame, 1);
-		return;
-	}
+	spin_lock(&mine->lock, RANK_MAGAZINE);
+	have = read_n(&mine->n);
+	if (UNLIKELY(have != 0 && have + n > UINT32_C(1) << coremap.chain_order))
+		give_back_full(mine, first, last, n);
+	else
+		put_chain(mine, first, last, have + n);
+}
+
+static __attribute__((noinline)) void block_free(pfn_t pfn, unsigned order)
+{
 	for (uint64_t i = 1; i < (UINT64_C(1) << order); i++) {
 		frame_of(PFN(pfn.v + i))->kind = FRAME_FREE;
 		atomic_store_explicit(&frame_of(PFN(pfn.v + i))->count, 0, memory_order_relaxed);
 	}
 	buddy_free(pfn, order);
+}
+
+static void frame_free(pfn_t pfn)
+{
+	struct frame *frame = frame_of(pfn);
+
+	shadow_note(SHADOW_FREE, pfn.v, UINT64_C(1) << frame->order, 0, 0);
+	frame->kind = FRAME_FREE;
+	if (LIKELY(frame->order == 0))
+		give_back(frame, frame, 1);
+	else
+		block_free(pfn, frame->order);
 }
 
 bool frame_get_refused(struct frame *frame, uint32_t old)
