@@ -111,6 +111,7 @@ CASES = {
     "stack_lost": {},
     "fuzz_files": {"seeded": True, "harts": FEW, "emulation": "the names are the host's own files"},
     "fuzz_calls": {"seeded": True, "harts": SMP, "emulation": FALLS_OVER},
+    "random_calls": {"seeded": True, "harts": FEW, "limit": 120, "emulation": FALLS_OVER},
     "fail_alloc": {"append": "zero=demand", "emulation": "it takes the debug kernel"},
     "oom": {"args": ["200"], "mem": "128M", "limit": 120, "emulation": "it takes a small machine"},
 

@@ -1,0 +1,568 @@
+/*
+ * Random system calls in the manner of trinity and syzkaller: arguments of the right type with interesting values; several processes of several
+ * threads, which share memory and descriptors, so that memory goes, changes and loses rights under a call; children by fork that go on
+ * calling. What each thread does depends on the seed alone, not on results.
+ *
+ *   random_calls SEED [CALLS]    CALLS (12000) by all together; random_calls SEED 1 N: worker N alone, as it was
+ *
+ * Workers may end in any way. This process's memory must stay as it is, and after each round, some thousands of calls, the audit must be
+ * clean (/proc/corral/audit, where there is one; not on Linux).
+ */
+#include "check.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum {
+	WORKERS = 4,
+	THREADS = 3,
+	CALLS_EACH = 400,
+	AREA_PAGES = 1280,
+	FDS = 12,
+	KEYS = 4,
+	CHILD_CALLS = 25,
+	PATIENCE_MS = 30000
+};
+
+#define AREA ((char *)0x1fffe00000) /* pages in three leaf tables, in two tables above those */
+
+/*
+ * Arguments: a page of the area; A any address; l length; p protection; m map flags; f descriptor; o offset; v advice; r mremap flags; b buffer; n number
+ * of bytes; i small; s signal; P process; t short time; I vector; c how many; S path; w wait flags; x anything; 0 nothing.
+ */
+static const struct call {
+	short number;
+	const char *args;
+} calls[] = {
+	{ SYS_mmap, "alpmfo" },
+	{ SYS_mmap, "alpmfo" },
+	{ SYS_mmap, "alpmfo" },
+	{ SYS_munmap, "al" },
+	{ SYS_munmap, "al" },
+	{ SYS_mprotect, "alp" },
+	{ SYS_mprotect, "alp" },
+	{ SYS_madvise, "alv" },
+	{ SYS_madvise, "alv" },
+	{ SYS_mremap, "allra" },
+	{ SYS_mremap, "allra" },
+	{ SYS_msync, "ali" },
+	{ SYS_mincore, "alb" },
+	{ SYS_mlock, "al" },
+	{ SYS_mlock2, "ali" },
+	{ SYS_munlock, "al" },
+	{ SYS_brk, "A" },
+	{ SYS_clone, "" },
+	{ SYS_clone, "" },
+	{ SYS_read, "fbn" },
+	{ SYS_read, "fbn" },
+	{ SYS_write, "fbn" },
+	{ SYS_write, "fbn" },
+	{ SYS_pread64, "fbno" },
+	{ SYS_pwrite64, "fbno" },
+	{ SYS_readv, "fIc" },
+	{ SYS_writev, "fIc" },
+	{ SYS_preadv, "fIco" },
+	{ SYS_pwritev, "fIco" },
+	{ SYS_lseek, "foi" },
+	{ SYS_ftruncate, "fo" },
+	{ SYS_fallocate, "fioo" },
+	{ SYS_fsync, "f" },
+	{ SYS_copy_file_range, "fbfbn0" },
+	{ SYS_sendfile, "ffbn" },
+	{ SYS_splice, "fbfbn0" },
+	{ SYS_fstat, "fb" },
+	{ SYS_newfstatat, "xSb0" },
+	{ SYS_statx, "xS0xb" },
+	{ SYS_readlinkat, "xSbn" },
+	{ SYS_openat, "xS0" },
+	{ SYS_getdents64, "fbn" },
+	{ SYS_dup, "f" },
+	{ SYS_fcntl, "fix" },
+	{ SYS_ioctl, "fxb" },
+	{ SYS_sendto, "fbn0b0" },
+	{ SYS_recvfrom, "fbn0bb" },
+	{ SYS_getsockname, "fbb" },
+	{ SYS_ppoll, "bitb" },
+	{ SYS_process_vm_readv, "PIcIc0" },
+	{ SYS_process_vm_writev, "PIcIc0" },
+	{ SYS_futex, "biitbi" },
+	{ SYS_futex, "biitbi" },
+	{ SYS_get_robust_list, "Pbb" },
+	{ SYS_clock_gettime, "ib" },
+	{ SYS_clock_getres, "ib" },
+	{ SYS_gettimeofday, "bb" },
+	{ SYS_nanosleep, "tb" },
+	{ SYS_getrandom, "bni" },
+	{ SYS_uname, "b" },
+	{ SYS_getcpu, "bb" },
+	{ SYS_sysinfo, "b" },
+	{ SYS_getrusage, "ib" },
+	{ SYS_times, "b" },
+	{ SYS_sched_getaffinity, "Pnb" },
+	{ SYS_sched_yield, "" },
+	{ SYS_sigaltstack, "0b" },
+	{ SYS_rt_sigpending, "bi" },
+	{ SYS_rt_sigtimedwait, "bbti" },
+	{ SYS_rt_sigprocmask, "i0bi" },
+	{ SYS_kill, "Ps" },
+	{ SYS_rt_sigqueueinfo, "Psb" },
+	{ SYS_wait4, "Pbwb" },
+	{ SYS_prlimit64, "Pi0b" },
+	{ SYS_getcwd, "bn" },
+	{ SYS_shmget, "inx" },
+	{ SYS_shmat, "ia0" },
+	{ SYS_shmdt, "a" },
+	{ SYS_shmctl, "iib" },
+	{ SYS_membarrier, "i0" },
+	{ SYS_memfd_create, "Si" },
+	{ SYS_prctl, "iAA" },
+	{ SYS_execve, "SAA" },
+};
+
+static const uint64_t edges[] = {
+	0,
+	1,
+	4095,
+	4096,
+	0x3fffffe000,
+	0x3ffffff000,
+	0x4000000000,
+	0x7fffffff,
+	0x80000000,
+	0x80200000,
+	0xffffffff,
+	0x100000000,
+	0x7fffffffffffffff,
+	0x8000000000000000,
+	0xffffffbffffff000,
+	0xffffffc000000000,
+	0xffffffc080200000,
+	0xffffffe000000000,
+	0xfffffffffffff000,
+	0xffffffffffffffff,
+};
+
+struct random {
+	uint64_t state;
+	int *fds;
+};
+
+static volatile uint64_t *made; /* calls, by worker */
+static const struct timespec short_time = { 0, 200000 };
+
+static uint64_t below(struct random *random, uint64_t limit)
+{
+	return random_next(&random->state) % limit;
+}
+
+/* Near the ends of tables more often. */
+static uint64_t page(struct random *random)
+{
+	uint64_t at =
+		(uintptr_t)AREA + PAGE * (below(random, 3) == 0 ? 500 + below(random, 24) : below(random, AREA_PAGES));
+
+	return below(random, 100) == 0 ? edges[below(random, COUNT(edges))] & ~(PAGE - 1) : at;
+}
+
+static uint64_t buffer(struct random *random)
+{
+	switch (below(random, 8)) {
+	case 0:
+		return page(random) + PAGE - below(random, 64);
+	case 1:
+		return edges[below(random, COUNT(edges))];
+	default:
+		return page(random) + below(random, 512) * 8;
+	}
+}
+
+static uint64_t length(struct random *random)
+{
+	switch (below(random, 12)) {
+	case 0:
+		return edges[below(random, COUNT(edges))];
+	case 1:
+		return 2 * MIB;
+	case 2:
+		return (1 + below(random, 700)) * PAGE;
+	default:
+		return (1 + below(random, 20)) * PAGE - (below(random, 10) == 0 ? below(random, PAGE) : 0);
+	}
+}
+
+static uint64_t map_flags(struct random *random)
+{
+	static const int more[] = { 0,
+				    MAP_FIXED,
+				    MAP_FIXED,
+				    MAP_FIXED,
+				    MAP_FIXED_NOREPLACE,
+				    MAP_NORESERVE,
+				    MAP_FIXED | MAP_POPULATE,
+				    MAP_GROWSDOWN };
+
+	return (below(random, 4) == 0 ? MAP_SHARED : MAP_PRIVATE) | (below(random, 3) == 0 ? 0 : MAP_ANONYMOUS) |
+	       (unsigned)more[below(random, COUNT(more))];
+}
+
+static uint64_t advice(struct random *random)
+{
+	static const int more[] = { MADV_DONTNEED,
+				    MADV_DONTNEED,
+				    MADV_DONTNEED,
+				    MADV_FREE,
+				    MADV_DONTFORK,
+				    MADV_DOFORK,
+				    MADV_WIPEONFORK,
+				    MADV_KEEPONFORK,
+				    MADV_WILLNEED,
+				    MADV_REMOVE,
+				    MADV_PAGEOUT,
+				    MADV_COLD,
+				    22,
+				    23,
+				    9999 };
+
+	return (uint64_t)more[below(random, COUNT(more))];
+}
+
+/* Written by whoever uses it next, and by other threads. */
+static uint64_t vector(struct random *random)
+{
+	uint64_t at = (uintptr_t)AREA + below(random, AREA_PAGES) * PAGE + PAGE - 16 * below(random, 6);
+
+	for (unsigned i = 0; i < 4; i++)
+		if (probe_write((char *)at + 16 * i, 0) == 0 && probe_write((char *)at + 16 * i + 15, 0) == 0)
+			memcpy((char *)at + 16 * i, &(struct iovec){ (void *)buffer(random), below(random, 3 * PAGE) },
+			       16);
+	return at;
+}
+
+static uint64_t path(struct random *random)
+{
+	static const char *const paths[] = {
+		"/", "/tmp/random",	"/proc/self/maps", "/proc/self/mem", "/proc/self/smaps",  "/proc/meminfo",
+		"",  "/proc/self/fd/3", "/dev/zero",	   "/nowhere",	     "/proc/self/pagemap"
+	};
+
+	return below(random, 8) == 0 ? buffer(random) : (uintptr_t)paths[below(random, COUNT(paths))];
+}
+
+static uint64_t process(struct random *random)
+{
+	return below(random, 6) == 0 ? 0x7fffffff : (uint64_t)getpid();
+}
+
+static uint64_t argument(struct random *random, char type)
+{
+	static const int protections[] = { PROT_READ | PROT_WRITE,
+					   PROT_READ | PROT_WRITE,
+					   PROT_READ,
+					   PROT_NONE,
+					   PROT_READ | PROT_EXEC,
+					   PROT_WRITE,
+					   7,
+					   99 };
+
+	switch (type) {
+	case 'a':
+		return page(random);
+	case 'A':
+		return below(random, 2) == 0 ? edges[below(random, COUNT(edges))] : buffer(random);
+	case 'l':
+		return length(random);
+	case 'p':
+		return (uint64_t)protections[below(random, COUNT(protections))];
+	case 'm':
+		return map_flags(random);
+	case 'f':
+		return below(random, 20) == 0 ? (uint64_t)-1 : (uint64_t)random->fds[below(random, FDS)];
+	case 'o':
+		return below(random, 10) == 0 ? edges[below(random, COUNT(edges))]
+					      : below(random, 300) * (below(random, 2) == 0 ? PAGE : 1);
+	case 'v':
+		return advice(random);
+	case 'r':
+		return below(random, 8);
+	case 'b':
+		return buffer(random);
+	case 'n':
+		return below(random, 20) == 0 ? edges[below(random, COUNT(edges))] & 0xffffff : below(random, 5 * PAGE);
+	case 'i':
+	case 'c':
+		return below(random, 8);
+	case 's':
+		return (uint64_t[]){ 0, SIGUSR1, SIGURG, SIGWINCH, 64, 65 }[below(random, 6)];
+	case 'P':
+		return process(random);
+	case 't':
+		return (uintptr_t)&short_time;
+	case 'I':
+		return vector(random);
+	case 'S':
+		return path(random);
+	case 'w':
+		return WNOHANG | below(random, 16);
+	case 'x':
+		return below(random, 3) == 0 ? edges[below(random, COUNT(edges))] : (uint64_t)AT_FDCWD;
+	default:
+		return 0;
+	}
+}
+
+/* What would wait for ever, hit others, or take all memory. */
+static void tame(const struct call *call, uint64_t *a)
+{
+	switch (call->number) {
+	case SYS_mmap:
+		if ((a[3] & MAP_POPULATE) != 0 || (a[3] & MAP_FIXED) != 0)
+			a[1] %= 4 * MIB;
+		break;
+	case SYS_mlock:
+	case SYS_mlock2:
+		a[1] %= 4 * MIB;
+		break;
+	case SYS_munmap:
+	case SYS_mprotect:
+	case SYS_madvise:
+		if (a[0] < (uintptr_t)AREA)
+			a[1] %= 4 * MIB; /* not the program itself */
+		break;
+	case SYS_mremap:
+		a[2] %= 8 * MIB;
+		break;
+	case SYS_ftruncate:
+	case SYS_fallocate:
+		a[1] &= 0x80000000003fffff;
+		a[2] &= 0x80000000003fffff;
+		a[3] &= 0x80000000003fffff;
+		break;
+	case SYS_pwrite64:
+		a[3] &= 0x80000000003fffff;
+		break;
+	case SYS_pwritev:
+		a[3] &= 0x3fffff;
+		break;
+	case SYS_lseek:
+		a[1] &= 0x3fffff;
+		break;
+	case SYS_getrandom:
+		a[1] %= 64 * KIB;
+		break;
+	case SYS_fcntl:
+		a[1] = (uint64_t[]){
+			F_GETFD, F_GETFL, F_GET_SEALS, F_GETLK, F_SETLK, F_GETPIPE_SZ, F_GETOWN, 99
+		}[a[1] & 7];
+		break;
+	case SYS_futex:
+		a[1] = (uint64_t[]){ 0, 1, 128, 129, 131, 132, 5, 9 }[a[1]];
+		break;
+	case SYS_shmget:
+		a[0] = 1 + a[0] % KEYS;
+		a[1] %= 64 * PAGE;
+		a[2] = IPC_CREAT | 0600;
+		break;
+	case SYS_prctl:
+		a[0] = (uint64_t[]){ 15, 16, 21, 3, 38, 39, 999, 0 }[a[0]];
+		break;
+	case SYS_rt_sigprocmask:
+		a[3] = 8;
+		break;
+	}
+}
+
+static void call_some(struct random *random, unsigned n, unsigned worker, bool forking);
+
+static void call_one(struct random *random, unsigned worker, bool forking)
+{
+	const struct call *call = &calls[below(random, COUNT(calls))];
+	uint64_t a[6] = { 0 };
+
+	for (unsigned i = 0; call->args[i] != '\0'; i++)
+		a[i] = argument(random, call->args[i]);
+	tame(call, a);
+	made[worker]++;
+	if (call->number != SYS_clone) {
+		long fd = syscall(call->number, a[0], a[1], a[2], a[3], a[4], a[5]);
+
+		if (call->number == SYS_openat || call->number == SYS_dup || call->number == SYS_memfd_create)
+			(void)!(fd > 2 && close((int)fd));
+		return;
+	}
+	struct random child = { .state = random_next(&random->state) | 1, .fds = random->fds };
+
+	if (forking && syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0) {
+		call_some(&child, CHILD_CALLS, worker, false);
+		syscall(SYS_exit_group, 0);
+	}
+}
+
+static void call_some(struct random *random, unsigned n, unsigned worker, bool forking)
+{
+	for (unsigned i = 0; i < n; i++) {
+		call_one(random, worker, forking);
+		if (below(random, 4) == 0)
+			(void)probe_write((char *)page(random) + below(random, PAGE), (char)i);
+		if (below(random, 8) == 0)
+			(void)probe_read((char *)page(random));
+		if (forking && below(random, 16) == 0)
+			waitpid(-1, NULL, WNOHANG);
+	}
+}
+
+struct thread {
+	unsigned worker;
+	struct random random;
+};
+
+static void *thread(void *arg)
+{
+	struct thread *self = arg;
+
+	call_some(&self->random, CALLS_EACH, self->worker, true);
+	return NULL;
+}
+
+static void open_some(int *fds)
+{
+	int pair[2] = { -1, -1 }, ends[2] = { -1, -1 };
+
+	(void)!pipe2(pair, O_NONBLOCK);
+	(void)!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends);
+	fds[0] = pair[0];
+	fds[1] = pair[1];
+	fds[2] = ends[0];
+	fds[3] = ends[1];
+	fds[4] = memfd_create("random", MFD_ALLOW_SEALING);
+	fds[5] = memfd_create("other", 0);
+	fds[6] = open("/tmp/random", O_RDWR | O_CREAT | O_NONBLOCK, 0600);
+	fds[7] = open("/", O_RDONLY | O_DIRECTORY);
+	fds[8] = open("/proc/self/maps", O_RDONLY);
+	fds[9] = open("/proc/self/mem", O_RDWR);
+	fds[10] = eventfd(0, EFD_NONBLOCK);
+	fds[11] = open(self_path(), O_RDONLY);
+	for (unsigned i = 4; i < 7; i++)
+		(void)!ftruncate(fds[i], 64 * PAGE);
+}
+
+static void nothing(int number)
+{
+	(void)number;
+}
+
+static void worker(uint64_t seed, unsigned number)
+{
+	int fds[FDS];
+	struct thread threads[THREADS];
+	pthread_t ids[THREADS];
+
+	setpgid(0, 0);
+	probe_init();
+	signal(SIGUSR1, nothing);
+	signal(SIGPIPE, SIG_IGN);
+	for (int real = 32; real <= 64; real++)
+		signal(real, SIG_IGN);
+	open_some(fds);
+	if (mmap(AREA, AREA_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+	    AREA)
+		_exit(2);
+	for (unsigned i = 0; i < THREADS; i++)
+		threads[i] = (struct thread){ number % WORKERS, { (seed + number) * 0x9e3779b97f4a7c15 + i + 1, fds } };
+	for (unsigned i = 1; i < THREADS; i++)
+		if (pthread_create(&ids[i], NULL, thread, &threads[i]) != 0)
+			_exit(3);
+	thread(&threads[0]);
+	for (unsigned i = 1; i < THREADS; i++)
+		pthread_join(ids[i], NULL);
+	_exit(0);
+}
+
+static void audit(void)
+{
+	char text[4096];
+	int fd = open("/proc/corral/audit", O_RDONLY);
+	ssize_t n;
+
+	if (fd < 0)
+		return;
+	n = read(fd, text, sizeof(text) - 1);
+	CHECK(n > 0);
+	text[n] = '\0';
+	close(fd);
+	if (strstr(text, "violations 0") == NULL)
+		check_say(text);
+}
+
+/* They may wait for what never comes: then they have waited long enough. */
+static unsigned wait_for(const pid_t *pids, unsigned n)
+{
+	uint64_t ends = now_ns() + PATIENCE_MS * 1000000ULL;
+	unsigned ended = 0, killed = 0;
+	bool gone[WORKERS] = { false };
+
+	while (ended < n) {
+		for (unsigned i = 0; i < n; i++)
+			if (!gone[i] && waitpid(pids[i], NULL, WNOHANG) == pids[i]) {
+				gone[i] = true;
+				ended++;
+				kill(-pids[i], SIGKILL); /* its children, and theirs */
+			}
+		for (unsigned i = 0; now_ns() > ends && i < n; i++)
+			if (!gone[i] && kill(pids[i], SIGKILL) == 0)
+				killed++;
+		if (now_ns() > ends)
+			ends += PATIENCE_MS * 1000000ULL;
+		usleep(2000);
+	}
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	return killed;
+}
+
+static uint64_t sum(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < WORKERS; i++)
+		n += made[i];
+	return n;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : now_ns();
+	uint64_t want = argc > 2 ? strtoull(argv[2], NULL, 0) : 12000, rounds = 0;
+	unsigned first = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 0) : 0, killed = 0, n = argc > 3 ? 1 : WORKERS;
+	char *mine = map_anon(64 * PAGE);
+
+	made = map_shared(PAGE);
+	printf("random_calls %llu %llu\n", (unsigned long long)seed, (unsigned long long)want);
+	fflush(stdout);
+	pages_write(mine, 64 * PAGE, 9);
+	for (; sum() < want; rounds++) {
+		pid_t pids[WORKERS];
+
+		for (unsigned i = 0; i < n; i++) {
+			pids[i] = child_fork();
+			if (pids[i] == 0)
+				worker(seed, first + (unsigned)rounds * WORKERS + i);
+		}
+		killed += wait_for(pids, n);
+		pages_verify(mine, 64 * PAGE, 9);
+		for (int key = 1; key <= KEYS; key++)
+			(void)!shmctl(shmget(key, 0, 0), IPC_RMID, NULL);
+		unlink("/tmp/random");
+		audit();
+		if (rounds % 50 == 49) {
+			printf("%llu calls, %llu rounds\n", (unsigned long long)sum(), (unsigned long long)rounds + 1);
+			fflush(stdout);
+		}
+	}
+	printf("%llu calls in %llu rounds, %u killed\n", (unsigned long long)sum(), (unsigned long long)rounds, killed);
+	return pass();
+}
