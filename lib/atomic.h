@@ -13,22 +13,22 @@
 #ifdef __riscv
 static inline void store_relaxed_u32(_Atomic uint32_t *at, uint32_t value)
 {
-	__asm__ volatile("sw %1, %0" : "=m"(*at) : "r"(value));
+	__asm__ volatile("sw %z1, %0" : "=m"(*at) : "rJ"(value));
 }
 
 static inline void store_relaxed_u64(_Atomic uint64_t *at, uint64_t value)
 {
-	__asm__ volatile("sd %1, %0" : "=m"(*at) : "r"(value));
+	__asm__ volatile("sd %z1, %0" : "=m"(*at) : "rJ"(value));
 }
 
 static inline void store_release_u32(_Atomic uint32_t *at, uint32_t value)
 {
-	__asm__ volatile("fence rw, w\n\tsw %1, %0" : "=m"(*at) : "r"(value) : "memory");
+	__asm__ volatile("fence rw, w\n\tsw %z1, %0" : "=m"(*at) : "rJ"(value) : "memory");
 }
 
 static inline void store_release_u64(_Atomic uint64_t *at, uint64_t value)
 {
-	__asm__ volatile("fence rw, w\n\tsd %1, %0" : "=m"(*at) : "r"(value) : "memory");
+	__asm__ volatile("fence rw, w\n\tsd %z1, %0" : "=m"(*at) : "rJ"(value) : "memory");
 }
 #else
 static inline void store_relaxed_u32(_Atomic uint32_t *at, uint32_t value)

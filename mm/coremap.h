@@ -121,6 +121,30 @@ int frame_alloc_block(enum frame_kind kind, unsigned order, pfn_t *out) MUST_CHE
 #define FRAME_COUNT_MAX (UINT32_C(1) << 31)
 bool frame_get_refused(struct frame *frame, uint32_t old) MUST_CHECK;
 
+/*
+ * For loops over many frames: the count goes up or down by one, relaxed, and what it was is returned with its sign: not above zero where
+ * frame_get would refuse. On the target in one instruction; compilers extend the sign once more, and make `by` anew each time.
+ */
+static inline int64_t frame_count_step(struct frame *frame, int64_t by)
+{
+#ifdef __riscv
+	int64_t old;
+
+	__asm__ volatile("amoadd.w %0, %2, %1" : "=r"(old), "+A"(frame->count) : "r"(by));
+	return old;
+#else
+	return (int32_t)(by > 0 ? atomic_fetch_add_explicit(&frame->count, 1, memory_order_relaxed)
+				: atomic_fetch_sub_explicit(&frame->count, 1, memory_order_relaxed));
+#endif
+}
+
+/* A constant that the compiler is to keep in a register. */
+static ALWAYS_INLINE uint64_t kept_constant(uint64_t value)
+{
+	__asm__("" : "+r"(value));
+	return value;
+}
+
 static inline MUST_CHECK bool frame_get(pfn_t pfn)
 {
 	struct frame *frame = frame_of(pfn);

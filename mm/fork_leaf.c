@@ -145,11 +145,15 @@ static __attribute__((noinline)) bool fork_other(struct leaf *leaf, _Atomic uint
 	return leaf->err == 0;
 }
 
-/* A page that the parent may write now: from here on it is one of both. What the child gets. */
-static __attribute__((noinline)) uint64_t fork_written(struct leaf *leaf, _Atomic uint64_t *slot)
+/* A page that the parent may write, of the last one's descriptor: from here on it is one of both. False: there was an error. */
+static __attribute__((noinline)) bool fork_written(struct leaf *leaf, _Atomic uint64_t *slot, _Atomic uint64_t *copy)
 {
-	leaf->fork->range.revoked = true;
-	return pte_clear(slot, PTE_W).v & ~PTE_W;
+	pte_t pte = pte_load(slot);
+
+	leaf->err = share_page(leaf->fork, slot, &pte);
+	if (leaf->err == 0)
+		pte_store_unseen(copy, pte);
+	return leaf->err == 0;
 }
 
 /* A page that is named too often: false. */
@@ -165,6 +169,7 @@ struct cursor {
 	struct mapping *usual;
 	struct frame *coremap;
 	const struct frame *zero;
+	int64_t one;
 };
 
 /* The entries of a group, from `first` on. False: there was an error. */
@@ -176,25 +181,25 @@ static ALWAYS_INLINE bool fork_group(struct leaf *leaf, const struct cursor *at)
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < PT_GROUP; i++) {
 		uint64_t pte = pte_load(&at->slot[i]).v;
+		bool alike;
 
 		if (LIKELY(pte == last)) {
 			pte_store_unseen(&at->copy[i], PTE(pte));
 			continue;
 		}
-		if (LIKELY((pte & PTE_U) != 0) && LIKELY((at->side != NULL ? at->side[i] : at->usual) == plain)) {
+		alike = (at->side != NULL ? at->side[i] : at->usual) == plain;
+		if (LIKELY((pte & (PTE_U | PTE_W)) == PTE_U) && LIKELY(alike)) {
 			struct frame *frame = &at->coremap[pte_pfn(PTE(pte)).v];
 
 			if (LIKELY(frame != at->zero)) {
 				/* relaxed: the parent's slot is locked. As frame_get. */
-				uint32_t old = atomic_fetch_add_explicit(&frame->count, 1, memory_order_relaxed);
+				int64_t old = frame_count_step(frame, at->one);
 
-				if (UNLIKELY((int32_t)old <= 0)) {
+				if (UNLIKELY(old <= 0)) {
 					leaf->n = n - (PT_GROUP - i);
-					return fork_refused(leaf, frame, old);
+					return fork_refused(leaf, frame, (uint32_t)old);
 				}
 			}
-			if (UNLIKELY((pte & PTE_W) != 0))
-				pte = fork_written(leaf, &at->slot[i]);
 			pte_store_unseen(&at->copy[i], PTE(pte));
 			continue;
 		}
@@ -208,7 +213,12 @@ static ALWAYS_INLINE bool fork_group(struct leaf *leaf, const struct cursor *at)
 			continue;
 		}
 		leaf->n = n - (PT_GROUP - i);
-		if (!fork_other(leaf, &at->slot[i]))
+		if ((pte & PTE_U) != 0 && alike) {
+			if (UNLIKELY(!fork_written(leaf, &at->slot[i], &at->copy[i])))
+				return false;
+			continue;
+		}
+		if (UNLIKELY(!fork_other(leaf, &at->slot[i])))
 			return false;
 		n = leaf->n + (PT_GROUP - i - 1);
 		plain = leaf->plain;
@@ -259,14 +269,13 @@ int fork_leaf(struct fork *fork, pfn_t parent, pfn_t child)
 		.copy = pt_slot(child, 0),
 		.side = from->table.side,
 		.usual = from->table.mapping,
-		.coremap = HW_COREMAP,
+		.coremap = (struct frame *)kept_constant((uintptr_t)HW_COREMAP),
+		.one = (int64_t)kept_constant(1),
 		.zero = frame_of(mm_this_hart()->zero),
 	};
 
 	if (table_share_side(from, to) != 0)
 		return -ENOMEM;
-	/* Or the compiler makes the address anew for each page. */
-	__asm__("" : "+r"(at.coremap));
 	to->table.groups = from->table.groups;
 	fork_groups(&leaf, at, from->table.groups);
 	count(&leaf);

@@ -204,6 +204,8 @@ struct cursor {
 	struct mapping *usual;
 	struct frame *coremap;
 	const struct frame *zero;
+	uint64_t one;
+	int64_t less;
 };
 
 static ALWAYS_INLINE void empty_group(struct emptying *emptying, const struct cursor *at)
@@ -233,10 +235,10 @@ static ALWAYS_INLINE void empty_group(struct emptying *emptying, const struct cu
 				if (UNLIKELY(frame == at->zero))
 					continue;
 				/* As frame_put; the release is before the loop. */
-				uint32_t old = atomic_fetch_sub_explicit(&frame->count, 1, memory_order_relaxed);
+				int64_t old = frame_count_step(frame, at->less);
 
-				if (UNLIKELY(old <= 1))
-					frame_put_last(pte_pfn(PTE(pte)), old);
+				if (UNLIKELY((uint64_t)old <= at->one))
+					frame_put_last(pte_pfn(PTE(pte)), (uint32_t)old);
 				continue;
 			}
 		} else {
@@ -259,12 +261,12 @@ static void empty_leaf(pfn_t table)
 		.slot = pt_slot(table, 0),
 		.side = frame->table.side,
 		.usual = frame->table.mapping,
-		.coremap = HW_COREMAP,
+		.coremap = (struct frame *)kept_constant((uintptr_t)HW_COREMAP),
+		.one = kept_constant(1),
+		.less = (int64_t)kept_constant(UINT64_MAX),
 		.zero = frame_of(mm_this_hart()->zero),
 	};
 
-	/* Or the compiler makes the address anew for each page. */
-	__asm__("" : "+r"(at.coremap));
 	/* pairs with the acquire in frame_put_last and in frame_is_sole, for all pages here */
 	atomic_thread_fence(memory_order_release);
 	for (uint64_t groups = frame->table.groups; groups != 0;) {
