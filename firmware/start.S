@@ -35,7 +35,18 @@ _start:
 	.ascii "RSC\x05"
 	.word 0
 
-	.text
+	/* All that must be there to say that the rest is not: still in .head, the image's first page. */
+	.balign 8
+lottery:
+	.word 0
+	.balign 8
+end_mark:
+	.dword IMAGE_END_MARK
+wrong_place_message:
+	.asciz "corral: must be loaded at 0x80200000, and was not; stopped.\r\n"
+cut_off_message:
+	.asciz "corral: the kernel's image is cut off: the end of it was not loaded; stopped.\r\n"
+
 	.balign 4
 enter:
 	csrw sie, zero
@@ -47,8 +58,33 @@ enter:
 
 	la t0, _start
 	li t1, KERNEL_PHYSICAL
-	bne t0, t1, wrong_place
+	la s0, wrong_place_message
+	bne t0, t1, complain
+	la t0, image_end
+	ld t0, (t0)
+	la t1, end_mark
+	ld t1, (t1)
+	la s0, cut_off_message
+	bne t0, t1, complain
+	j clear
 
+/* s0: what is said before there is anything else. */
+complain:
+	lbu a0, (s0)
+	beqz a0, 1f
+	li a7, 1		/* legacy console putchar */
+	ecall
+	addi s0, s0, 1
+	j complain
+1:	li a7, 8		/* legacy shutdown */
+	ecall
+park:
+	wfi
+	j park
+
+	.text
+	.balign 4
+clear:
 	la t0, bss_start
 	la t1, bss_end
 1:	sd zero, 0(t0)
@@ -86,8 +122,6 @@ mmu_on:
 	csrw satp, a2
 	/* stvec's low bits are its mode: what it points to is aligned by norvc. Behind the fault nothing is cached. */
 	nop
-park:
-	wfi
 	j park
 
 /* HSM starts harts here: a0 the hart's id, a1 its struct hart. */
@@ -107,27 +141,7 @@ hart_high:
 	call hart_main
 	ebreak
 
-wrong_place:
-	la s0, wrong_place_message
-1:	lbu a0, (s0)
-	beqz a0, 2f
-	li a7, 1		/* legacy console putchar */
-	ecall
-	addi s0, s0, 1
-	j 1b
-2:	li a7, 8		/* legacy shutdown */
-	ecall
-	j park
-
-	.section .rodata
-wrong_place_message:
-	.asciz "corral: must be loaded at 0x80200000, and was not; stopped.\r\n"
-
 	.data
-	.balign 4
-lottery:
-	.word 0
-
 	.balign 4096
 early_root:
 	.zero 256 * 8

@@ -96,6 +96,15 @@ def test_disk_as_sd_card(chain, programs, tmp_path):
 
 # ---- What cannot work says so
 
+@pytest.mark.parametrize("cut", [4096, 0.5, -4096, -1])
+def test_image_that_is_cut_off(corral, programs, tmp_path, cut):
+    """As a card that was written halfway has it."""
+    data = KERNEL.read_bytes()
+    (tmp_path / "Image").write_bytes(data[:int(len(data) * cut) if isinstance(cut, float) else cut])
+    done = corral(programs / "machine", timeout=30, options=["--kernel", str(tmp_path / "Image")])
+    assert done.status == 125 and "corral: the kernel's image is cut off" in done.err, done
+
+
 @pytest.mark.parametrize("options,words", [
     (SIFIVE_U + ["--harts", "5"], "--harts 5: 1 to 4 on sifive_u"),
     (["--harts", "9"], "--harts 9: 1 to 8"),
