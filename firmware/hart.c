@@ -17,6 +17,7 @@
 #include "firmware/log.h"
 #include "firmware/memory.h"
 #include "firmware/panic.h"
+#include "firmware/pmu.h"
 #include "firmware/sbi.h"
 #include "firmware/trap.h"
 #include "firmware/tree.h"
@@ -136,6 +137,7 @@ void hart_main(void)
 		     this_hart()->id);
 		hart_park();
 	}
+	pmu_start_hart();
 	hart_arrive();
 	/* harts_start sleeps until somebody comes. */
 	hw_send_ipi(UINT64_C(1) << harts.starter);
@@ -170,6 +172,7 @@ void harts_start(void (*entry)(void))
 {
 	uint64_t wanted = UINT64_C(1) << hw_hart();
 
+	pmu_start_hart();
 	harts.entry = entry;
 	harts.starter = hw_hart();
 	/* The others read what was written so far with their caches cold: pairs with the firmware's own barriers. */

@@ -66,6 +66,4 @@ _Noreturn void machine_power_off(unsigned status);
 /* Whether a machine without a way to cut its power stops, rather than starting anew. */
 void machine_power_stops(bool stops);
 
-/* Counts, from the SBI PMU firmware counters where they exist: not needed for IPIs that we send, which mm counts. */
-
 #endif

@@ -12,6 +12,9 @@ void trap_entry(void);
 void trap_entry_cip453(void);
 void hart_start_entry(void);
 uint64_t trap_probe_stimecmp(void);
+/* trap.S: a counter's CSR, 0 (cycle) to 31; and whether this hart lets us at it. Not after a user trap. */
+uint64_t hpm_read(uint64_t number);
+uint64_t trap_probe_hpm(uint64_t number);
 
 extern struct hart boot_hart;
 

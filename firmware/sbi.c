@@ -15,13 +15,20 @@ enum {
 	EXT_HSM = 0x48534d,
 	EXT_SRST = 0x53525354,
 	EXT_DBCN = 0x4442434e,
+	EXT_PMU = 0x504d55,
 };
 
 enum { BASE_SPEC, BASE_ID, BASE_VERSION, BASE_PROBE, BASE_MVENDORID, BASE_MARCHID, BASE_MIMPID };
 
+enum { PMU_COUNTERS, PMU_COUNTER, PMU_MATCH, PMU_START, PMU_READ = 5 };
+
+#define PMU_CLEAR      (UINT64_C(1) << 1)
+#define PMU_AUTO_START (UINT64_C(1) << 2)
+
 static struct {
 	struct sbi_ids ids;
 	bool time, hsm, srst, dbcn;
+	uint64_t counters; /* of the PMU, as a set; 0: it has none */
 } sbi;
 
 struct sbi_result {
@@ -51,6 +58,17 @@ static uint64_t base_get(uint64_t fid, uint64_t arg)
 	return result.error == SBI_SUCCESS ? result.value : 0;
 }
 
+static uint64_t counters_find(void)
+{
+	struct sbi_result result = { SBI_ERR_NOT_SUPPORTED, 0 };
+
+	if (base_get(BASE_PROBE, EXT_PMU) != 0)
+		result = sbi_call(EXT_PMU, PMU_COUNTERS, 0, 0, 0, 0, 0);
+	if (result.error != SBI_SUCCESS || result.value == 0)
+		return 0;
+	return result.value >= 64 ? UINT64_MAX : (UINT64_C(1) << result.value) - 1;
+}
+
 void sbi_init(void)
 {
 	sbi.ids = (struct sbi_ids){
@@ -65,6 +83,7 @@ void sbi_init(void)
 	sbi.hsm = base_get(BASE_PROBE, EXT_HSM) != 0;
 	sbi.srst = base_get(BASE_PROBE, EXT_SRST) != 0;
 	sbi.dbcn = base_get(BASE_PROBE, EXT_DBCN) != 0;
+	sbi.counters = counters_find();
 }
 
 const struct sbi_ids *sbi_ids(void)
@@ -121,6 +140,37 @@ int64_t sbi_hart_start(uint64_t id, uint64_t pa, uint64_t argument)
 	if (!sbi.hsm)
 		return SBI_ERR_NOT_SUPPORTED;
 	return sbi_call(EXT_HSM, 0, id, pa, argument, 0, 0).error;
+}
+
+int64_t sbi_pmu_start(uint64_t event)
+{
+	struct sbi_result result;
+
+	if (sbi.counters == 0)
+		return SBI_ERR_NOT_SUPPORTED;
+	result = sbi_call(EXT_PMU, PMU_MATCH, 0, sbi.counters, PMU_CLEAR | PMU_AUTO_START, event, 0);
+	if (result.error != SBI_SUCCESS)
+		return result.error;
+	/* OpenSBI 1.1 to 1.6 do not start harts' own counters by the flag; an error says that it did. */
+	(void)sbi_call(EXT_PMU, PMU_START, result.value, 1, 0, 0, 0);
+	return (int64_t)result.value;
+}
+
+int64_t sbi_pmu_counter(uint64_t number, struct sbi_counter *out)
+{
+	struct sbi_result result = sbi_call(EXT_PMU, PMU_COUNTER, number, 0, 0, 0, 0);
+
+	out->firmware = result.value >> 63 != 0;
+	out->csr = (unsigned)result.value & 0xfff;
+	return result.error;
+}
+
+int64_t sbi_pmu_read(uint64_t number, uint64_t *value)
+{
+	struct sbi_result result = sbi_call(EXT_PMU, PMU_READ, number, 0, 0, 0, 0);
+
+	*value = result.value;
+	return result.error;
 }
 
 int64_t sbi_reset(enum sbi_reset how)

@@ -43,6 +43,17 @@ int64_t sbi_remote_sfence_asid(uint64_t mask, uint64_t base, uint64_t start, uin
 /* Starts a hart at a physical address with argument in a1. SBI_ERR_NOT_SUPPORTED without HSM. */
 int64_t sbi_hart_start(uint64_t id, uint64_t pa, uint64_t argument) MUST_CHECK;
 
+/* Counters of events (PMU). All: SBI_ERR_NOT_SUPPORTED without it. */
+struct sbi_counter {
+	bool firmware;
+	unsigned csr; /* the hart's own: its number */
+};
+/* A counter of this hart starts at 0 and counts the event, if one can: its number, or an error. */
+int64_t sbi_pmu_start(uint64_t event) MUST_CHECK;
+int64_t sbi_pmu_counter(uint64_t number, struct sbi_counter *out) MUST_CHECK;
+/* One of the firmware's own. */
+int64_t sbi_pmu_read(uint64_t number, uint64_t *value) MUST_CHECK;
+
 enum sbi_reset { SBI_SHUTDOWN, SBI_COLD_REBOOT };
 /* Returns only if it cannot. */
 int64_t sbi_reset(enum sbi_reset how);

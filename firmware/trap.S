@@ -234,6 +234,40 @@ trap_probe_stimecmp:
 1:	csrw stvec, t1
 	ret
 
+/* Counter a0, 0 to 31, by its CSR: 0xc00 and on. Each of the reads is 8 bytes long. */
+	.globl hpm_read
+hpm_read:
+	la t2, 1f
+	slli a0, a0, 3
+	add t2, t2, a0
+	jr t2
+	.option push
+	.option norvc
+	.balign 4
+1:
+	.set number, 0
+	.rept 32
+	csrr a0, 0xc00 + number
+	ret
+	.set number, number + 1
+	.endr
+	.option pop
+
+/* Whether this hart lets us at counter a0: 1 or 0, as trap_probe_stimecmp. */
+	.globl trap_probe_hpm
+trap_probe_hpm:
+	mv t3, ra
+	la t0, 1f
+	csrrw t1, stvec, t0
+	call hpm_read
+	csrw stvec, t1
+	li a0, 1
+	jr t3
+	.balign 4
+1:	csrw stvec, t1
+	li a0, 0
+	jr t3
+
 /* ra, s0-s11, gp, sepc, sstatus; sc fails on the first */
 #define SWITCH_BYTES 128
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "firmware/boot.h"
+#include "firmware/pmu.h"
 #include "firmware/hart.h"
 #include "firmware/trap.h"
 #include "kernel/cache.h"
@@ -282,6 +283,16 @@ static void corral_counters(struct text *text)
 		 (unsigned long long)frames_free(), (unsigned)__builtin_popcountll(harts_online()));
 }
 
+/* Of the hart that reads. */
+static void corral_events(struct text *text)
+{
+	uint64_t value;
+
+	for (unsigned i = 0; i < PMU_EVENTS; i++)
+		if (pmu_read((enum pmu_event)i, &value))
+			text_put(text, "%s %llu\n", pmu_event_name[i], (unsigned long long)value);
+}
+
 /* The audit reports through a plain function; quiescence makes its caller the only one. */
 static struct text *audit_text;
 
@@ -342,6 +353,7 @@ static const struct {
 	{ "/proc/sys/kernel/domainname", domainname_text },
 	{ "/proc/sysvipc/shm", shm_text },
 	{ "/proc/corral/counters", corral_counters },
+	{ "/proc/corral/events", corral_events },
 	{ "/proc/corral/audit", corral_audit },
 	{ "/proc/corral/disks", proc_disks },
 	{ "/sys/devices/system/cpu/online", machine_harts },

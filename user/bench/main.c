@@ -37,7 +37,7 @@ static unsigned run_all(const struct options *options, struct catalog *catalog)
 	struct counters unused;
 	unsigned i, failed = 0;
 
-	counters_read(&unused);
+	counters_begin(&unused);
 	progress_init();
 	if (options->ktap)
 		ktap_begin(stdout, catalog->count);

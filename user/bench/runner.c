@@ -35,7 +35,7 @@ enum bench_status bench_errno(struct bench_run *run, const char *what)
 
 void bench_timer_start(struct bench_timer *timer)
 {
-	counters_read(&timer->counters);
+	counters_begin(&timer->counters);
 	timer->start = bench_now();
 }
 
@@ -44,7 +44,7 @@ void bench_timer_stop_at(const struct bench_timer *timer, struct bench_sample *s
 {
 	struct counters now;
 
-	counters_read(&now);
+	counters_end(&now);
 	counters_add(&sample->counted, &timer->counters, &now);
 	sample->ns += end - timer->start;
 	sample->operations += operations;
@@ -89,13 +89,13 @@ static void keep(struct result *result, const struct bench_sample *sample)
 {
 	struct repetition *repetition = &result->repetition[result->repetitions++];
 	double operations = (double)sample->operations;
-	double counted = result->family->together ? operations * result->args.harts : operations;
+	double all = result->family->together ? operations * result->args.harts : operations;
 	unsigned i;
 
 	repetition->operations = sample->operations;
 	repetition->ns = (double)sample->ns / operations;
 	for (i = 0; i < COUNTERS; i++)
-		repetition->counted[i] = (double)sample->counted.value[i] / counted;
+		repetition->counted[i] = (double)sample->counted.value[i] / (counter_of_one_hart(i) ? operations : all);
 }
 
 static enum bench_status repeat(const struct options *options, struct bench_run *run, struct result *result)
