@@ -10,6 +10,7 @@ PROCESSES = (1, 10, 100, 1000, 4000)
 CHAIN = (100, 1000, 10000)
 HARTS = (1, 2, 4, 8)
 MEM = "6G"
+FEW = 10
 NOTED = 1.5  # times what it is at the first point: grows with something that it does not work on
 # What is counted an operation may be nothing at first: below this it is as good as that.
 SLACK = {"ipis": 0.1, "fences": 0.15, "lines": 0.01}
@@ -30,8 +31,9 @@ def curve(axis, points, measure):
 
 
 def processes(args, count):
+    """Of few children most have what is put by for the next fork: no point to begin a curve of them at."""
     done = counts.grow(args, "beside", 1, 1, count)
-    return done | {f"children {name}": value for name, value in counts.grow(args, "children", count, 1).items()}
+    return done if count < FEW else done | {f"children {name}": value for name, value in counts.grow(args, "children", count, 1).items()}
 
 
 def chain(args, count):

@@ -31,7 +31,7 @@
 #define PAGE   ((size_t)4096)
 #define AREA   (128 * PAGE)
 #define TABLE  ((size_t)2 << 20) /* of which a leaf table has the pages */
-#define SAMPLE 32		 /* calls whose mean is a figure */
+#define SAMPLE 32		 /* calls that make a figure */
 
 static _Noreturn void fail(const char *what)
 {
@@ -124,7 +124,6 @@ static void make_children(unsigned count, const int *fds, pid_t *pids, uint64_t 
 	}
 }
 
-/* They go with the machine. */
 static void make_sleepers(unsigned count)
 {
 	pid_t *pids = calloc(count, sizeof(*pids));
@@ -137,14 +136,19 @@ static void make_sleepers(unsigned count)
 	usleep(100000);
 }
 
-static double mean(const uint64_t *values, unsigned count)
+/* Sorts them. In a few of many the clock's tick lets others run. */
+static double median(uint64_t *values, unsigned count)
 {
-	double sum = 0;
-	unsigned i;
+	unsigned i, j;
 
-	for (i = 0; i < count; i++)
-		sum += (double)values[i];
-	return sum / count;
+	for (i = 1; i < count; i++) {
+		uint64_t value = values[i];
+
+		for (j = i; j > 0 && values[j - 1] > value; j--)
+			values[j] = values[j - 1];
+		values[j] = value;
+	}
+	return (double)values[count / 2];
 }
 
 static void children(unsigned count, unsigned mib)
@@ -167,8 +171,8 @@ static void children(unsigned count, unsigned mib)
 	make_children(count, fds, pids, ns);
 	usleep(100000); /* they run up to where they sleep */
 	say("bytes_each", ((double)before - (double)number_in("/proc/meminfo", "MemFree:") * 1024) / count);
-	say("fork_first", mean(ns, few));
-	say("fork_last", mean(ns + count - few, few));
+	say("fork_first", median(ns, few));
+	say("fork_last", median(ns + count - few, few));
 	say("cycle_beside", cycles(SAMPLE));
 	close(fds[1]);
 	start = now();
@@ -178,8 +182,6 @@ static void children(unsigned count, unsigned mib)
 	}
 	say("exit_wait_each", (double)(now() - start) / count);
 }
-
-/* ---- The same figures, whatever else there is */
 
 enum figure {
 	NULL_SYSCALL,
@@ -443,8 +445,8 @@ static void chain(unsigned count)
 		;
 	say_all("first_", seen->first);
 	say_all("", seen->last);
-	say("chain_fork_first", mean(seen->ns, few));
-	say("chain_fork", mean(seen->ns + count - few, few));
+	say("chain_fork_first", median(seen->ns, few));
+	say("chain_fork", median(seen->ns + count - few, few));
 }
 
 /* The page tables are there already. */
