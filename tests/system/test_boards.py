@@ -164,6 +164,35 @@ def test_by_network(initramfs, tmp_path):
     measured(ended(child))
 
 
+def spoil_blank(path):
+    with open(path, "r+b") as file:
+        file.truncate(0)
+        file.truncate(64 << 20)
+
+
+def spoil_by(tool, *words):
+    return lambda path: subprocess.run([tool, "-i", f"{path}@@8M", *map(str, words)], check=True)
+
+
+@LONG
+@pytest.mark.parametrize("spoil,words", [
+    (spoil_blank, r"No partition table - mmc 0"),
+    (spoil_by("mdeltree", "::/extlinux"), r"Scanning mmc 0:3\.\.\.\s+(?!Found)"),
+    (spoil_by("mdel", "::/Image"), r"Skipping corral for failure retrieving kernel"),
+    (spoil_by("mcopy", "-o", KERNEL.with_name("kernel.elf"), "::/Image"), r"Bad Linux RISCV Image magic!"),
+], ids=["blank", "no-files", "no-kernel", "elf"])
+def test_cards_that_do_not_boot(built, tmp_path, spoil, words):
+    """As HARDWARE.md says what is seen of them. They end at U-Boot's prompt."""
+    sd, flash = built("sifive-unleashed"), tmp_path / "flash"
+    card.write_flash(str(flash), card.BOARDS["sifive-unleashed"])
+    spoil(sd)
+    command_line = unleashed(6, sd, flash) + ["-nic", "none"]
+    child = pexpect.spawn(command_line[0], command_line[1:], timeout=90, encoding="utf-8", codec_errors="replace", echo=False)
+    child.expect(words)
+    child.expect_exact(PROMPT)
+    child.close(force=True)
+
+
 # ---- The Unmatched
 
 def fit_part(board, number, path):
