@@ -17,7 +17,7 @@ struct event_ops {
 	/* Nanoseconds since some moment. */
 	uint64_t (*now)(void);
 	/* Starts a thread that never ends; it may call wait. -ENOMEM. At boot. */
-	int (*thread)(void (*fn)(void *arg), void *arg, const char *name) MUST_CHECK;
+	int (*thread)(void (*fn)(void *arg), void *arg, const char *name);
 };
 
 #endif

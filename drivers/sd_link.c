@@ -180,7 +180,7 @@ static int await_token(struct sd_link *link)
 int sd_link_receive(struct sd_link *link, uint8_t *to, uint32_t n, bool more)
 {
 	int error = await_token(link);
-	uint8_t crc[2];
+	uint8_t crc[2] = { 0 };
 	uint32_t have;
 	struct spi_piece pieces[3];
 
