@@ -187,6 +187,9 @@ static void kill_thread_locked(struct thread *thread)
 {
 	/* release: pairs with the acquire in trap_work and wait.c */
 	atomic_fetch_or_explicit(&thread->work, WORK_KILL, memory_order_release);
+	/* The caller itself neither sleeps nor is in user mode. */
+	if (thread == current_thread())
+		return;
 	sched_wake(thread);
 	sched_notify(thread);
 }
