@@ -302,17 +302,6 @@ void signal_set_mask(uint64_t mask)
 	spin_unlock(&process->lock, RANK_PROCESS);
 }
 
-void signal_swap_mask(uint64_t mask)
-{
-	struct thread *thread = current_thread();
-
-	thread->saved_blocked = thread->blocked;
-	thread->restore_blocked = true;
-	signal_set_mask(mask);
-	/* Makes the return to user mode put the mask back, also when no signal came. */
-	atomic_fetch_or_explicit(&thread->work, WORK_SIGNAL, memory_order_relaxed);
-}
-
 void signal_put_action_locked(struct process *process, int signo, const struct sigaction_kernel *action)
 {
 	process->actions_set |= SIG_BIT(signo);

@@ -170,6 +170,17 @@ int64_t sys_rt_sigaction(const uint64_t *a)
 	return 0;
 }
 
+void signal_swap_mask(uint64_t mask)
+{
+	struct thread *thread = current_thread();
+
+	thread->saved_blocked = thread->blocked;
+	thread->restore_blocked = true;
+	signal_set_mask(mask);
+	/* Makes the return to user mode put the mask back, also when no signal came. */
+	atomic_fetch_or_explicit(&thread->work, WORK_SIGNAL, memory_order_relaxed);
+}
+
 int64_t sys_rt_sigprocmask(const uint64_t *a)
 {
 	uint64_t old = current_thread()->blocked;
