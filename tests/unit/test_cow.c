@@ -360,76 +360,6 @@ static void fork_of_pages_without_access(void **state)
 	unit_end(parent);
 }
 
-/* The child has pages of its own where both will write at once, and the parent writes to its own as before: neither faults. */
-static void written_pages_are_copied_at_once(void **state)
-{
-	const vaddr_t hot[SPACE_HOT] = { VADDR(AT + 8), VADDR(AT + PAGES(2)), VADDR(AT + PAGES(1)), VADDR(0),
-					 VADDR(0) };
-	struct space *parent = unit_begin(&machine), *child;
-	uint64_t copies, reuses;
-	pfn_t old;
-
-	(void)state;
-	(void)unit_map(parent, AT, 4, RW);
-	for (unsigned i = 0; i < 3; i++)
-		store_in(parent, AT + PAGES(i), i + 1);
-	old = frame_at(parent, AT);
-	copies = mm_counter_sum(MM_COW_COPIES);
-	reuses = mm_counter_sum(MM_COW_REUSES);
-	assert_int_equal(space_fork_near(parent, hot, &child), 0);
-	unit_audit();
-	for (unsigned i = 0; i < 3; i++) {
-		bool shared = frame_at(parent, AT + PAGES(i)).v == frame_at(child, AT + PAGES(i)).v;
-
-		assert_int_equal(shared, i == 1);
-		assert_int_equal(load_in(child, AT + PAGES(i)), i + 1);
-	}
-	assert_int_equal(frame_at(parent, AT).v, old.v);
-	store_in(parent, AT, 11);
-	store_in(child, AT, 12);
-	store_in(parent, AT + PAGES(2), 13);
-	store_in(child, AT + PAGES(2), 14);
-	assert_int_equal(mm_counter_sum(MM_COW_COPIES), copies + 2);
-	assert_int_equal(mm_counter_sum(MM_COW_REUSES), reuses);
-	assert_int_equal(load_in(parent, AT), 11);
-	assert_int_equal(load_in(child, AT), 12);
-	unit_drop(child);
-	unit_end(parent);
-}
-
-/* Of a page that a third one names, too, the parent's stays read-only; of none, read-only, or shared ones there is no copy. */
-static void written_pages_that_are_not_alike(void **state)
-{
-	vaddr_t hot[SPACE_HOT] = { VADDR(AT), VADDR(USER_END), VADDR(0), VADDR(0), VADDR(0) };
-	struct space *parent = unit_begin(&machine), *sibling, *child;
-	struct object *object;
-
-	(void)state;
-	assert_int_equal(object_create(PAGES(1), NULL, 0, &object), 0);
-	(void)unit_map(parent, AT, 4, RW);
-	(void)unit_map_object(parent, AT + PAGES(4), 1, RW, object, 0, true);
-	for (unsigned i = 0; i < 5; i++)
-		store_in(parent, AT + PAGES(i), i + 1);
-	assert_int_equal(space_protect(parent, VADDR(AT + PAGES(1)), PAGES(1), PERM_R), 0);
-	sibling = unit_fork(parent);
-	for (unsigned i = 0; i < 6; i++) {
-		hot[0] = VADDR(AT + PAGES(i));
-		assert_int_equal(space_fork_near(parent, hot, &child), 0);
-		unit_audit();
-		if (i == 0)
-			assert_int_not_equal(frame_at(child, AT).v, frame_at(parent, AT).v);
-		if (i == 1)
-			assert_int_equal(frame_at(child, hot[0].v).v, frame_at(parent, hot[0].v).v);
-		assert_int_equal(unit_entry(parent, hot[0], NULL).v & PTE_W, i == 4 ? PTE_W : 0);
-		unit_drop(child);
-	}
-	store_in(parent, AT, 20);
-	assert_int_equal(load_in(sibling, AT), 1);
-	object_put(object);
-	unit_drop(sibling);
-	unit_end(parent);
-}
-
 /* A fork that fails half-way leaves the parent as it was. */
 static void a_failed_fork_costs_nothing(void **state)
 {
@@ -506,8 +436,6 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(kernel_writes_copy),
 	UNIT_TEST(fork_policies),
 	UNIT_TEST(fork_of_pages_without_access),
-	UNIT_TEST(written_pages_are_copied_at_once),
-	UNIT_TEST(written_pages_that_are_not_alike),
 	UNIT_TEST(a_failed_fork_costs_nothing),
 	UNIT_TEST(a_full_count_refuses),
 };
