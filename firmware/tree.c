@@ -13,6 +13,17 @@
 
 static const void *tree;
 
+/* What is wrong with the tree as a whole, or NULL. libfdt checks all but that its words can be loaded as such. */
+static const char *problem(const void *fdt)
+{
+	int error;
+
+	if (fdt_off_dt_struct(fdt) % sizeof(fdt32_t) != 0 || fdt_off_mem_rsvmap(fdt) % sizeof(fdt64_t) != 0)
+		return "FDT_ERR_ALIGNMENT";
+	error = fdt_check_full(fdt, fdt_totalsize(fdt));
+	return error != 0 ? fdt_strerror(error) : NULL;
+}
+
 void tree_open(uint64_t pa)
 {
 	const void *fdt = hw_direct(PADDR(pa));
@@ -23,9 +34,8 @@ void tree_open(uint64_t pa)
 		boot_fail("device tree at 0x%lx: not aligned to 8 bytes", pa);
 	if (fdt_magic(fdt) != FDT_MAGIC)
 		boot_fail("device tree at 0x%lx: no device tree there (0x%08x)", pa, fdt_magic(fdt));
-	int error = fdt_check_full(fdt, fdt_totalsize(fdt));
-	if (error != 0)
-		boot_fail("device tree at 0x%lx: broken: %s", pa, fdt_strerror(error));
+	if (problem(fdt) != NULL)
+		boot_fail("device tree at 0x%lx: broken: %s", pa, problem(fdt));
 	tree = fdt;
 }
 
