@@ -8,7 +8,7 @@
  * Workers may end in any way. This process's memory must stay as it is, and after each round, some thousands of calls, the audit must be
  * clean (/proc/corral/audit, where there is one; not on Linux).
  */
-#include "check.h"
+#include "random_calls.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -30,122 +30,6 @@ enum {
 };
 
 #define AREA ((char *)0x1fffe00000) /* pages in three leaf tables, in two tables above those */
-
-/*
- * Arguments: a page of the area; A any address; l length; p protection; m map flags; f descriptor; o offset; v advice; r mremap flags; b buffer; n number
- * of bytes; i small; s signal; P process; t short time; I vector; c how many; S path; w wait flags; x anything; 0 nothing.
- */
-static const struct call {
-	short number;
-	const char *args;
-} calls[] = {
-	{ SYS_mmap, "alpmfo" },
-	{ SYS_mmap, "alpmfo" },
-	{ SYS_mmap, "alpmfo" },
-	{ SYS_munmap, "al" },
-	{ SYS_munmap, "al" },
-	{ SYS_mprotect, "alp" },
-	{ SYS_mprotect, "alp" },
-	{ SYS_madvise, "alv" },
-	{ SYS_madvise, "alv" },
-	{ SYS_mremap, "allra" },
-	{ SYS_mremap, "allra" },
-	{ SYS_msync, "ali" },
-	{ SYS_mincore, "alb" },
-	{ SYS_mlock, "al" },
-	{ SYS_mlock2, "ali" },
-	{ SYS_munlock, "al" },
-	{ SYS_brk, "A" },
-	{ SYS_clone, "" },
-	{ SYS_clone, "" },
-	{ SYS_read, "fbn" },
-	{ SYS_read, "fbn" },
-	{ SYS_write, "fbn" },
-	{ SYS_write, "fbn" },
-	{ SYS_pread64, "fbno" },
-	{ SYS_pwrite64, "fbno" },
-	{ SYS_readv, "fIc" },
-	{ SYS_writev, "fIc" },
-	{ SYS_preadv, "fIco" },
-	{ SYS_pwritev, "fIco" },
-	{ SYS_lseek, "foi" },
-	{ SYS_ftruncate, "fo" },
-	{ SYS_fallocate, "fioo" },
-	{ SYS_fsync, "f" },
-	{ SYS_copy_file_range, "fbfbn0" },
-	{ SYS_sendfile, "ffbn" },
-	{ SYS_splice, "fbfbn0" },
-	{ SYS_fstat, "fb" },
-	{ SYS_newfstatat, "xSb0" },
-	{ SYS_statx, "xS0xb" },
-	{ SYS_readlinkat, "xSbn" },
-	{ SYS_openat, "xS0" },
-	{ SYS_getdents64, "fbn" },
-	{ SYS_dup, "f" },
-	{ SYS_fcntl, "fix" },
-	{ SYS_ioctl, "fxb" },
-	{ SYS_sendto, "fbn0b0" },
-	{ SYS_recvfrom, "fbn0bb" },
-	{ SYS_getsockname, "fbb" },
-	{ SYS_ppoll, "bitb" },
-	{ SYS_process_vm_readv, "PIcIc0" },
-	{ SYS_process_vm_writev, "PIcIc0" },
-	{ SYS_futex, "biitbi" },
-	{ SYS_futex, "biitbi" },
-	{ SYS_get_robust_list, "Pbb" },
-	{ SYS_clock_gettime, "ib" },
-	{ SYS_clock_getres, "ib" },
-	{ SYS_gettimeofday, "bb" },
-	{ SYS_nanosleep, "tb" },
-	{ SYS_getrandom, "bni" },
-	{ SYS_uname, "b" },
-	{ SYS_getcpu, "bb" },
-	{ SYS_sysinfo, "b" },
-	{ SYS_getrusage, "ib" },
-	{ SYS_times, "b" },
-	{ SYS_sched_getaffinity, "Pnb" },
-	{ SYS_sched_yield, "" },
-	{ SYS_sigaltstack, "0b" },
-	{ SYS_rt_sigpending, "bi" },
-	{ SYS_rt_sigtimedwait, "bbti" },
-	{ SYS_rt_sigprocmask, "i0bi" },
-	{ SYS_kill, "Ps" },
-	{ SYS_rt_sigqueueinfo, "Psb" },
-	{ SYS_wait4, "Pbwb" },
-	{ SYS_prlimit64, "Pi0b" },
-	{ SYS_getcwd, "bn" },
-	{ SYS_shmget, "inx" },
-	{ SYS_shmat, "ia0" },
-	{ SYS_shmdt, "a" },
-	{ SYS_shmctl, "iib" },
-	{ SYS_membarrier, "i0" },
-	{ SYS_memfd_create, "Si" },
-	{ SYS_prctl, "iAA" },
-	{ SYS_execve, "SAA" },
-};
-
-static const uint64_t edges[] = {
-	0,
-	1,
-	4095,
-	4096,
-	0x3fffffe000,
-	0x3ffffff000,
-	0x4000000000,
-	0x7fffffff,
-	0x80000000,
-	0x80200000,
-	0xffffffff,
-	0x100000000,
-	0x7fffffffffffffff,
-	0x8000000000000000,
-	0xffffffbffffff000,
-	0xffffffc000000000,
-	0xffffffc080200000,
-	0xffffffe000000000,
-	0xfffffffffffff000,
-	0xffffffffffffffff,
-};
 
 struct random {
 	uint64_t state;
