@@ -42,12 +42,6 @@ lottery:
 	.balign 8
 end_mark:
 	.dword IMAGE_END_MARK
-wrong_place_message:
-	.asciz "corral: must be loaded at 0x80200000, and was not; stopped.\r\n"
-cut_off_message:
-	.asciz "corral: the kernel's image is cut off: the end of it was not loaded; stopped.\r\n"
-
-	.balign 4
 enter:
 	csrw sie, zero
 	/* Firmware without HSM starts all harts at once: the first one boots, the others stay here. */
@@ -81,6 +75,10 @@ complain:
 park:
 	wfi
 	j park
+wrong_place_message:
+	.asciz "corral: must be loaded at 0x80200000, and was not; stopped.\r\n"
+cut_off_message:
+	.asciz "corral: the kernel's image is cut off: the end of it was not loaded; stopped.\r\n"
 
 	.text
 	.balign 4

@@ -10,8 +10,6 @@ int __clzdi2(uint64_t x);
 int __popcountdi2(uint64_t x);
 int __ffsdi2(uint64_t x);
 
-extern const uint8_t bits_index[64];
-
 const uint8_t bits_index[64] = {
 	0,  1,	2,  53, 3,  7,	54, 27, 4,  38, 41, 8,	34, 55, 48, 28, 62, 5,	39, 46, 44, 42,
 	22, 9,	24, 35, 59, 56, 49, 18, 29, 11, 63, 52, 6,  26, 37, 40, 33, 47, 61, 45, 43, 21,

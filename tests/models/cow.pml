@@ -12,7 +12,7 @@
  * is the number of entries (1, 2, 3 of design section 4). NO_x leaves guard x out; then it must fail.
  */
 #define DROP(h) tlb[h] = 0
-#include "harts.h"
+#include "harts.inc"
 
 #define FRAMES	 5 /* from 1 on */
 #define W	 1

@@ -15,7 +15,7 @@
  * they wait, never while they are at work under a lock, as the firmware does with tlb=rfence. NO_x leaves guard x out; then it must fail.
  */
 #define DROP(h) tlb[h] = 0
-#include "harts.h"
+#include "harts.inc"
 
 #define FRAMES 5 /* from 1 on */
 #define TABLES 9 /* 1: the parent's root, 2: the child's, 3: upper, 4: leaf, others are made */
