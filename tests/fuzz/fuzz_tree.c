@@ -72,7 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			tree_each_ram(visit, &seen);
 		if (setjmp(refused) == 0)
 			(void)tree_initrd();
-		(void)tree_reserves_firmware();
+		if (setjmp(refused) == 0)
+			(void)tree_reserves_firmware();
 	}
 	free(copy);
 	return 0;
