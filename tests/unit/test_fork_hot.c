@@ -8,23 +8,6 @@
 
 static const struct fake_config machine = { .harts = 4, .asid_bits = 16 };
 
-static pfn_t frame_at(struct space *space, uint64_t va)
-{
-	return pte_pfn(unit_entry(space, VADDR(va), NULL));
-}
-
-static uint64_t load_in(struct space *space, uint64_t va)
-{
-	space_switch(space);
-	return unit_load(VADDR(va));
-}
-
-static void store_in(struct space *space, uint64_t va, uint64_t value)
-{
-	space_switch(space);
-	unit_store(VADDR(va), value);
-}
-
 /* The child has pages of its own where both will write at once, and the parent writes to its own as before: neither faults. */
 static void written_pages_are_copied_at_once(void **state)
 {
@@ -37,27 +20,27 @@ static void written_pages_are_copied_at_once(void **state)
 	(void)state;
 	(void)unit_map(parent, AT, 4, RW);
 	for (unsigned i = 0; i < 3; i++)
-		store_in(parent, AT + PAGES(i), i + 1);
-	old = frame_at(parent, AT);
+		unit_store_in(parent, AT + PAGES(i), i + 1);
+	old = unit_frame_at(parent, AT);
 	copies = mm_counter_sum(MM_COW_COPIES);
 	reuses = mm_counter_sum(MM_COW_REUSES);
 	assert_int_equal(space_fork_near(parent, hot, &child), 0);
 	unit_audit();
 	for (unsigned i = 0; i < 3; i++) {
-		bool shared = frame_at(parent, AT + PAGES(i)).v == frame_at(child, AT + PAGES(i)).v;
+		bool shared = unit_frame_at(parent, AT + PAGES(i)).v == unit_frame_at(child, AT + PAGES(i)).v;
 
 		assert_int_equal(shared, i == 1);
-		assert_int_equal(load_in(child, AT + PAGES(i)), i + 1);
+		assert_int_equal(unit_load_in(child, AT + PAGES(i)), i + 1);
 	}
-	assert_int_equal(frame_at(parent, AT).v, old.v);
-	store_in(parent, AT, 11);
-	store_in(child, AT, 12);
-	store_in(parent, AT + PAGES(2), 13);
-	store_in(child, AT + PAGES(2), 14);
+	assert_int_equal(unit_frame_at(parent, AT).v, old.v);
+	unit_store_in(parent, AT, 11);
+	unit_store_in(child, AT, 12);
+	unit_store_in(parent, AT + PAGES(2), 13);
+	unit_store_in(child, AT + PAGES(2), 14);
 	assert_int_equal(mm_counter_sum(MM_COW_COPIES), copies + 2);
 	assert_int_equal(mm_counter_sum(MM_COW_REUSES), reuses);
-	assert_int_equal(load_in(parent, AT), 11);
-	assert_int_equal(load_in(child, AT), 12);
+	assert_int_equal(unit_load_in(parent, AT), 11);
+	assert_int_equal(unit_load_in(child, AT), 12);
 	unit_drop(child);
 	unit_end(parent);
 }
@@ -74,7 +57,7 @@ static void written_pages_that_are_not_alike(void **state)
 	(void)unit_map(parent, AT, 4, RW);
 	(void)unit_map_object(parent, AT + PAGES(4), 1, RW, object, 0, true);
 	for (unsigned i = 0; i < 5; i++)
-		store_in(parent, AT + PAGES(i), i + 1);
+		unit_store_in(parent, AT + PAGES(i), i + 1);
 	assert_int_equal(space_protect(parent, VADDR(AT + PAGES(1)), PAGES(1), PERM_R), 0);
 	sibling = unit_fork(parent);
 	for (unsigned i = 0; i < 6; i++) {
@@ -82,14 +65,14 @@ static void written_pages_that_are_not_alike(void **state)
 		assert_int_equal(space_fork_near(parent, hot, &child), 0);
 		unit_audit();
 		if (i == 0)
-			assert_int_not_equal(frame_at(child, AT).v, frame_at(parent, AT).v);
+			assert_int_not_equal(unit_frame_at(child, AT).v, unit_frame_at(parent, AT).v);
 		if (i == 1)
-			assert_int_equal(frame_at(child, hot[0].v).v, frame_at(parent, hot[0].v).v);
+			assert_int_equal(unit_frame_at(child, hot[0].v).v, unit_frame_at(parent, hot[0].v).v);
 		assert_int_equal(unit_entry(parent, hot[0], NULL).v & PTE_W, i == 4 ? PTE_W : 0);
 		unit_drop(child);
 	}
-	store_in(parent, AT, 20);
-	assert_int_equal(load_in(sibling, AT), 1);
+	unit_store_in(parent, AT, 20);
+	assert_int_equal(unit_load_in(sibling, AT), 1);
 	object_put(object);
 	unit_drop(sibling);
 	unit_end(parent);

@@ -26,18 +26,6 @@ static struct space *parent_of(unsigned mib)
 	return parent;
 }
 
-static uint64_t load_in(struct space *space, uint64_t va)
-{
-	space_switch(space);
-	return unit_load(VADDR(va));
-}
-
-static void store_in(struct space *space, uint64_t va, uint64_t value)
-{
-	space_switch(space);
-	unit_store(VADDR(va), value);
-}
-
 static _Atomic uint64_t *root_slot(struct space *space)
 {
 	return pt_slot(space->root, pt_index(VADDR(AT), PT_ROOT));
@@ -67,26 +55,26 @@ static void detached_copied_taken_over(void **state)
 	assert_true(pte_is_detached(root_entry(parent)));
 	assert_int_equal(root_entry(parent).v, root_entry(child).v);
 	/* The child's first touch: its own upper table, and leaf. */
-	assert_int_equal(load_in(child, AT + MIB), 1);
+	assert_int_equal(unit_load_in(child, AT + MIB), 1);
 	assert_int_equal(mm_counter_sum(MM_TABLES_COPIED), copied + 2);
 	assert_true(pte_is_table(root_entry(child)));
 	assert_true(pte_is_detached(root_entry(parent)));
 	unit_audit();
-	store_in(child, AT + MIB, 100);
+	unit_store_in(child, AT + MIB, 100);
 	/* The parent is left alone with both. */
-	assert_int_equal(load_in(parent, AT + MIB), 1);
+	assert_int_equal(unit_load_in(parent, AT + MIB), 1);
 	assert_int_equal(mm_counter_sum(MM_TABLES_TAKEN), taken + 2);
 	assert_int_equal(mm_counter_sum(MM_TABLES_COPIED), copied + 2);
 	assert_int_equal(pte_pfn(root_entry(parent)).v, upper.v);
 	assert_int_equal(leaf_of(parent).v, leaf.v);
 	unit_audit();
 	/* The other leaf table: the parent copies, the child takes over. */
-	store_in(parent, AT + 2 * MIB, 200);
-	assert_int_equal(load_in(child, AT + 2 * MIB), 2);
-	assert_int_equal(load_in(child, AT + MIB), 100);
+	unit_store_in(parent, AT + 2 * MIB, 200);
+	assert_int_equal(unit_load_in(child, AT + 2 * MIB), 2);
+	assert_int_equal(unit_load_in(child, AT + MIB), 100);
 	unit_drop(child);
 	for (unsigned i = 0; i < 4; i++)
-		assert_int_equal(load_in(parent, AT + i * MIB), i == 2 ? 200 : i);
+		assert_int_equal(unit_load_in(parent, AT + i * MIB), i == 2 ? 200 : i);
 	unit_end(parent);
 }
 
@@ -151,12 +139,12 @@ static void unmapping_drops(void **state)
 	assert_int_equal(space_unmap(other, VADDR(AT + 2 * MIB), 3 * MIB), 0);
 	assert_int_equal(mm_counter_sum(MM_TABLES_COPIED), copied + 2);
 	unit_audit();
-	assert_int_equal(load_in(other, AT + 5 * MIB), 5);
-	assert_int_equal(load_in(other, AT), 0);
+	assert_int_equal(unit_load_in(other, AT + 5 * MIB), 5);
+	assert_int_equal(unit_load_in(other, AT), 0);
 	unit_expect_fault(VADDR(AT + 2 * MIB), ACCESS_READ, FAULT_MAPERR);
 	unit_drop(child);
 	for (unsigned i = 0; i < 8; i++)
-		assert_int_equal(load_in(parent, AT + i * MIB), i);
+		assert_int_equal(unit_load_in(parent, AT + i * MIB), i);
 	unit_drop(other);
 	/* The last one. */
 	assert_int_equal(space_unmap(parent, VADDR(AT), 8 * MIB), 0);
@@ -192,12 +180,12 @@ static void without_memory(void **state)
 			else
 				assert_int_equal(err, 0);
 			for (unsigned i = 0; hit && i < 6; i++)
-				assert_int_equal(load_in(child, AT + i * MIB), i);
+				assert_int_equal(unit_load_in(child, AT + i * MIB), i);
 			unit_drop(child);
 			slab_drain();
 			assert_true(!hit || frames_free() >= used);
 			for (unsigned i = 0; i < 6; i++)
-				assert_int_equal(load_in(parent, AT + i * MIB), i);
+				assert_int_equal(unit_load_in(parent, AT + i * MIB), i);
 			if (!hit)
 				break;
 		}
@@ -217,11 +205,11 @@ static void truncation_reaches_shared_tables(void **state)
 	(void)unit_map_object(parent, AT + 8 * MIB, 8, RW, object, 0, false);
 	(void)unit_map_object(parent, AT + 12 * MIB, 8, RW, object, 0, true);
 	for (unsigned i = 0; i < 8; i++) {
-		store_in(parent, AT + 8 * MIB + PAGES(i), i);
-		store_in(parent, AT + 12 * MIB + PAGES(i), i + 50);
+		unit_store_in(parent, AT + 8 * MIB + PAGES(i), i);
+		unit_store_in(parent, AT + 12 * MIB + PAGES(i), i + 50);
 	}
 	child = unit_fork(parent);
-	assert_int_equal(load_in(child, AT), 0); /* a copy of the upper table, and the leaves shared */
+	assert_int_equal(unit_load_in(child, AT), 0); /* a copy of the upper table, and the leaves shared */
 	copied = mm_counter_sum(MM_TABLES_COPIED);
 	fake_fail_at(1, true);
 	assert_int_equal(object_resize(object, PAGES(3)), 0);
@@ -233,8 +221,8 @@ static void truncation_reaches_shared_tables(void **state)
 
 		space_switch(who);
 		if (i < 3) {
-			assert_int_equal(load_in(who, AT + 8 * MIB + PAGES(i)), i);
-			assert_int_equal(load_in(who, AT + 12 * MIB + PAGES(i)), i + 50);
+			assert_int_equal(unit_load_in(who, AT + 8 * MIB + PAGES(i)), i);
+			assert_int_equal(unit_load_in(who, AT + 12 * MIB + PAGES(i)), i + 50);
 		} else {
 			unit_expect_fault(VADDR(AT + 8 * MIB + PAGES(i)), ACCESS_READ, FAULT_BUS);
 			unit_expect_fault(VADDR(AT + 12 * MIB + PAGES(i)), ACCESS_READ, FAULT_BUS);
@@ -255,10 +243,10 @@ static void policies_are_copied(void **state)
 	assert_int_equal(space_set_fork(child, VADDR(AT), MIB, MAPPING_FORK_WIPE), 0);
 	assert_int_equal(space_set_fork(child, VADDR(AT + MIB), MIB, MAPPING_FORK_DROP), 0);
 	grandchild = unit_fork(child);
-	assert_int_equal(load_in(child, AT + MIB), 1);
-	assert_int_equal(load_in(grandchild, AT), 0);
+	assert_int_equal(unit_load_in(child, AT + MIB), 1);
+	assert_int_equal(unit_load_in(grandchild, AT), 0);
 	unit_expect_fault(VADDR(AT + MIB), ACCESS_READ, FAULT_MAPERR);
-	assert_int_equal(load_in(grandchild, AT + 3 * MIB), 3);
+	assert_int_equal(unit_load_in(grandchild, AT + 3 * MIB), 3);
 	unit_drop(grandchild);
 	unit_drop(child);
 	unit_end(parent);
@@ -357,8 +345,8 @@ static void fork_between_walk_and_lock(void **state)
 	begin_race(fork_and_let_go);
 	assert_int_equal(user_write(race.parent, VADDR(AT), &(uint64_t){ 2 }, 8), 0);
 	end_race();
-	assert_int_equal(load_in(race.child, AT), 1);
-	assert_int_equal(load_in(race.parent, AT), 2);
+	assert_int_equal(unit_load_in(race.child, AT), 1);
+	assert_int_equal(unit_load_in(race.parent, AT), 2);
 	unit_drop(race.child);
 	unit_end(race.parent);
 }
@@ -372,7 +360,7 @@ static void fork_before_a_range_is_locked(void **state)
 	begin_race(fork_and_let_go);
 	assert_int_equal(space_unmap(race.parent, VADDR(AT), PAGE_SIZE), 0);
 	end_race();
-	assert_int_equal(load_in(race.child, AT), 0);
+	assert_int_equal(unit_load_in(race.child, AT), 0);
 	space_switch(race.parent);
 	unit_expect_fault(VADDR(AT), ACCESS_READ, FAULT_MAPERR);
 	unit_drop(race.child);
@@ -448,18 +436,18 @@ static void side_pages_are_shared(void **state)
 						      : mapping_anon_growing(MAPPING_FORK_COPY)),
 				 0);
 		if (i != 3)
-			store_in(parent, at.v, i);
+			unit_store_in(parent, at.v, i);
 	}
 	child = unit_fork(parent);
 	assert_non_null(leaf_frame(child, AT)->table.side);
 	assert_ptr_equal(leaf_frame(child, AT)->table.side, leaf_frame(parent, AT)->table.side);
-	store_in(child, AT, 10);
+	unit_store_in(child, AT, 10);
 	assert_ptr_equal(leaf_frame(child, AT)->table.side, leaf_frame(parent, AT)->table.side);
-	store_in(child, AT + 3 * PAGE_SIZE, 13);
+	unit_store_in(child, AT + 3 * PAGE_SIZE, 13);
 	assert_ptr_not_equal(leaf_frame(child, AT)->table.side, leaf_frame(parent, AT)->table.side);
 	unit_audit();
-	assert_int_equal(load_in(parent, AT + 3 * PAGE_SIZE), 0);
-	assert_int_equal(load_in(child, AT + 3 * PAGE_SIZE), 13);
+	assert_int_equal(unit_load_in(parent, AT + 3 * PAGE_SIZE), 0);
+	assert_int_equal(unit_load_in(child, AT + 3 * PAGE_SIZE), 13);
 	unit_audit();
 	unit_drop(child);
 	unit_end(parent);

@@ -62,11 +62,14 @@ vaddr_t unit_map_object(struct space *space, uint64_t at, uint64_t pages, uint64
 			uint64_t page, bool shared);
 void unit_store(vaddr_t va, uint64_t value);
 uint64_t unit_load(vaddr_t va);
+void unit_store_in(struct space *space, uint64_t va, uint64_t value); /* this hart goes to the space first */
+uint64_t unit_load_in(struct space *space, uint64_t va);
 void unit_expect_fault(vaddr_t va, enum access access, enum fault fault);
 void unit_drop(struct space *space); /* leaves it on every hart, then puts it */
 
 /* What the page tables say, by the test's own walk. level: of the table that holds the entry. */
 pte_t unit_entry(struct space *space, vaddr_t va, unsigned *level);
+pfn_t unit_frame_at(struct space *space, uint64_t va);
 
 #define PAGES(n) ((uint64_t)(n) << PAGE_SHIFT)
 

@@ -84,6 +84,18 @@ uint64_t unit_load(vaddr_t va)
 	return value;
 }
 
+void unit_store_in(struct space *space, uint64_t va, uint64_t value)
+{
+	space_switch(space);
+	unit_store(VADDR(va), value);
+}
+
+uint64_t unit_load_in(struct space *space, uint64_t va)
+{
+	space_switch(space);
+	return unit_load(VADDR(va));
+}
+
 void unit_expect_fault(vaddr_t va, enum access access, enum fault fault)
 {
 	struct fake_op op = { .access = access };
@@ -118,4 +130,9 @@ pte_t unit_entry(struct space *space, vaddr_t va, unsigned *level)
 		}
 		table = pte_pfn(pte);
 	}
+}
+
+pfn_t unit_frame_at(struct space *space, uint64_t va)
+{
+	return pte_pfn(unit_entry(space, VADDR(va), NULL));
 }
