@@ -248,13 +248,13 @@ static void fork_groups(struct leaf *leaf, struct cursor at, uint64_t groups)
 		groups >>= skip;
 		at.slot += skip * PT_GROUP;
 		at.copy += skip * PT_GROUP;
-		at.side += at.side != NULL ? skip * PT_GROUP : 0;
+		at.side = at.side != NULL ? at.side + skip * PT_GROUP : NULL;
 		do {
 			if (UNLIKELY(!fork_group(leaf, &at)))
 				return;
 			at.slot += PT_GROUP;
 			at.copy += PT_GROUP;
-			at.side += at.side != NULL ? PT_GROUP : 0;
+			at.side = at.side != NULL ? at.side + PT_GROUP : NULL;
 			groups >>= 1;
 		} while ((groups & 1) != 0);
 	}

@@ -274,11 +274,11 @@ static void empty_leaf(pfn_t table)
 
 		groups >>= skip;
 		at.slot += skip * PT_GROUP;
-		at.side += at.side != NULL ? skip * PT_GROUP : 0;
+		at.side = at.side != NULL ? at.side + skip * PT_GROUP : NULL;
 		do {
 			empty_group(&emptying, &at);
 			at.slot += PT_GROUP;
-			at.side += at.side != NULL ? PT_GROUP : 0;
+			at.side = at.side != NULL ? at.side + PT_GROUP : NULL;
 			groups >>= 1;
 		} while ((groups & 1) != 0);
 	}
