@@ -160,7 +160,7 @@ $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_l
 
 U74 := rv64,svade=on,svadu=off,sv48=off,sv57=off,h=off,sstc=off,mvendorid=0x489,marchid=0x8000000000000007,mimpid=0x20181004
 
-.PHONY: chains sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench run shell debug test unit unit-build kernel-test user-test system-test \
+.PHONY: chains sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench run shell debug test unit unit-build coverage kernel-test user-test system-test \
 	conformance perf perf-guard torture torture-defects \
 	lint layers format format-check cppcheck sparse tidy clang-build clean compile_commands.json ktest-image FORCE
 
@@ -204,6 +204,8 @@ test: ## Run all tests; the last line counts them
 	@scripts/test --build $(O) unit kernel user system
 unit: ## Run the tests of mm/ on this machine, under sanitizers
 	@scripts/test --build $(O) unit
+coverage: coverage-build ## Lines and branches of mm/ that the host tests reach; fails where they have become fewer; MISSED=FILE lists the others
+	@scripts/coverage --build $(O) $(if $(MISSED),--missed '$(MISSED)')
 kernel-test: ## Run the suites inside the kernel, on 1, 2, 4 and 8 harts
 	@scripts/test --build $(O) kernel
 user-test: ## Run the programs in tests/user on Corral

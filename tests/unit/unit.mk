@@ -3,7 +3,8 @@
 #   make unit-build     build all           make unit-run     build and run all; counts in $(O)/results/unit.txt
 #   UNIT_COMPILER=gcc|clang   UNIT_STEPS=100 (percent)   UNIT_SEED=n   UNIT_ONLY=part of a test's name
 #
-# asan: ASan and UBSan, all tests. tsan: those that run harts as threads.
+# asan: ASan and UBSan, all tests. tsan: those that run harts as threads. coverage: gcov's counters, those that are of mm/ alone
+# (scripts/coverage; one compiler's, and each condition by itself: no optimisation).
 
 UNIT_COMPILER ?= $(if $(filter clang,$(COMPILER)),clang,gcc)
 UNIT_CFLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -pthread -DCORRAL_DEBUG -I. -Itests/fakes/include -isystem $(LIBFDT)
@@ -11,6 +12,7 @@ UNIT_WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissi
 	$(if $(filter clang,$(UNIT_COMPILER)),-Wno-pass-failed) # its sanitizers keep it from unrolling
 UNIT_asan     := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 UNIT_tsan     := -fsanitize=thread -include tests/fakes/tsan_fence.h
+UNIT_coverage := --coverage -fprofile-update=atomic -O0
 UNIT_WRAP     := -Wl,--wrap=frame_alloc,--wrap=frame_alloc_zeroed,--wrap=frame_alloc_block,--wrap=kalloc
 
 UNIT_TESTS      := runtime coremap slab lock pte mapping object cache cache_storm evict space fault around cleared cow fork_hot share move tlb tlb_race oom user model concurrent \
@@ -43,9 +45,10 @@ UNIT_EXTRA_fat_random := $(UNIT_FS) tests/unit/fs_model.o
 UNIT_EXTRA_fat_crash := $(UNIT_FS) tests/unit/fs_model.o
 
 UNIT_BIN := $(UNIT_TESTS:%=$(O)/unit/asan/test_%) $(UNIT_TSAN_TESTS:%=$(O)/unit/tsan/test_%)
+UNIT_COVERAGE := $(foreach test,$(UNIT_TESTS),$(if $(UNIT_EXTRA_$(test)),,$(O)/unit/coverage/test_$(test)))
 UNIT_RESULT := $(UNIT_BIN:$(O)/unit/%=$(O)/results/unit/%.txt)
 
-# $(1): asan or tsan
+# $(1): asan, tsan or coverage
 define unit_variant
 $(O)/unit/$(1)/obj/%.o: %.c tests/unit/unit.mk
 	$$(call say,UNITCC,$$@)mkdir -p $$(@D) && $(UNIT_COMPILER) $(UNIT_CFLAGS) $(UNIT_$(1)) $(UNIT_WARN) -MMD -MP -c $$< -o $$@
@@ -60,9 +63,12 @@ $(O)/unit/$(1)/test_%: $(O)/unit/$(1)/obj/tests/unit/test_%.o $(O)/unit/$(1)/lib
 endef
 $(eval $(call unit_variant,asan))
 $(eval $(call unit_variant,tsan))
+$(eval $(call unit_variant,coverage))
+$(UNIT_COVERAGE): UNIT_COMPILER := gcc
 
-.PHONY: unit-build unit-run
+.PHONY: unit-build unit-run coverage-build
 unit-build: $(UNIT_BIN)
+coverage-build: $(UNIT_COVERAGE)
 
 # A failing program does not stop the others: its counts say so at the end. One that left no counts died: one failure.
 $(O)/results/unit/%.txt: $(O)/unit/% FORCE
