@@ -196,6 +196,7 @@ void hart_set_ipi_handler(void (*serve)(void))
 void hart_serve_ipi(void)
 {
 	csr_clear(sip, IP_SOFTWARE);
+	hart_count(&this_hart()->ipis_received, 1);
 	/* Nothing that the sender wrote is read before the request is taken: pairs with the fence in hw_send_ipi. */
 	__asm__ volatile("fence iorw, iorw" : : : "memory");
 	panic_stop_check();

@@ -2,6 +2,7 @@
 #ifndef FIRMWARE_HART_H
 #define FIRMWARE_HART_H
 
+#include "lib/atomic.h"
 #include "lib/types.h"
 
 struct thread;
@@ -22,8 +23,9 @@ struct hart {
 	uint64_t emergency_sp; /* stack for traps from the kernel */
 	uint64_t stop_fp;      /* frame pointer of a hart that a panic stopped, once stopped is set */
 	_Atomic uint32_t stopped;
-	uint32_t relaxed; /* calls of hw_relax */
-	uint64_t timer;	  /* what timer_set was told last */
+	uint32_t relaxed;			   /* calls of hw_relax */
+	uint64_t timer;				   /* what timer_set was told last */
+	_Atomic uint64_t ipis_sent, ipis_received; /* written by this hart only */
 } CACHE_ALIGNED;
 
 static inline struct hart *this_hart(void)
@@ -32,6 +34,12 @@ static inline struct hart *this_hart(void)
 	/* volatile: a thread may be on another hart after context_switch */
 	__asm__ volatile("mv %0, tp" : "=r"(hart));
 	return hart;
+}
+
+/* One of this hart's own counters. relaxed: it alone writes them, and sums are snapshots */
+static inline void hart_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
 /* Any usable hart, by index. */

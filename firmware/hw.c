@@ -140,6 +140,7 @@ void hw_send_ipi(uint64_t harts)
 {
 	uint64_t base;
 
+	hart_count(&this_hart()->ipis_sent, (uint64_t)__builtin_popcountll(harts));
 	/* Before the firmware raises the interrupt: pairs with the fence in hart_serve_ipi. */
 	__asm__ volatile("fence rw, rw" : : : "memory");
 	while (harts != 0) {

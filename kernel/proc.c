@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "firmware/boot.h"
-#include "firmware/pmu.h"
 #include "firmware/hart.h"
 #include "firmware/trap.h"
 #include "kernel/cache.h"
@@ -18,10 +17,8 @@
 #include "kernel/mount.h"
 #include "kernel/proc_text.h"
 #include "kernel/process.h"
-#include "kernel/quiesce.h"
 #include "kernel/random.h"
 #include "kernel/shm.h"
-#include "kernel/syscall.h"
 #include "kernel/text.h"
 #include "kernel/touch.h"
 #include "kernel/tree.h"
@@ -31,7 +28,6 @@
 
 #define OVERCOMMIT  "/proc/sys/vm/overcommit_memory"
 #define TEXT_START  1024U
-#define TEXT_AUDIT  16384U
 #define NS_PER_SEC  UINT64_C(1000000000)
 #define KIB(frames) ((unsigned long long)((frames) * (PAGE_SIZE / 1024)))
 
@@ -272,65 +268,6 @@ static void machine_harts(struct text *text)
 	text_put(text, "\n");
 }
 
-/* ---- /proc/corral */
-
-static void corral_counters(struct text *text)
-{
-	for (unsigned i = 0; i < MM_COUNTERS; i++)
-		text_put(text, "%s %llu\n", mm_counter_name[i], (unsigned long long)mm_counter_sum((enum mm_counter)i));
-	text_put(text, "syscalls_unknown %llu\n", (unsigned long long)syscalls_unknown());
-	text_put(text, "frames_total %llu\nframes_free %llu\nharts %u\n", (unsigned long long)frames_total(),
-		 (unsigned long long)frames_free(), (unsigned)__builtin_popcountll(harts_online()));
-}
-
-/* Of the hart that reads. */
-static void corral_events(struct text *text)
-{
-	uint64_t value;
-
-	for (unsigned i = 0; i < PMU_EVENTS; i++)
-		if (pmu_read((enum pmu_event)i, &value))
-			text_put(text, "%s %llu\n", pmu_event_name[i], (unsigned long long)value);
-}
-
-/* The audit reports through a plain function; quiescence makes its caller the only one. */
-static struct text *audit_text;
-
-static void audit_line(const char *line)
-{
-	text_put(audit_text, "%s\n", line);
-}
-
-/* The report goes to room made beforehand: nothing is allocated while the audit counts. */
-static void corral_audit(struct text *text)
-{
-	struct text *report = text_create(TEXT_AUDIT);
-	unsigned violations;
-
-	if (report == NULL) {
-		text->failed = true;
-		return;
-	}
-	report->fixed = true;
-	cache_hold();
-	quiesce_begin();
-	audit_text = report;
-	violations = mm_audit(audit_line);
-	audit_text = NULL;
-	quiesce_end();
-	cache_release();
-	text_put(text, "violations %u\n", violations);
-	for (size_t at = 0; at < report->used;) {
-		const char *line = report->bytes + at;
-		const char *end = memchr(line, '\n', report->used - at);
-		size_t n = end == NULL ? report->used - at : (size_t)(end - line) + 1;
-
-		text_put(text, "%.*s", (int)n, line);
-		at += n;
-	}
-	text_free(report);
-}
-
 /* ---- The tree's part */
 
 static const struct {
@@ -352,9 +289,11 @@ static const struct {
 	{ "/proc/sys/kernel/hostname", hostname_text },
 	{ "/proc/sys/kernel/domainname", domainname_text },
 	{ "/proc/sysvipc/shm", shm_text },
-	{ "/proc/corral/counters", corral_counters },
-	{ "/proc/corral/events", corral_events },
-	{ "/proc/corral/audit", corral_audit },
+	{ "/proc/corral/counters", proc_corral_counters },
+	{ "/proc/corral/events", proc_corral_events },
+	{ "/proc/corral/audit", proc_corral_audit },
+	{ "/proc/corral/harts", proc_corral_harts },
+	{ "/proc/corral/memory", proc_corral_memory },
 	{ "/proc/corral/disks", proc_disks },
 	{ "/sys/devices/system/cpu/online", machine_harts },
 	{ "/sys/devices/system/cpu/possible", machine_harts },

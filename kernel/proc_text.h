@@ -26,6 +26,11 @@ void proc_diskstats(struct text *text); /* proc_disk.c */
 void proc_partitions(struct text *text);
 void proc_interrupts(struct text *text);
 void proc_disks(struct text *text);
+void proc_corral_counters(struct text *text); /* proc_corral.c */
+void proc_corral_harts(struct text *text);
+void proc_corral_memory(struct text *text);
+void proc_corral_events(struct text *text);
+void proc_corral_audit(struct text *text);
 
 /* Of one thread, or, where tid is 0, of all. 0, or -ESRCH: there is no such thread any more. */
 int proc_status(struct text *text, struct process *process, uint32_t tid);

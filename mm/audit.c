@@ -226,7 +226,8 @@ static uint64_t audit_frame(struct audit *audit, pfn_t pfn)
 	struct frame *frame = frame_of(pfn);
 	uint32_t count = atomic_load_explicit(&frame->count, memory_order_relaxed);
 	uint32_t seen = frame->audited & ~SETTLED;
-	bool counted = frame->kind == FRAME_ANON || frame->kind == FRAME_OBJECT || frame->kind == FRAME_TABLE;
+	bool counted = frame->kind == FRAME_ANON || frame->kind == FRAME_OBJECT || frame->kind == FRAME_TABLE ||
+		       frame->kind == FRAME_SIDE;
 
 	frame->audited = 0;
 	if (frame->kind == FRAME_OBJECT)

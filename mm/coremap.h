@@ -24,8 +24,9 @@ enum frame_kind {
 	FRAME_KERNEL,	/* kernel memory: stacks, slabs */
 	FRAME_ANON,	/* a private page of user memory */
 	FRAME_OBJECT,	/* a page of a memory object; the object holds one count */
-	FRAME_TABLE,	/* a page table, or the side page of one */
+	FRAME_TABLE,	/* a page table */
 	FRAME_ZERO,	/* the shared zero frame: immortal, not counted */
+	FRAME_SIDE,	/* the side page of a page table, or of several */
 	FRAME_KINDS
 };
 

@@ -297,6 +297,7 @@ enum mm_counter {
 	MM_IPIS,
 	MM_REMOTE_FENCES,
 	MM_FENCES_LOCAL,
+	MM_SERVED,
 	MM_TABLES_FREED,
 	MM_TABLES_SHARED,
 	MM_TABLES_COPIED,
@@ -306,6 +307,7 @@ enum mm_counter {
 	MM_COUNTERS
 };
 uint64_t mm_counter_sum(enum mm_counter counter);
+uint64_t mm_counter_of(unsigned hart, enum mm_counter counter);
 extern const char *const mm_counter_name[MM_COUNTERS];
 
 /* ---- Inter-hart requests: tlb.c. Serves what other harts have asked of this one; from the IPI handler and hw_relax. */

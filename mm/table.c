@@ -260,7 +260,7 @@ static int side_new(struct frame *frame)
 {
 	pfn_t side;
 
-	if (frame_alloc(FRAME_TABLE, &side) != 0)
+	if (frame_alloc(FRAME_SIDE, &side) != 0)
 		return -ENOMEM;
 
 	struct mapping **of = frame_data(side);
@@ -276,7 +276,7 @@ static int side_copy(struct frame *frame, pfn_t shared)
 {
 	pfn_t side;
 
-	if (frame_alloc(FRAME_TABLE, &side) != 0)
+	if (frame_alloc(FRAME_SIDE, &side) != 0)
 		return -ENOMEM;
 	hw_page_copy(frame_data(side), frame->table.side);
 	frame->table.side = frame_data(side);

@@ -94,6 +94,7 @@ void tlb_serve(void)
 	/* acquire: pairs with the release in ask */
 	uint64_t from = atomic_exchange_explicit(&mine->requests, 0, memory_order_acquire);
 
+	mm_count_add(MM_SERVED, (uint64_t)__builtin_popcountll(from));
 	for (uint64_t left = from; left != 0; left &= left - 1) {
 		struct mm_hart *asker = &mm_harts[__builtin_ctzll(left)];
 
