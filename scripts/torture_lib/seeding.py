@@ -15,8 +15,8 @@ class Seeding(Exception):
 class Tree:
     """A scratch copy of the tree, and its build."""
 
-    def __init__(self, build):
-        self.root = os.path.join(build, "defects")
+    def __init__(self, build, name="defects"):
+        self.root = os.path.join(build, name)
         self.kernel = os.path.join(self.root, "build", "virt-debug", "Image")
         self.before = {}
         names = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\n")
@@ -39,9 +39,9 @@ class Tree:
                 file.write(text)
             shutil.copymode(source, target)
 
-    def make(self):
+    def make(self, *variables):
         environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-        done = subprocess.run(["make", "--no-print-directory", "-j2", "MODE=debug", "image"], cwd=self.root, check=False, text=True,
+        done = subprocess.run(["make", "--no-print-directory", "-j2", "MODE=debug", *variables, "image"], cwd=self.root, check=False, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(environment, CORRAL_SETUP_DONE="1"))
         if done.returncode != 0:
             raise Seeding(done.stdout[-2000:])

@@ -5,5 +5,5 @@ model: ## Check the models in tests/models: every interleaving, and each guard l
 	@scripts/model --build $(O)
 
 .PHONY: mutants
-mutants: ## Put small defects into a copy of mm/, MINUTES=60 and SEED=1, and see which the host tests miss
-	@scripts/mutants --build $(O) --seed $(or $(SEED),1) --minutes $(or $(MINUTES),60) --count 1000
+mutants: $(if $(KERNEL),user-tests $(O)/perf/shadow.so) ## Put small defects into a copy of mm/, MINUTES=60 and SEED=1, and see which the host tests miss; KERNEL=1: and the programs
+	@scripts/mutants --build $(O) --seed $(or $(SEED),1) --minutes $(or $(MINUTES),60) --count 1000 $(if $(KERNEL),--kernel)

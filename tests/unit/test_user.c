@@ -1,5 +1,5 @@
 /* The kernel's own access to user memory: any address, any length, across pages, strings, words, futex keys. */
-#include "tests/unit/unit.h"
+#include "tests/unit/store.h"
 
 #include "mm/object.h"
 #include "mm/slab.h"
@@ -192,9 +192,46 @@ static void forced(void **state)
 	unit_end(space);
 }
 
+/* Where only a fault gets further: a page that a clone shares, and one whose store wants to know that it is written. */
+static void forced_by_faults(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	struct object *object, *clone;
+	static struct store store;
+	uint64_t word = 0;
+
+	(void)state;
+	assert_int_equal(object_create(PAGES(2), NULL, 0, &object), 0);
+	assert_int_equal(object_create(PAGES(2), NULL, 0, &clone), 0);
+	word = 77;
+	assert_int_equal(object_write(object, 0, &word, 8), 8);
+	assert_int_equal(object_clone_range(object, 0, clone, 0, 2), 0);
+	unit_map_object(space, AT, 2, RW, object, 0, true);
+	assert_int_equal(force_read(space, &word, VADDR(AT + PAGE_SIZE), 8), 8);
+	assert_int_equal(word, 0);
+	word = 78;
+	assert_int_equal(force_write(space, VADDR(AT), &word, 8), 8);
+	assert_int_equal(object_read(object, 0, &word, 8), 8);
+	assert_int_equal(word, 78);
+	assert_int_equal(object_read(clone, 0, &word, 8), 8);
+	assert_int_equal(word, 77);
+	store_start(&store, 2);
+	store_read_in(&store, 0);
+	unit_map_object(space, AT + PAGES(4), 2, RW, store.object, 0, true);
+	assert_int_equal(unit_load(VADDR(AT + PAGES(4))), 0);
+	assert_int_equal(force_write(space, VADDR(AT + PAGES(4)), &word, 8), 8);
+	assert_int_equal(object_dirty_pages(store.object), 1);
+	assert_int_equal(force_write(space, VADDR(AT + PAGES(5)), &word, 8), 0); /* must be read in first */
+	unit_audit();
+	object_put(object);
+	object_put(clone);
+	object_put(store.object);
+	unit_end(space);
+}
+
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(random_copies), UNIT_TEST(bad_addresses), UNIT_TEST(strings),
-	UNIT_TEST(words),	  UNIT_TEST(futex_keys),    UNIT_TEST(forced),
+	UNIT_TEST(random_copies), UNIT_TEST(bad_addresses), UNIT_TEST(strings),		 UNIT_TEST(words),
+	UNIT_TEST(futex_keys),	  UNIT_TEST(forced),	    UNIT_TEST(forced_by_faults),
 };
 
 UNIT_MAIN_SHARING("user", tests)

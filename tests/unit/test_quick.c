@@ -1,0 +1,117 @@
+/*
+ * Quick ways are taken where they fit: a slow one does the same, so nothing else misses them. And what need not be done is not.
+ */
+#include "tests/unit/unit.h"
+
+#include "mm/leaf.h"
+#include "mm/object.h"
+#include "mm/user.h"
+#include "mm/walk.h"
+
+#define RW (PERM_R | PERM_W)
+#define AT UINT64_C(0x10000000)
+
+static const struct fake_config machine = { .harts = 2, .asid_bits = 16 };
+
+/* One lock does it, both ways; the table's end, and beyond it. */
+static void within_a_leaf(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	const pte_t fill = pte_reservation(mapping_anon(MAPPING_FORK_COPY), RW);
+	const uint64_t end = AT + pt_span(1);
+	bool emptied = true;
+
+	(void)state;
+	assert_int_equal(leaf_map(space, AT, AT + PAGES(1), fill), -EAGAIN); /* no table yet */
+	assert_int_equal(leaf_unmap(space, AT, AT + PAGES(1), &emptied), -EAGAIN);
+	unit_map(space, AT, 1, RW);
+	unit_store(VADDR(AT), 1);
+	assert_int_equal(leaf_map(space, AT + PAGES(4), AT + PAGES(8), fill), 0);
+	assert_int_equal(leaf_map(space, AT + PAGES(7), AT + PAGES(9), fill), -EEXIST);
+	assert_int_equal(leaf_map(space, end - PAGES(1), end, fill), 0);
+	assert_int_equal(leaf_map(space, end - PAGES(2), end + PAGES(1), fill), -EAGAIN);
+	unit_store(VADDR(AT + PAGES(5)), 2);
+	unit_store(VADDR(end - 8), 3);
+	unit_audit();
+	assert_int_equal(leaf_unmap(space, end - PAGES(2), end + PAGES(1), &emptied), -EAGAIN);
+	assert_int_equal(leaf_unmap(space, AT + PAGES(3), AT + PAGES(8), &emptied), 0);
+	assert_false(emptied);
+	unit_expect_fault(VADDR(AT + PAGES(5)), ACCESS_READ, FAULT_MAPERR);
+	assert_int_equal(unit_load(VADDR(AT)), 1);
+	assert_int_equal(leaf_unmap(space, end - PAGES(1), end, &emptied), 0);
+	assert_false(emptied);
+	assert_int_equal(leaf_unmap(space, AT, AT + PAGES(1), &emptied), 0);
+	assert_true(emptied);
+	assert_int_equal(leaf_unmap(space, AT, AT + PAGES(1), &emptied), 0);
+	assert_false(emptied); /* said once */
+	unit_end(space);
+}
+
+/* A word that is there is read while another has the table: no lock is taken. */
+static void a_word_without_the_lock(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	uint32_t word = 0;
+	pfn_t table;
+	void *page;
+
+	(void)state;
+	unit_map(space, AT, 1, RW);
+	unit_store(VADDR(AT + 8), 0x1234);
+	assert_int_equal(user_page_lock(space, VADDR(AT), ACCESS_READ, &table, &page), 0);
+	assert_int_equal(user_load_u32(space, VADDR(AT + 8), &word), 0);
+	assert_int_equal(word, 0x1234);
+	table_unlock(table);
+	unit_end(space);
+}
+
+static unsigned reached;
+
+static void count(struct object *object, uint64_t index)
+{
+	(void)object;
+	(void)index;
+	reached++;
+}
+
+/* Only a page that was read ahead says that it was reached, and once. */
+static void reached_once(void **state)
+{
+	static int store;
+	struct object *plain, *backed;
+	pfn_t pfn;
+
+	(void)state;
+	(void)unit_begin(&machine);
+	object_set_reached(count);
+	assert_int_equal(object_create(PAGES(2), NULL, 0, &plain), 0);
+	assert_int_equal(object_create_backed(PAGES(3), &store, &backed), 0);
+	assert_int_equal(object_frame(plain, 0, &pfn), 0);
+	frame_put(pfn);
+	assert_int_equal(object_frame(plain, 0, &pfn), 0);
+	frame_put(pfn);
+	assert_int_equal(object_frame(backed, 1, &pfn), -EAGAIN);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(frame_alloc_zeroed(FRAME_KERNEL, &pfn), 0);
+		assert_int_equal(object_insert(backed, i, pfn, object_removals(backed), i == 1), 0);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(object_frame(backed, i, &pfn), 0);
+		frame_put(pfn);
+		assert_int_equal(reached, i);
+	}
+	assert_int_equal(object_frame(backed, 1, &pfn), 0);
+	frame_put(pfn);
+	assert_int_equal(reached, 1);
+	object_put(plain);
+	object_put(backed);
+	unit_end(space_current());
+}
+
+static const struct CMUnitTest tests[] = {
+	UNIT_TEST(within_a_leaf),
+	UNIT_TEST(a_word_without_the_lock),
+	UNIT_TEST(reached_once),
+};
+
+UNIT_MAIN("quick", tests)
