@@ -108,6 +108,9 @@ CASES = {
     # The kernel's access to user memory, and what programs may not do to it.
     "user_copy": {"harts": SMP, "emulation": FALLS_OVER},
     "bad_pointers": {"emulation": ERRNO},
+    "isolation": {"seeded": True, "emulation": "QEMU has no supervisor"},
+    "isolation_calls": {"limit": 120, "emulation": FALLS_OVER},
+    "isolation_leaks": {"seeded": True, "emulation": NO_EXEC},
     "stack_lost": {},
     "fuzz_files": {"seeded": True, "harts": FEW, "emulation": "the names are the host's own files"},
     "fuzz_calls": {"seeded": True, "harts": SMP, "emulation": FALLS_OVER},
