@@ -4,10 +4,15 @@
  * No table of a fixed size: the largest free range is found by walking the tree once for each place where one could
  * begin; the lists then get their memory there. That range is handed out from both ends, small things from the bottom,
  * the coremap from the top, so that its alignment wastes nothing. Boot hart only, before the others run: no locks.
+ *
+ * What the tree calls memory is looked at before it is used: the first and the last word of each part that is free, and one in
+ * each 2 MiB between; the last one has to keep what is written. A machine that faults where it has nothing is found out so; one that
+ * answers all the same, from a cache or with another address's word, is not.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "firmware/harts.h"
 #include "firmware/log.h"
 #include "firmware/memory.h"
 #include "firmware/tree.h"
@@ -19,6 +24,8 @@ struct list_of_ranges {
 	size_t count;
 	size_t room;
 };
+
+#define PROBE_STEP (UINT64_C(2) << 20)
 
 static struct {
 	struct phys_range free; /* the part of the largest free range that is still free */
@@ -166,6 +173,34 @@ static void check_memory(void)
 		klog("the device tree reserves nothing for the firmware: the 2 MiB below the kernel are left alone");
 }
 
+static void probe(uint64_t pa, bool write)
+{
+	if (trap_probe_memory(hw_direct(PADDR(pa)), write) == 0)
+		boot_fail("device tree: no memory at 0x%lx, where it says that there is some", pa);
+}
+
+void banks_probe(struct phys_range range)
+{
+	if (range.start.v >= range.end.v)
+		return;
+	for (uint64_t pa = range.start.v; pa < range.end.v; pa = ALIGN_DOWN(pa, PROBE_STEP) + PROBE_STEP)
+		probe(ALIGN_UP(pa, sizeof(uint64_t)), false);
+	probe(ALIGN_DOWN(range.end.v, PAGE_SIZE) - sizeof(uint64_t), true);
+}
+
+/* A bank without what is taken of it: firmware may have that locked. */
+static void probe_bank(struct phys_range bank)
+{
+	uint64_t start = bank.start.v;
+
+	for (size_t i = 0; i < banks.reserved.count; i++) {
+		struct phys_range taken = banks.reserved.range[i];
+		banks_probe((struct phys_range){ PADDR(start), PADDR(MIN(taken.start.v, bank.end.v)) });
+		start = MAX(start, taken.end.v);
+	}
+	banks_probe((struct phys_range){ PADDR(start), bank.end });
+}
+
 void banks_find(void)
 {
 	struct gap_search gap = { 0 };
@@ -178,6 +213,7 @@ void banks_find(void)
 	tree_each_reserved(gap_behind_end, &gap);
 	if (gap.best.end.v == 0)
 		boot_fail("device tree: no free memory");
+	banks_probe(gap.best); /* the lists will be there */
 	banks.free = banks.whole = gap.best;
 	list_room(&banks.ram, nram);
 	list_room(&banks.holes, nreserved);
@@ -191,6 +227,9 @@ void banks_find(void)
 	tree_each_reserved(reserved_put, &banks.reserved);
 	list_tidy(&banks.ram);
 	list_tidy(&banks.holes);
+	list_tidy(&banks.reserved);
+	for (size_t i = 0; i < banks.ram.count; i++)
+		probe_bank(banks.ram.range[i]);
 }
 
 const struct phys_range *banks_ram(size_t *count)

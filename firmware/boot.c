@@ -67,6 +67,24 @@ static uint64_t timebase(const void *fdt)
 	return hz;
 }
 
+/* All that is read later without asking. The tree may call its place no memory, or none to be mapped. */
+static bool mapped(const void *from, uint64_t bytes)
+{
+	uint64_t at = ALIGN_DOWN((uint64_t)from, PAGE_SIZE), end = (uint64_t)from + bytes;
+
+	for (; at < end; at += PAGE_SIZE)
+		if (trap_probe_memory((uint64_t *)at, false) == 0)
+			return false;
+	return true;
+}
+
+static void tree_check(const void *fdt)
+{
+	if (!mapped(fdt, sizeof(struct fdt_header)) || !mapped(fdt, fdt_totalsize(fdt)))
+		boot_fail("device tree at 0x%lx: it says that there is no memory there, or none that may be mapped",
+			  hw_paddr(fdt).v);
+}
+
 static void initrd_find(void)
 {
 	struct phys_range initrd = tree_initrd();
@@ -75,7 +93,8 @@ static void initrd_find(void)
 	if (bytes == 0)
 		return;
 	for (size_t i = 0; i < info.ram_count; i++) {
-		if (initrd.start.v >= info.ram[i].start.v && initrd.end.v <= info.ram[i].end.v) {
+		if (initrd.start.v >= info.ram[i].start.v && initrd.end.v <= info.ram[i].end.v &&
+		    mapped(hw_direct(initrd.start), bytes)) {
 			info.initrd = hw_direct(initrd.start);
 			info.initrd_bytes = bytes;
 			return;
@@ -124,6 +143,7 @@ void boot_main(uint64_t hart_id, uint64_t fdt_pa)
 	boot_args_init(info.bootargs);
 	kmap_init();
 	power_map();
+	tree_check(fdt);
 	hw_init();
 	page_init(fdt);
 	info.ram = banks_ram(&info.ram_count);

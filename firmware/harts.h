@@ -15,6 +15,8 @@ uint64_t trap_probe_stimecmp(void);
 /* trap.S: a counter's CSR, 0 (cycle) to 31; and whether this hart lets us at it. Not after a user trap. */
 uint64_t hpm_read(uint64_t number);
 uint64_t trap_probe_hpm(uint64_t number);
+/* trap.S: whether 8 bytes there can be read; write: and keep what is written. They hold afterwards what they held. */
+uint64_t trap_probe_memory(uint64_t *at, bool write);
 
 extern struct hart boot_hart;
 

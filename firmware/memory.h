@@ -14,6 +14,8 @@ extern char kernel_start[], text_end[], rodata_end[], kernel_end[];
 
 /* Finds the largest free range of RAM for early_alloc, then lists the banks. Ends in boot_fail where there is none. */
 void banks_find(void);
+/* Ends in boot_fail where there is no memory that can be read, and at the range's end written. */
+void banks_probe(struct phys_range range);
 /* RAM, sorted, merged, page-aligned inward, within the direct map. */
 const struct phys_range *banks_ram(size_t *count);
 /* What may not be mapped, the kernel image among it (it is mapped apart), sorted, page-aligned. */

@@ -268,6 +268,29 @@ trap_probe_hpm:
 	li a0, 0
 	jr t3
 
+/*
+ * Whether there is memory at a0: 1 or 0, as trap_probe_stimecmp. a1: 0: whether it can be read; else also, whether it keeps what is
+ * written; it holds what it held afterwards.
+ */
+	.globl trap_probe_memory
+trap_probe_memory:
+	mv t3, a0
+	li a0, 0
+	la t0, 1f
+	csrrw t1, stvec, t0
+	ld t4, (t3)
+	beqz a1, 2f
+	not t5, t4
+	sd t5, (t3)
+	fence rw, rw
+	ld t6, (t3)
+	sd t4, (t3)
+	bne t5, t6, 1f
+2:	li a0, 1
+	.balign 4
+1:	csrw stvec, t1
+	ret
+
 /* ra, s0-s11, gp, sepc, sstatus; sc fails on the first */
 #define SWITCH_BYTES 128
 

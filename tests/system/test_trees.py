@@ -25,6 +25,12 @@ def prop(node, line):
     return lambda text: with_property(text, node, line)
 
 
+def reserved(line):
+    node = (f"\treserved-memory {{\n\t\t#address-cells = <2>;\n\t\t#size-cells = <2>;\n\t\tranges;\n"
+            f"\t\ttaken@0 {{\n\t\t\t{line}\n\t\t\tno-map;\n\t\t}};\n\t}};\n")
+    return lambda text: text.replace("\tchosen {", node + "\tchosen {", 1)
+
+
 MEMORY, UART = "memory@80000000", "serial@10000000"
 ODD = {
     "no-memory": (lambda text: without(text, MEMORY), 125, "cannot start: device tree: no memory\n"),
@@ -32,6 +38,24 @@ ODD = {
     "memory-empty": (prop(MEMORY, "reg = <0 0x80000000 0 0>;"), 125, "no memory where the kernel is, 0x80200000 to"),
     "memory-elsewhere": (prop(MEMORY, "reg = <0 0x90000000 0 0x8000000>;"), 125, "no memory where the kernel is"),
     "memory-uneven": (prop(MEMORY, "reg = <0 0x80000123 0 0xff00321>;"), 0, RUNS.format(2)),
+    "memory-more": (prop(MEMORY, "reg = <0 0x80000000 0 0x20000000>;"), 125, "no memory at 0x90000000, where it says that there is some"),
+    "memory-less-by-a-page": (prop(MEMORY, "reg = <0 0x80000000 0 0x10001000>;"), 125, "no memory at 0x90000"),
+    "memory-huge": (prop(MEMORY, "reg = <0 0x80000000 0x100 0>;"), 125, "no memory at 0x90000000"),
+    "memory-wraps": (prop(MEMORY, "reg = <0 0x80000000 0xffffffff 0xffffffff>;"), 125, "memory@80000000: bad reg"),
+    "memory-twice": (prop(MEMORY, "reg = <0 0x80000000 0 0x10000000 0 0x84000000 0 0x8000000>;"), 0, RUNS.format(2)),
+    "bank-of-nothing": (prop(MEMORY, "reg = <0 0x80000000 0 0x10000000 2 0 0 0x40000000>;"), 125, "no memory at 0x200000000"),
+    "bank-small": (prop(MEMORY, "reg = <0 0x80000000 0 0x10000000 2 0 0 0x1000>;"), 125, "no memory at 0x200000000"),
+    "bank-of-rom": (prop(MEMORY, "reg = <0 0x80000000 0 0x10000000 0 0x1000 0 0xf000>;"), 125, "no memory at 0xfff8"),
+    "bank-of-flash": (prop(MEMORY, "reg = <0 0x80000000 0 0x10000000 0 0x20000000 0 0x2000000>;"), 125, "no memory at 0x21fffff8"),
+    "bank-of-registers": (prop(MEMORY, "reg = <0 0x80000000 0 0x10000000 0 0xc000000 0 0x4000000>;"), 125, "no memory at 0xc0"),
+    "memory-without-tree": (prop(MEMORY, "reg = <0 0x80000000 0 0xa000000>;"), 125, "tree at 0x8a000000: it says that there is no memory there"),
+    "memory-without-initrd": (prop(MEMORY, "reg = <0 0x80000000 0 0x8000000 0 0x8a000000 0 0x1000000>;"), 125, "is not in memory"),
+    "tree-not-mapped": (reserved("reg = <0 0x8a000000 0 0x10000>;"), 125, "none that may be mapped"),
+    "initrd-not-mapped": (reserved("reg = <0 0x88000000 0 0x1000>;"), 125, "is not in memory"),
+    "kernel-not-mapped": (reserved("reg = <0 0x80200000 0 0x200000>;"), 0, RUNS.format(2)),
+    "reserved-all": (reserved("reg = <0 0x80000000 0 0x10000000>;"), 125, "device tree: no free memory"),
+    "reserved-wraps": (reserved("reg = <0 0x80000000 0xffffffff 0xffffffff>;"), 125, "taken@0: bad reg"),
+    "reserved-elsewhere": (reserved("reg = <9 0 1 0>;"), 0, RUNS.format(2)),
     "no-uart": (lambda text: without(text, UART), 0, "no driver for the console's UART: the firmware's console, without input"),
     "no-stdout": (every(r"^\t+stdout-path.*\n"), 0, "no driver for the console's UART"),
     "uart-unknown": (prop(UART, 'compatible = "acme,uart";'), 0, "no driver for the console's UART"),
@@ -94,9 +118,7 @@ def test_tree_not_aligned(programs, tmp_path):
 
 def test_firmware_named(programs, tmp_path):
     """Where the tree names what the firmware has, the rest below the kernel is used."""
-    reserved = ('\treserved-memory {\n\t\t#address-cells = <2>;\n\t\t#size-cells = <2>;\n\t\tranges;\n'
-                '\t\tmmode@80000000 {\n\t\t\treg = <0 0x80000000 0 0x80000>;\n\t\t\tno-map;\n\t\t};\n\t};\n')
-    done = trees.boot(tmp_path, programs / "machine", "audit=on", lambda text: text.replace("\tchosen {", reserved + "\tchosen {", 1))
+    done = trees.boot(tmp_path, programs / "machine", "audit=on", reserved("reg = <0 0x80000000 0 0x80000>;"))
     assert done.status == 0 and "reserves nothing" not in done.text, done
     plain = trees.boot(tmp_path, programs / "machine", "audit=on", lambda text: text)
     assert "reserves nothing for the firmware" in plain.text, plain
