@@ -23,6 +23,7 @@
 #include "kernel/futex.h"
 #include "kernel/kthread.h"
 #include "kernel/mount.h"
+#include "kernel/proc_text.h"
 #include "kernel/process.h"
 #include "kernel/quiesce.h"
 #include "kernel/random.h"
@@ -351,6 +352,7 @@ void kernel_main(const struct boot_info *info)
 	syscall_init(options.log_enosys);
 	start_random(info->fdt);
 	exec_init(info->isa);
+	proc_caches_log();
 	plic_probe(info->fdt);
 	plic_init_hart();
 	console_probe(info->fdt, options.framed);

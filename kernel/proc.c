@@ -295,6 +295,7 @@ static const struct {
 	{ "/proc/corral/harts", proc_corral_harts },
 	{ "/proc/corral/memory", proc_corral_memory },
 	{ "/proc/corral/disks", proc_disks },
+	{ "/proc/corral/caches", proc_caches },
 	{ "/sys/devices/system/cpu/online", machine_harts },
 	{ "/sys/devices/system/cpu/possible", machine_harts },
 };

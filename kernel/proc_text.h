@@ -31,6 +31,8 @@ void proc_corral_harts(struct text *text);
 void proc_corral_memory(struct text *text);
 void proc_corral_events(struct text *text);
 void proc_corral_audit(struct text *text);
+void proc_caches(struct text *text); /* proc_caches.c */
+void proc_caches_log(void);
 
 /* Of one thread, or, where tid is 0, of all. 0, or -ESRCH: there is no such thread any more. */
 int proc_status(struct text *text, struct process *process, uint32_t tid);

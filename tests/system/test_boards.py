@@ -85,6 +85,7 @@ def test_from_sd_card(built, tmp_path):
     measured(said)
     # By the words of HARDWARE.md: what a board that nobody is connected to leaves.
     report = subprocess.run(["mcopy", "-n", "-i", f"{sd}@@8M", "::results/bench-1.json", "-"], capture_output=True, check=True).stdout
+    assert json.loads(report)["context"]["caches"][-1] == {"type": "Unified", "level": 2, "size": 2 << 20, "num_sharing": 4, "sets": 1024, "line": 64}
     names = {entry["run_name"] for entry in json.loads(report)["benchmarks"]}
     assert names == {"null_syscall", "cow_copy"}, names
 

@@ -81,6 +81,13 @@ def test_u74_is_one(chain, programs):
     assert "CIP-1200" in done.log and "CIP-453" in done.log, done
 
 
+def test_caches(chain, programs):
+    done = chain("sifive_u", programs / "cat", "/proc/corral/caches")
+    assert done.out.endswith("level 2 type Unified bytes 2097152 sets 1024 ways 32 line 64 harts 4\n"), done
+    assert "cache: level 2, 2048 KiB, 1024 sets, 32 ways, lines of 64 bytes, shared by 4 harts" in done.log, done
+    assert chain("virt-opensbi-1.6", programs / "cat", "/proc/corral/caches").out == ""
+
+
 def test_input(chain, programs):
     """sifive,uart0 takes input by its own interrupt."""
     done = chain("sifive_u", programs / "echo", stdin="one line\n" * 300)

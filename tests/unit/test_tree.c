@@ -12,6 +12,7 @@
 #include "drivers/mmio.h"
 #include "drivers/plic.h"
 #include "firmware/boot.h"
+#include "firmware/caches.h"
 #include "firmware/gpio.h"
 #include "firmware/hart.h"
 #include "firmware/log.h"
@@ -161,6 +162,22 @@ static void has_clock(uint64_t low, uint64_t high, int node)
 	assert_in_range(clock_rate(fdt, node), low, high);
 }
 
+static void put_cache(void *ctx, const struct cache_level *cache)
+{
+	char *text = ctx;
+
+	snprintf(text + strlen(text), 200 - strlen(text), "%u%c %lu/%u/%u/%u of %u, ", cache->level, cache->type[0],
+		 (unsigned long)cache->bytes >> 10, cache->sets, cache->ways, cache->line, cache->harts);
+}
+
+static void has_caches(const char *expected)
+{
+	char text[200] = "";
+
+	caches_each(fdt, put_cache, text);
+	assert_string_equal(text, expected);
+}
+
 static void is_common(uint64_t memory)
 {
 	uint64_t bytes = 0, hz = 0;
@@ -184,6 +201,7 @@ static void unmatched(void **state)
 	open_board("hifive-unmatched-a00");
 	is_common(UINT64_C(16) << 30);
 	has_plic(69);
+	has_caches("1D 32/64/8/64 of 1, 1I 32/128/4/64 of 1, 2U 2048/2048/16/64 of 4, ");
 	assert_int_equal(interrupt_of(dt_stdout(fdt)), 39);
 	assert_int_equal(interrupt_of(card_controller()), 43);
 	gpio_find(fdt, "gpio-poweroff", &line);
@@ -208,6 +226,7 @@ static void unleashed(void **state)
 	open_board("hifive-unleashed-a00");
 	is_common(UINT64_C(8) << 30);
 	has_plic(53);
+	has_caches("1D 32/64/8/64 of 1, 1I 32/64/8/64 of 1, 2U 2048/1024/32/64 of 4, ");
 	assert_int_equal(interrupt_of(dt_stdout(fdt)), 4);
 	assert_int_equal(interrupt_of(card_controller()), 6);
 	gpio_find(fdt, "gpio-restart", &line);

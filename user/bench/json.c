@@ -43,6 +43,20 @@ static void date(FILE *out)
 	member(out, "    ", "date", text);
 }
 
+/* As Google Benchmark has them, and the sets and the line behind that. None where the kernel names none. */
+static void caches(FILE *out)
+{
+	struct machine_cache cache;
+	unsigned i;
+
+	fputs("    \"caches\": [", out);
+	for (i = 0; machine_cache(i, &cache); i++)
+		fprintf(out,
+			"%s\n      { \"type\": \"%s\", \"level\": %u, \"size\": %llu, \"num_sharing\": %u, \"sets\": %u, \"line\": %u }",
+			i ? "," : "", cache.type, cache.level, cache.bytes, cache.harts, cache.sets, cache.line);
+	fputs("\n    ],\n", out);
+}
+
 static void context(FILE *out, const char *executable, const struct options *options)
 {
 	struct utsname name;
@@ -54,7 +68,8 @@ static void context(FILE *out, const char *executable, const struct options *opt
 	member(out, "    ", "host_name", name.nodename);
 	member(out, "    ", "executable", executable);
 	fprintf(out, "    \"num_cpus\": %u,\n", machine_cpus());
-	fputs("    \"mhz_per_cpu\": 0,\n    \"caches\": [\n    ],\n", out);
+	fputs("    \"mhz_per_cpu\": 0,\n", out);
+	caches(out);
 	member(out, "    ", "kernel", name.sysname);
 	member(out, "    ", "kernel_release", name.release);
 	member(out, "    ", "kernel_version", name.version);

@@ -1,9 +1,10 @@
-/* CPUs from sched_getaffinity, memory from /proc/meminfo or else sysinfo. */
+/* CPUs from sched_getaffinity, memory from /proc/meminfo or else sysinfo, caches from /proc/corral/caches. */
 #include "user/bench/machine.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
@@ -84,4 +85,20 @@ uint64_t machine_memory_free(void)
 	if (bytes)
 		return bytes;
 	return sysinfo(&info) == 0 ? (uint64_t)info.freeram * info.mem_unit : 0;
+}
+
+int machine_cache(unsigned i, struct machine_cache *cache)
+{
+	FILE *file = fopen("/proc/corral/caches", "re");
+	unsigned at = 0;
+	int got = 0;
+
+	if (!file)
+		return 0;
+	do {
+		got = fscanf(file, "level %u type %15s bytes %llu sets %u ways %u line %u harts %u ", &cache->level,
+			     cache->type, &cache->bytes, &cache->sets, &cache->ways, &cache->line, &cache->harts);
+	} while (got == 7 && at++ != i);
+	fclose(file);
+	return got == 7;
 }

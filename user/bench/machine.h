@@ -14,4 +14,12 @@ int machine_pin(unsigned index);
 uint64_t machine_memory_total(void);
 uint64_t machine_memory_free(void);
 
+/* The i-th cache of the first CPU, as the kernel knows it from the device tree. False: there are no more, or it does not say. */
+struct machine_cache {
+	char type[16]; /* Data, Instruction, Unified */
+	unsigned level, sets, ways, line, harts;
+	unsigned long long bytes;
+};
+int machine_cache(unsigned i, struct machine_cache *cache);
+
 #endif
