@@ -182,6 +182,11 @@ void hw_fence_i(void)
 	__asm__ volatile("fence.i" : : : "memory");
 }
 
+void hw_forget_asids(void)
+{
+	hw.asid_bits = 0;
+}
+
 unsigned hw_asid_bits(void)
 {
 	return hw.asid_bits;

@@ -6,5 +6,7 @@
 void hw_init(void);
 /* How many ASID bits the calling hart has. */
 unsigned hw_asid_bits_probe(void);
+/* asid=off: from here on there are none. Before mm_init, which asks. */
+void hw_forget_asids(void);
 
 #endif

@@ -12,6 +12,7 @@
 #include "drivers/plic.h"
 #include "firmware/boot.h"
 #include "firmware/hart.h"
+#include "firmware/hw.h"
 #include "firmware/log.h"
 #include "kernel/disk.h"
 #include "kernel/blockdev.h"
@@ -43,10 +44,12 @@
 #define DEFAULT_INIT	      "/init"
 
 #define FAULT_AROUND 16 /* pages, as Linux's */
+#define BATCH_MAX    65536U
 
 struct options {
 	const char *init;
-	bool tlb_ipi;
+	bool tlb_ipi, broadcast, no_asids;
+	uint64_t batch;
 	enum fork_policy fork;
 	unsigned around, around_anon;
 	bool zero_on_demand;
@@ -79,13 +82,44 @@ static bool either(const char *key, const char *first, const char *second)
 
 static enum fork_policy read_fork_policy(void)
 {
+	static const char *const names[] = {
+		[FORK_EAGER] = "eager", [FORK_COW] = "cow", [FORK_TABLES] = "tables", [FORK_ALL_TABLES] = "all"
+	};
 	const char *value = boot_arg("fork");
 
-	if (value == NULL || strcmp(value, "tables") == 0)
+	if (value == NULL)
 		return FORK_TABLES;
-	if (strcmp(value, "all") != 0 && strcmp(value, "eager") != 0)
-		boot_fail("boot argument fork=%s: must be tables, eager or all", value);
-	return strcmp(value, "all") == 0 ? FORK_ALL_TABLES : FORK_EAGER;
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(value, names[i]) == 0)
+			return (enum fork_policy)i;
+	boot_fail("boot argument fork=%s: must be eager, cow, tables or all", value);
+}
+
+/* Pages. */
+static uint64_t read_batch(void)
+{
+	const char *value = boot_arg("batch"), *digit = value;
+	uint64_t pages = 0;
+
+	if (value == NULL || strcmp(value, "all") == 0)
+		return UINT64_MAX;
+	while (*digit >= '0' && *digit <= '9' && pages <= BATCH_MAX)
+		pages = pages * 10 + (uint64_t)(*digit++ - '0');
+	if (*digit != '\0' || pages == 0 || pages > BATCH_MAX)
+		boot_fail("boot argument batch=%s: must be all, or pages, 1 to %u", value, BATCH_MAX);
+	return pages;
+}
+
+static void read_shootdown(struct options *options)
+{
+	const char *value = boot_arg("tlb");
+
+	options->tlb_ipi = value == NULL || strcmp(value, "rfence") != 0;
+	options->broadcast = value != NULL && strcmp(value, "broadcast") == 0;
+	if (options->tlb_ipi && !options->broadcast && value != NULL && strcmp(value, "ipi") != 0)
+		boot_fail("boot argument tlb=%s: must be ipi, rfence or broadcast", value);
+	options->no_asids = either("asid", "on", "off");
+	options->batch = read_batch();
 }
 
 /* A power of two, at most FAULT_AROUND_MAX. */
@@ -113,7 +147,7 @@ static struct options read_options(void)
 		options.init = DEFAULT_INIT;
 	else if (options.init[0] != '/')
 		boot_fail("boot argument init=%s: must be an absolute path", options.init);
-	options.tlb_ipi = !either("tlb", "ipi", "rfence");
+	read_shootdown(&options);
 	options.fork = read_fork_policy();
 	options.around = read_group("faultaround", FAULT_AROUND);
 	options.zero_on_demand = either("zero", "pool", "demand");
@@ -338,6 +372,8 @@ void kernel_main(const struct boot_info *info)
 	boot_args_init(info->bootargs);
 	options = read_options();
 	coremap_init(info->ram, info->ram_count, info->reserved, info->reserved_count);
+	if (options.no_asids)
+		hw_forget_asids();
 	mm_init(options.tlb_ipi);
 	space_set_fork_policy(options.fork);
 	space_set_fault_around(options.around, options.around_anon);
@@ -364,6 +400,7 @@ void kernel_main(const struct boot_info *info)
 	make_environment();
 	harts_start(sched_hart_main);
 	plic_spread(harts_online());
+	space_set_shootdown(options.broadcast ? harts_online() : 0, options.batch);
 	fsdisk_partitions();
 	free_before = settled_free_frames();
 	cleared_enable(!options.zero_on_demand);

@@ -204,7 +204,9 @@ static int fork_all(struct fork *fork, struct space *parent, struct space *child
 		err = fork_table(fork, parent->root, child->root, PT_ROOT, 0);
 	table_unlock(child->root);
 	range_shootdown(&fork->range);
-	if (err == 0)
+	if (err == 0 && policy == FORK_EAGER)
+		fork_eager(parent->root, child->root);
+	else if (err == 0)
 		fork_hot(fork);
 	if (fork->watched != NULL)
 		range_drop_mapping(&fork->range, fork->copy);
@@ -259,7 +261,7 @@ static int fork_once(struct space *parent, const vaddr_t *hot, struct space **ou
 	place_inherit(child, parent);
 
 	/* relaxed: looked at again */
-	if (policy == FORK_EAGER || atomic_load_explicit(&parent->fork_copies, memory_order_relaxed))
+	if (policy <= FORK_COW || atomic_load_explicit(&parent->fork_copies, memory_order_relaxed))
 		err = fork_all(&fork, parent, child);
 	else
 		err = fork_sharing(&fork, parent, child);

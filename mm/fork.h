@@ -23,6 +23,8 @@ int fork_reservation(struct fork *fork, pte_t *pte, struct mapping *mapping) MUS
 /* Both get pages of their own where the first of `hot` are, in leaf tables that were copied; of these, for addresses from va on. fork_hot.c. */
 void fork_hot_leaf(struct fork *fork, pfn_t parent, pfn_t child, uint64_t va);
 void fork_hot(const struct fork *fork);
+/* The same for all pages that may be written; these are the roots. */
+void fork_eager(pfn_t parent, pfn_t child);
 
 /* Fills the child's leaf table, which is new, from the parent's. 0, or -ENOMEM: as far as it went. */
 int fork_leaf(struct fork *fork, pfn_t parent, pfn_t child) MUST_CHECK;

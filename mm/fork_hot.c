@@ -3,6 +3,8 @@
  * its copy at once. That is a copy which one of the two would make anyway, without the faults: the other would find out that the page
  * is its alone by one more.
  *
+ * fork=eager does so with all pages that may be written, as far as there is memory: those that get none are copied when they are written.
+ *
  * Called when the parent has been shot down, with the locks of all its tables on the way: nobody can write to such a page, so the child
  * sees what the others are as of. Afterwards the parent's is writable again if nobody else names it; harts that hold the read-only
  * translation find out by a spurious fault.
@@ -53,4 +55,29 @@ void fork_hot(const struct fork *fork)
 		copy_locked(fork->written[i].parent, fork->written[i].child);
 		table_unlock(fork->written[i].leaf);
 	}
+}
+
+/* What the child's table has, the parent's has at the same place: no more, and all of it locked. */
+static void eager_table(pfn_t parent, pfn_t child, unsigned level)
+{
+	struct table_walk walk = table_walk(child);
+
+	for (unsigned left = frame_of(child)->table.used; left != 0; left--) {
+		_Atomic uint64_t *slot = table_walk_next(&walk);
+		_Atomic uint64_t *from = pt_slot(parent, (unsigned)(slot - pt_slot(child, 0)));
+		pfn_t below = pte_pfn(pte_load(slot));
+
+		if (level == 0) {
+			copy_locked(from, slot);
+		} else if (pte_is_table(pte_load(slot))) {
+			spin_lock(&frame_of(below)->table.lock, RANK_TABLE);
+			eager_table(pte_pfn(pte_load(from)), below, level - 1);
+			table_unlock(below);
+		}
+	}
+}
+
+void fork_eager(pfn_t parent, pfn_t child)
+{
+	eager_table(parent, child, PT_ROOT);
 }

@@ -64,6 +64,7 @@ int space_create(struct space **out)
 		return -ENOMEM;
 	}
 	space->asid = asid_alloc();
+	atomic_init(&space->active, tlb_everyone);
 	space->mmap_top = VADDR(USER_END - STACK_ROOM);
 	locked_init(space);
 	spin_init(&space->attached_lock);
@@ -99,7 +100,7 @@ void space_put(struct space *space)
 	if (old != 1)
 		return;
 	/* acquire: pairs with the release in tlb.c's leave */
-	CHECK(atomic_load_explicit(&space->active, memory_order_acquire) == 0);
+	CHECK((atomic_load_explicit(&space->active, memory_order_acquire) & ~tlb_everyone) == 0);
 	spin_lock(&spaces.lock, RANK_SPACES);
 	list_del(&space->link);
 	spin_unlock(&spaces.lock, RANK_SPACES);

@@ -77,6 +77,13 @@ struct space {
  * by IPI and mailbox; false: by SBI RFENCE. */
 void mm_init(bool tlb_ipi);
 
+/*
+ * For comparisons; both set once, before programs run. everyone: the harts that each shootdown asks, all that there are; 0: those that may
+ * hold the entries. batch: pages that one request to other harts is about at most, not 0, of ranges
+ * up to 64 MiB.
+ */
+void space_set_shootdown(uint64_t everyone, uint64_t batch);
+
 /* An empty space with one reference. 0 or -ENOMEM. */
 int space_create(struct space **out) MUST_CHECK;
 
@@ -104,8 +111,11 @@ int space_fork(struct space *parent, struct space **child) MUST_CHECK;
 #define SPACE_WRITTEN 2
 int space_fork_near(struct space *parent, const vaddr_t *hot, struct space **child) MUST_CHECK;
 
-/* How fork shares page tables: none; those where it pays; all (for tests). Set once, before programs run. */
-enum fork_policy { FORK_EAGER, FORK_TABLES, FORK_ALL_TABLES };
+/*
+ * What fork shares: nothing that may be written, so that there is no copy-on-write unless memory is short; pages; also page tables, where
+ * it pays; all page tables (for tests). Set once, before programs run.
+ */
+enum fork_policy { FORK_EAGER, FORK_COW, FORK_TABLES, FORK_ALL_TABLES };
 void space_set_fork_policy(enum fork_policy policy);
 
 enum space_place {

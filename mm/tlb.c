@@ -12,6 +12,8 @@
  * longer in cached and flushes, or the shootdown sees it in active and asks it. In the steady state, threads that stay
  * where they are, neither writes either set.
  *
+ * With tlb=broadcast all harts are in every space's active from its beginning to its end, and none leaves.
+ *
  * A request is the initiator's own (start, bytes, asid, waiting); it sets its bit in each target's mailbox and sends an
  * interrupt to those whose mailbox was empty: others have one under way. A target takes its whole mailbox at once,
  * fences, and takes its bit out of each initiator's `waiting`. The initiator serves its own mailbox while it waits, and
@@ -32,8 +34,12 @@
 
 /* Beyond this many pages one fence of the whole ASID is cheaper than one a page. */
 #define FENCE_PAGES_MAX 8
+/* Ranges beyond this are one request whatever `batch` says: they are mostly holes. */
+#define BATCHED_MAX (UINT64_C(64) << 20)
 
 static bool by_ipi;
+static uint64_t batch_bytes = UINT64_MAX; /* set once, before programs run */
+uint64_t tlb_everyone;
 
 void tlb_init(bool ipi)
 {
@@ -67,6 +73,8 @@ static uint64_t targets(struct space *space, uint64_t holders)
 
 	/* Orders our PTE stores before the loads below: pairs with the seq_cst join of active in space_switch. */
 	atomic_thread_fence(memory_order_seq_cst);
+	if (UNLIKELY(tlb_everyone != 0))
+		return tlb_everyone & ~me;
 	/* acquire: pairs with the release in leave: what harts that have left read and wrote is before what we free */
 	uint64_t active = atomic_load_explicit(&space->active, memory_order_acquire);
 	/* acquire: pairs with the release in view.c: what the hart had before it has flushed */
@@ -124,7 +132,7 @@ static void ask(struct mm_hart *mine, uint64_t harts)
 	}
 }
 
-static __attribute__((noinline)) void fence_others(struct space *space, uint64_t harts, vaddr_t start, uint64_t bytes)
+static void ask_once(struct space *space, uint64_t harts, vaddr_t start, uint64_t bytes)
 {
 	struct mm_hart *mine = mm_this_hart();
 
@@ -143,6 +151,17 @@ static __attribute__((noinline)) void fence_others(struct space *space, uint64_t
 	/* acquire: pairs with the release in tlb_serve */
 	while (atomic_load_explicit(&mine->waiting, memory_order_acquire) != 0)
 		hw_relax();
+}
+
+static __attribute__((noinline)) void fence_others(struct space *space, uint64_t harts, vaddr_t start, uint64_t bytes)
+{
+	uint64_t most = bytes <= BATCHED_MAX ? batch_bytes : bytes;
+	uint64_t done = 0;
+
+	do {
+		ask_once(space, harts, VADDR(start.v + done), MIN(bytes - done, most));
+		done = bytes - done > most ? done + most : bytes;
+	} while (done != bytes);
 }
 
 void tlb_shootdown(struct space *space, uint64_t holders, vaddr_t start, uint64_t bytes)
@@ -184,10 +203,16 @@ void space_barrier(struct space *space, bool instructions)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
+void space_set_shootdown(uint64_t harts, uint64_t batch)
+{
+	tlb_everyone = harts;
+	batch_bytes = batch > UINT64_MAX / PAGE_SIZE ? UINT64_MAX : batch * PAGE_SIZE;
+}
+
 static void leave(struct space *space)
 {
 	/* release: what this hart did with its translations of the space is done before anyone sees it gone */
-	atomic_fetch_and_explicit(&space->active, ~(UINT64_C(1) << hw_hart()), memory_order_release);
+	atomic_fetch_and_explicit(&space->active, ~(UINT64_C(1) << hw_hart()) | tlb_everyone, memory_order_release);
 }
 
 static void enter(struct space *space)

@@ -8,6 +8,9 @@
 
 void tlb_init(bool by_ipi);
 
+/* The harts that are asked by each shootdown, or 0: space_set_shootdown. */
+extern uint64_t tlb_everyone;
+
 /*
  * Every hart that may hold translations of [start, start + bytes) of this space has dropped them when this returns, this
  * hart included. Called after the entries were changed, with the locks of their tables held or the space unshared.

@@ -47,7 +47,7 @@ DEFECTS = (
         "\t\tatomic_fetch_or_explicit(&space->cached, me, memory_order_seq_cst);\n\t\thw_fence_asid(space->asid);\n",
         "\t\tatomic_fetch_or_explicit(&space->cached, me, memory_order_seq_cst);\n", Run("fork_storm")),
     one("fork-keeps-writing", "fork takes the right to write away and does not say so", "mm/fork_leaf.c",
-        "\t\tfork->range.revoked = true;\n", "\t\t(void)fork;\n", Run("cow_fork", append="fork=eager")),
+        "\t\tfork->range.revoked = true;\n", "\t\t(void)fork;\n", Run("cow_fork", append="fork=cow")),
     one("fork-keeps-tables", "fork detaches tables and does not say so", "mm/fork.c",
         "\t\tfork->range.unlinked = true;\n", "\t\t(void)fork;\n", Run("fork8", append="fork=all")),
     one("mprotect-keeps-rights", "mprotect takes rights away and does not shoot down", "mm/protect.c",

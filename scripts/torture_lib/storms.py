@@ -34,8 +34,9 @@ class Item:
         self.harts = draw.choice((1, 2, 3, 4, 4, 6, 8, 8))
         self.program = draw.choice(SEEDED if draw.random() < 0.5 else OTHERS)
         self.megabytes, self.args = 256, []
-        self.append = [draw.choice(("", "", "tlb=rfence")), draw.choice(("", "fork=all", "fork=eager")), draw.choice(("", "zero=demand")),
-                       draw.choice(("", "", "faultaround=1", "faultaround-anon=16"))]
+        self.append = [draw.choice(("", "", "tlb=rfence", "tlb=broadcast")), draw.choice(("", "fork=all", "fork=cow", "fork=eager")),
+                       draw.choice(("", "zero=demand")), draw.choice(("", "", "faultaround=1", "faultaround-anon=16")),
+                       draw.choice(("", "", "asid=off")), draw.choice(("", "", "batch=1"))]
         self.delay = None
         if self.kind == "each":
             self.program = "fail_alloc"

@@ -212,7 +212,9 @@ def test_bad_executable(bad, programs, at, value):
 
 
 @pytest.mark.parametrize("append,word", [("tlb=sometimes", "tlb=sometimes"), ("init=relative", "init=relative"),
-                                         ("audit=maybe", "audit=maybe")])
+                                         ("audit=maybe", "audit=maybe"), ("fork=never", "fork=never"), ("asid=0", "asid=0"),
+                                         ("zero=never", "zero=never"), ("faultaround=3", "faultaround=3"), ("batch=0", "batch=0"),
+                                         ("batch=2x", "batch=2x"), ("copy=fast", "copy=fast")])
 def test_bad_boot_argument(corral, programs, append, word):
     done = corral(programs / "die", "return", append=append)
     refused(done, word)

@@ -78,9 +78,38 @@ static void written_pages_that_are_not_alike(void **state)
 	unit_end(parent);
 }
 
+/* All pages that may be written are copied at once: both spaces write to them without a fault. What may only be read is shared. */
+static void eager_fork_copies_all(void **state)
+{
+	struct space *parent = unit_begin(&machine), *child;
+	unsigned pages = 700;
+	uint64_t copies;
+
+	(void)state;
+	space_set_fork_policy(FORK_EAGER);
+	(void)unit_map(parent, AT, pages + 1, RW);
+	for (unsigned i = 0; i <= pages; i++)
+		unit_store_in(parent, AT + PAGES(i), i + 1);
+	assert_int_equal(space_protect(parent, VADDR(AT + PAGES(pages)), PAGES(1), PERM_R), 0);
+	copies = mm_counter_sum(MM_COW_COPIES);
+	assert_int_equal(space_fork(parent, &child), 0);
+	unit_audit();
+	assert_int_equal(mm_counter_sum(MM_COW_COPIES), copies + pages);
+	for (unsigned i = 0; i < pages; i++) {
+		assert_int_not_equal(unit_frame_at(parent, AT + PAGES(i)).v, unit_frame_at(child, AT + PAGES(i)).v);
+		unit_store_in(parent, AT + PAGES(i), 1000);
+		assert_int_equal(unit_load_in(child, AT + PAGES(i)), i + 1);
+	}
+	assert_int_equal(unit_frame_at(parent, AT + PAGES(pages)).v, unit_frame_at(child, AT + PAGES(pages)).v);
+	assert_int_equal(mm_counter_sum(MM_COW_COPIES), copies + pages);
+	unit_drop(child);
+	unit_end(parent);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(written_pages_are_copied_at_once),
 	UNIT_TEST(written_pages_that_are_not_alike),
+	UNIT_TEST(eager_fork_copies_all),
 };
 
 UNIT_MAIN("fork_hot", tests)

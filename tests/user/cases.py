@@ -94,6 +94,15 @@ CASES = {
     "exec_pages": {"harts": SMP},
     "exec_pages-rfence": {"program": "exec_pages", "append": "tlb=rfence", "harts": (4,)},
 
+    # The same by other designs (docs/boot.md).
+    "cow_fork-eager": {"program": "cow_fork", "append": "fork=eager", "harts": (4,)},
+    "cow_threads-eager": {"program": "cow_threads", "append": "fork=eager asid=off", "harts": (4,)},
+    "cow_fork-cow": {"program": "cow_fork", "append": "fork=cow batch=1", "harts": (4,)},
+    "cow_racer-broadcast": {"program": "cow_racer", "append": "tlb=broadcast", "harts": (4,)},
+    "fork_storm-eager": {"program": "fork_storm", "seeded": True, "append": "fork=eager tlb=broadcast", "harts": (4,), "limit": 120},
+    "shootdown_munmap-batch": {"program": "shootdown_munmap", "append": "batch=7 asid=off", "harts": (4,)},
+    "storm-broadcast": {"program": "storm", "seeded": True, "append": "tlb=broadcast batch=64 asid=off fork=cow", "harts": (2,), "limit": 120},
+
     # Shootdown.
     "shootdown_mprotect": {"harts": SMP},
     "shootdown_mprotect-rfence": {"program": "shootdown_mprotect", "append": "tlb=rfence", "harts": (2, 8)},
