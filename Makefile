@@ -193,7 +193,7 @@ bench: all ## Run the benchmark on HARTS and MEM: a table, and build/results/ben
 run: all ## An example: the benchmark's null system call, by scripts/corral
 	scripts/corral run --build $(O) --kernel $(B)/Image --harts $(HARTS) --mem $(MEM) -- bench --benchmark_filter=null_syscall
 
-shell: image ## A shell on the machine: busybox of Debian, fetched once
+shell: image user ## A shell on the machine: busybox of Debian, fetched once
 	@scripts/corral shell --build $(O) --kernel $(B)/Image --harts $(HARTS) --mem $(MEM) || [ $$? -lt 124 ]
 
 debug: ## Boot the debug kernel stopped, waiting for gdb on port 1234

@@ -30,6 +30,7 @@ static const struct {
 	{ .name = "maps", .of = proc_maps },
 	{ .name = "smaps", .of = proc_smaps },
 	{ .name = "smaps_rollup", .of = proc_smaps_rollup },
+	{ .name = "tables", .of = proc_tables },
 	{ .name = "statm", .of = proc_statm },
 	{ .name = "status", .of_number = proc_status },
 	{ .name = "stat", .of_number = proc_stat },

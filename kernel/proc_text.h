@@ -15,6 +15,7 @@ struct text;
 void proc_maps(struct text *text, struct process *process);
 void proc_smaps(struct text *text, struct process *process);
 void proc_smaps_rollup(struct text *text, struct process *process);
+void proc_tables(struct text *text, struct process *process); /* proc_tables.c */
 void proc_statm(struct text *text, struct process *process);
 void proc_cmdline(struct text *text, struct process *process);
 void proc_environ(struct text *text, struct process *process);

@@ -234,6 +234,8 @@ def prepare(args):
     if args.command == "shell":
         archive = cpio.Initramfs()
         shell.fill(archive, args)
+        for name in shell.TOOLS:
+            archive.add(find_program(name, args.build), "/bin/" + name, 0o755)
         add_files(args, archive)
         fd, path = machine.memory_file("initramfs", archive.to_bytes())
         return fd, path, shell.INIT

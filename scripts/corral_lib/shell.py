@@ -8,6 +8,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 PACKAGE = "busybox-static"
 INIT = "/bin/sh"
 START = "/etc/start"
+TOOLS = ("corral-top", "corral-map")  # of user/
 # Process 1, whose status is the machine's. The shell is not process 1 itself, but leads a session of its own that has the
 # terminal: the groups of children of process 1 count as orphaned, and cannot be stopped.
 SCRIPT = """\
@@ -32,6 +33,8 @@ EXIT STATUS
   The shell's, or the COMMAND's; 130 on Ctrl-]; 125, 124, 2 as for corral run.
 
 EXAMPLES
+  corral shell
+      then: corral-top, corral-map self; what memory is used for, and a process's page table
   corral shell
       then: ls -l /proc/self/fd | sort; cat /proc/self/maps; sleep 100 & jobs
   corral shell --file ./hello:/bin/hello --harts 8

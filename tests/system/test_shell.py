@@ -95,6 +95,32 @@ def test_stop_and_continue(shell):
     shell("kill -9 %1; wait\r")
 
 
+def test_map(shell):
+    table = shell("corral-map self\r")
+    assert "\x1b" not in table and re.search(r"private +writable +rw-p +anonymous .*\[stack\]\n", table)
+    assert "behind detached tables" in table
+    assert "no such process" in shell("corral-map 4242 | cat\r").lower() or shell("echo\r") == "\n"
+
+
+def test_top(shell):
+    """A screen that is drawn again, until q; the terminal is then as it was."""
+    shell.child.send("corral-top -d 0.2\r")
+    for _ in range(3):
+        shell.child.expect_exact("\x1b[H")
+        shell.child.expect("memory.*[0-9.]+ MiB")
+        shell.child.expect("sharing saves")
+        shell.child.expect(r"\r\nall +[0-9]|\r\nall ")
+    shell("q")
+    assert shell("echo back\r") == "back\n"
+    plain = shell("TERM=dumb corral-top -n 1 -d 0.1\r")
+    assert plain.startswith("top ") and "memory free=" in plain
+    shell.child.send("corral-top -d 100\r")
+    shell.child.expect_exact("corral-top -d 100")
+    shell.child.expect_exact("\n")
+    shell("\x03")
+    assert shell("echo back\r") == "back\n"
+
+
 @pytest.mark.parametrize("keys,status", [("exit 5\r", 5), ("\x04", 0), ("\x1d", 130)], ids=["exit", "eof", "escape"])
 def test_end(shell, keys, status):
     shell.child.send(keys)
