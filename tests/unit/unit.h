@@ -49,6 +49,12 @@ unsigned unit_steps(unsigned usual);
 /* mm_audit() with its lines printed: fails the test unless it says 0. */
 void unit_audit(void);
 
+/*
+ * op with its 1st, 2nd, 3rd... allocation failing, until it makes no more. It says 0, when it has checked what came of it and
+ * taken it back, or -ENOMEM, when all is as before; the audit is clean each time. How many times it said -ENOMEM.
+ */
+unsigned unit_fail_each(int (*op)(void *ctx), void *ctx);
+
 /* ---- Shorthand over mm/space.h; each asserts that it works. */
 /* A machine and one space on it; and its end: audit clean, every frame back. */
 struct space *unit_begin(const struct fake_config *config);

@@ -17,6 +17,24 @@ void unit_audit(void)
 		fake_fail("the audit found %u violations", wrong);
 }
 
+unsigned unit_fail_each(int (*op)(void *ctx), void *ctx)
+{
+	unsigned failures = 0;
+	bool hit = true;
+
+	for (uint64_t n = 1; hit; n++) {
+		fake_fail_at(n, false);
+		int err = op(ctx);
+		hit = fake_fail_hit();
+		fake_fail_at(0, false);
+		unit_audit();
+		if (err != 0 && (err != -ENOMEM || !hit))
+			fake_fail("allocation %llu of an operation failed, which says %d", (unsigned long long)n, err);
+		failures += err != 0;
+	}
+	return failures;
+}
+
 void unit_created(struct space *space)
 {
 	if (unit_views)
