@@ -26,10 +26,13 @@ static void at_fetch_and(const void *of);
 #define space_barrier				    space_barrier_here
 #define space_switch				    space_switch_here
 #define space_current				    space_current_here
+#define space_set_shootdown			    space_set_shootdown_here
+#define tlb_everyone				    tlb_everyone_here
 void tlb_serve(void);
 void space_barrier(struct space *space, bool instructions);
 void space_switch(struct space *next);
 struct space *space_current(void);
+void space_set_shootdown(uint64_t harts, uint64_t batch);
 #include "mm/tlb.c"
 #undef space_switch
 
