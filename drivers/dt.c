@@ -32,6 +32,15 @@ volatile void *dt_map(const void *fdt, int node)
 	return kmap_device(regs.start, regs.end.v - regs.start.v);
 }
 
+/* Looked up here: libfdt follows aliases of aliases, for ever if they go in a circle, and to the end of memory if they do not end. */
+static const char *alias_path(const void *fdt, const char *alias, size_t length)
+{
+	int aliases = fdt_path_offset(fdt, "/aliases"), bytes;
+	const char *path = aliases < 0 ? NULL : fdt_getprop_namelen(fdt, aliases, alias, (int)length, &bytes);
+
+	return path == NULL || bytes == 0 || path[bytes - 1] != '\0' || path[0] != '/' ? NULL : path;
+}
+
 int dt_stdout(const void *fdt)
 {
 	int chosen = fdt_path_offset(fdt, "/chosen"), bytes;
@@ -40,5 +49,7 @@ int dt_stdout(const void *fdt)
 	if (path == NULL || bytes == 0 || path[bytes - 1] != '\0')
 		return -ENOENT;
 	/* "path:options", where the path may be an alias */
-	return fdt_path_offset_namelen(fdt, path, (int)strcspn(path, ":"));
+	if (path[0] != '/')
+		path = alias_path(fdt, path, strcspn(path, ":"));
+	return path == NULL ? -ENOENT : fdt_path_offset_namelen(fdt, path, (int)strcspn(path, ":"));
 }

@@ -58,6 +58,8 @@ ODD = {
     "reserved-elsewhere": (reserved("reg = <9 0 1 0>;"), 0, RUNS.format(2)),
     "no-uart": (lambda text: without(text, UART), 0, "no driver for the console's UART: the firmware's console, without input"),
     "no-stdout": (every(r"^\t+stdout-path.*\n"), 0, "no driver for the console's UART"),
+    "stdout-circle": (lambda text: prop("chosen", 'stdout-path = "one:115200";')(
+        text.replace("\tchosen {", '\taliases {\n\t\tone = "two";\n\t\ttwo = "one";\n\t};\n\n\tchosen {')), 0, "no driver for the console's UART"),
     "uart-unknown": (prop(UART, 'compatible = "acme,uart";'), 0, "no driver for the console's UART"),
     "uart-no-interrupt": (named(rf"({UART} .*?)\t+interrupts = .*?\n", r"\1"), 0, "the console's UART has no interrupt: no input"),
     "no-timer": (every(r"^\t+timebase-frequency.*\n"), 125, "no timer: /cpus has no timebase-frequency"),
