@@ -162,7 +162,7 @@ U74 := rv64,svade=on,svadu=off,sv48=off,sv57=off,h=off,sstc=off,mvendorid=0x489,
 
 .PHONY: chains sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench run shell debug test unit unit-build coverage kernel-test user-test system-test \
 	conformance perf perf-guard torture torture-defects \
-	lint layers format format-check cppcheck sparse tidy clang-build clean compile_commands.json ktest-image FORCE
+	lint layers format format-check cppcheck sparse tidy clang-build stackuse clean compile_commands.json ktest-image FORCE
 
 help: ## This list
 	@echo "Corral: make [TARGET] [VARIABLE=value]..."; echo
@@ -244,7 +244,7 @@ torture-defects: ## Put known defects into a copy of the kernel: the shadow TLB 
 	$(Q)$(MAKE) --no-print-directory MODE=debug image user-tests perf-programs
 	@scripts/torture --build $(O) defects
 
-lint: ## All checks of the source: format, layers, cppcheck, sparse, clang-tidy, a build by clang
+lint: ## All checks of the source: format, layers, cppcheck, sparse, clang-tidy, a build by clang, depth of stacks
 	@O=$(O) scripts/lint
 
 layers: ## Check who includes whom (docs/architecture.md)
@@ -271,6 +271,16 @@ tidy: compile_commands.json
 	$(Q)printf '%s\n' $(KERNEL_C) | xargs -P 2 -n 2 clang-tidy --quiet -p $(O) 2>/dev/null
 clang-build:
 	$(Q)$(MAKE) COMPILER=clang MODE=debug image
+# By what the linked kernels do, and, where they call through pointers, by the types that clang sees.
+ifeq ($(COMPILER),clang)
+stackuse: $(GEN)/asm-offsets.h
+	$(Q)scripts/stackuse --tools $(CROSS) --cc '$(CC) $(KCFLAGS) $(KINCLUDE)' $(if $(V),-v) \
+		--kernel $(O)/virt-debug/kernel.elf --kernel $(O)/virt-release/kernel.elf $(KERNEL_C)
+else
+stackuse: ## How deep the kernel's stacks get at most, debug and release; V=1 for the chains. Fails where that is too deep
+	$(Q)$(MAKE) --no-print-directory MODE=debug image && $(MAKE) --no-print-directory MODE=release image && \
+		$(MAKE) --no-print-directory COMPILER=clang MODE=debug stackuse
+endif
 
 # By clang's flags whatever we build with: clangd and clang-tidy are clang.
 compile_commands.json: ## Write build/compile_commands.json, for editors and clang-tidy
