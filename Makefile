@@ -161,7 +161,7 @@ $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_l
 U74 := rv64,svade=on,svadu=off,sv48=off,sv57=off,h=off,sstc=off,mvendorid=0x489,marchid=0x8000000000000007,mimpid=0x20181004
 
 .PHONY: chains sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench run shell debug test unit unit-build coverage kernel-test user-test system-test \
-	conformance perf perf-guard torture torture-defects \
+	conformance perf perf-guard torture torture-defects exercises documents \
 	lint layers format format-check cppcheck sparse tidy clang-build stackuse clean compile_commands.json ktest-image FORCE
 
 help: ## This list
@@ -202,8 +202,8 @@ debug: ## Boot the debug kernel stopped, waiting for gdb on port 1234
 
 test: ## Run all tests; the last line counts them
 	@scripts/test --build $(O) unit kernel user system
-unit: ## Run the tests of mm/ on this machine, under sanitizers
-	@scripts/test --build $(O) unit
+unit: ## Run the tests of mm/ on this machine, under sanitizers; TEST="cow share": only those
+	$(if $(TEST),@$(MAKE) --no-print-directory UNIT_TESTS='$(TEST)' UNIT_TSAN_TESTS= unit-run,@scripts/test --build $(O) unit)
 coverage: coverage-build ## Lines and branches of mm/ that the host tests reach; fails where they have become fewer; MISSED=FILE lists the others
 	@scripts/coverage --build $(O) $(if $(MISSED),--missed '$(MISSED)')
 kernel-test: ## Run the suites inside the kernel, on 1, 2, 4 and 8 harts
@@ -243,6 +243,13 @@ torture: ## Try to break the debug kernel for MINUTES=10: storms, delays, failin
 torture-defects: ## Put known defects into a copy of the kernel: the shadow TLB must report each
 	$(Q)$(MAKE) --no-print-directory MODE=debug image user-tests perf-programs
 	@scripts/torture --build $(O) defects
+
+exercises: ## Do the exercises of docs/teaching.md in a copy of the tree; N=3: that one
+	@scripts/exercises --build $(O) $(N)
+
+documents: ## Run every command of every document, in a fresh clone: more than an hour
+	$(Q)$(MAKE) --no-print-directory all
+	CORRAL_LONG=1 CORRAL_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -rs -s -p no:cacheprovider tests/system/test_documents.py
 
 lint: ## All checks of the source: format, layers, cppcheck, sparse, clang-tidy, a build by clang, depth of stacks
 	@O=$(O) scripts/lint

@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""compile_commands.py OUT COMMAND FILE...  writes a compilation database: each FILE is compiled by COMMAND."""
+"""
+Writes a compilation database, for editors and clang-tidy: scripts/compile_commands.py OUT COMMAND FILE...
+
+Each FILE is compiled by COMMAND, a string. `make compile_commands.json` runs it.
+"""
 import json
 import os
 import shlex
@@ -7,6 +11,9 @@ import sys
 
 
 def main():
+    if len(sys.argv) < 3:
+        print(__doc__.strip())
+        sys.exit("--help" not in sys.argv)
     out, command, *files = sys.argv[1:]
     words = shlex.split(command)
     entries = [{"directory": os.getcwd(), "file": file, "arguments": [*words, "-c", file]} for file in files]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks who includes whom (docs/architecture.md) and fails with a line for each #include that may not be there.
+"""Checks who includes whom (docs/architecture.md), and fails with a line for each #include that may not be there: scripts/layers.py
 
 A layer may include itself and what ALLOWED names. "lib/hw.h" is the one door from mm/ to the hardware; <hw_arch.h>
 comes through the include path, from firmware/include on the target and tests/fakes/include on the host.
@@ -60,6 +60,9 @@ def check(root):
 
 
 def main():
+    if len(sys.argv) > 1:
+        print(__doc__.strip())
+        sys.exit(sys.argv[1] not in ("-h", "--help"))
     found = check(pathlib.Path(__file__).resolve().parent.parent)
     print("\n".join(found), file=sys.stderr, end="\n" if found else "")
     sys.exit(1 if found else 0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the kernel's symbol table for backtraces (firmware/ksyms.h) as assembly, from the first link.
 
-  mksyms.py make NM ELF OUT.S     writes the table of ELF's functions; without an ELF ("-") an empty one
+  scripts/mksyms.py make NM ELF OUT.S     writes the table of ELF's functions; without an ELF ("-") an empty one
   mksyms.py check NM OLD NEW      fails unless both links have the same functions at the same addresses
 """
 import subprocess
@@ -35,6 +35,9 @@ def assembly(symbols):
 
 
 def main():
+    if len(sys.argv) < 5 or sys.argv[1] in ("-h", "--help"):
+        print(__doc__.strip())
+        sys.exit("--help" not in sys.argv)
     what, nm, first, second = sys.argv[1:5]
     if what == "make":
         with open(second, "w", encoding="ascii") as out:

@@ -16,7 +16,7 @@ class Tree:
     """A scratch copy of the tree, and its build."""
 
     def __init__(self, build, name="defects"):
-        self.root = os.path.join(build, name)
+        self.root = os.path.join(os.path.abspath(build), name)
         self.kernel = os.path.join(self.root, "build", "virt-debug", "Image")
         self.before = {}
         names = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\n")
@@ -52,7 +52,7 @@ class Tree:
             text = _read(target).decode()
             self.before.setdefault(path, text)
             if text.count(old) != 1:
-                raise Seeding(f"{defect.name}: {path} has {text.count(old)} times the text {old!r}; mend scripts/torture_lib/defects.py")
+                raise Seeding(f"{defect.name}: {path} has {text.count(old)} times the text {old!r}; what seeds it has to follow")
             with open(target, "w", encoding="utf-8") as file:
                 file.write(text.replace(old, new))
 
