@@ -100,6 +100,19 @@ def test_links_lead_somewhere():
     assert not wrong
 
 
+def test_functions_that_are_linked_are_there():
+    """[`name`](file): the file has it."""
+    wrong, count = [], 0
+    for page in documents.pages(ROOT):
+        with open(ROOT / page, encoding="utf-8") as file:
+            for name, path in re.findall(r"\[`(\w+)`\]\(([^)#]+\.[chS])\)", file.read()):
+                count += 1
+                source = (ROOT / os.path.dirname(page) / path).resolve()
+                if not source.exists() or not re.search(rf"^[^\t/*#].*\b{name}\b|^{name}:", source.read_text(encoding="utf-8"), re.MULTILINE):
+                    wrong.append(f"{page}: {name} in {path}")
+    assert not wrong and count > 5
+
+
 def test_files_that_are_named_exist():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     names = {os.path.basename(name) for name in tracked}
