@@ -212,9 +212,9 @@ user-test: ## Run the programs in tests/user on Corral
 	@scripts/test --build $(O) user
 system-test: ## Boot the matrix of harts and memory, and break things
 	@scripts/test --build $(O) system
-chains: ## All chains of firmware; tests/user on a U74 as QEMU 10 plays it, and on sifive_u: half an hour
-	$(Q)$(MAKE) --no-print-directory MODE=debug image user user-tests
-	CORRAL_LONG=1 CORRAL_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -ra -p no:cacheprovider tests/system/test_chains.py tests/system/test_boards.py
+chains: ## All chains of firmware, and firmware of our own; tests/user on a U74 as QEMU 10 plays it, and on sifive_u: half an hour
+	$(Q)$(MAKE) --no-print-directory MODE=debug image ktest-image user user-tests
+	CORRAL_LONG=1 CORRAL_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -ra -p no:cacheprovider tests/system/test_chains.py tests/system/test_boards.py tests/system/test_firmware.py
 	CORRAL_OPTIONS="--qemu 10 --qemu-args '-cpu $(U74)'" scripts/test --build $(O) user
 	CORRAL_OPTIONS="--machine sifive_u" scripts/test --build $(O) user
 ktest-image: $(B)/Image-test

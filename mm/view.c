@@ -39,9 +39,14 @@ void space_threads(struct space *space)
 		return;
 	/* relaxed: see space_has_views */
 	atomic_store_explicit(&space->views, true, memory_order_relaxed);
-	/* Nothing of the space until the next fault, which makes a view. */
-	if (mm_this_hart()->space == space)
-		hw_set_kernel_root();
+	if (mm_this_hart()->space != space)
+		return;
+	/* Nothing of the space until the next fault, which makes a view; without an ASID, what is cached would be something. */
+	hw_set_kernel_root();
+	if (space->asid == 0) {
+		hw_fence_asid(0);
+		mm_count(MM_FENCES_LOCAL);
+	}
 }
 
 /* This hart walks by its view. What it has from before it has not any more when it says so. */

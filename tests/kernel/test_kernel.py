@@ -16,10 +16,10 @@ LINE = re.compile(r"corral: (.*)")
 RESULT = re.compile(r"(ok|not ok) (\d+) (\S+)")
 
 
-def boot(harts, arguments, cpu="rv64"):
+def boot(harts, arguments, cpu="rv64", more=()):
     """The machine's exit status and the kernel's lines."""
     command = ["qemu-system-riscv64", "-M", "virt", "-cpu", cpu, "-smp", str(harts), "-m", "256M", "-nographic", "-no-reboot",
-               "-kernel", IMAGE, "-append", arguments]
+               "-kernel", IMAGE, "-append", arguments, *more]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=LIMIT, check=False)
