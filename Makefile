@@ -160,7 +160,7 @@ $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_l
 
 U74 := rv64,svade=on,svadu=off,sv48=off,sv57=off,h=off,sstc=off,mvendorid=0x489,marchid=0x8000000000000007,mimpid=0x20181004
 
-.PHONY: chains sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench run shell debug test unit unit-build coverage kernel-test user-test system-test \
+.PHONY: chains sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench compare report sweep run shell debug test unit unit-build coverage kernel-test user-test system-test \
 	conformance perf perf-guard torture torture-defects exercises documents \
 	lint layers format format-check cppcheck sparse tidy clang-build stackuse clean compile_commands.json ktest-image FORCE
 
@@ -189,6 +189,10 @@ initramfs: $(O)/initramfs.cpio
 
 bench: all ## Run the benchmark on HARTS and MEM: a table, and build/results/bench.json
 	@scripts/bench --build $(O) --kernel $(B)/Image --harts $(HARTS) --mem $(MEM) $(if $(ICOUNT),--icount) $(if $(FILTER),--filter '$(FILTER)')
+
+compare: all perf-programs ## Corral and Linux 6.12 side by side: a table, and build/results/compare.json; HARTS="2 4" FILTER= PARTS= shorten it
+	@scripts/compare --build $(O) --kernel $(B)/Image --mem $(MEM) $(if $(findstring command,$(origin HARTS)),--harts '$(HARTS)') \
+		$(if $(FILTER),--filter '$(FILTER)') $(PARTS)
 
 run: all ## An example: the benchmark's null system call, by scripts/corral
 	scripts/corral run --build $(O) --kernel $(B)/Image --harts $(HARTS) --mem $(MEM) -- bench --benchmark_filter=null_syscall

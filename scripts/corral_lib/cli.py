@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from . import card, cpio, disk, elf, machine, platform, shell
+from . import card, cpio, diff, disk, elf, machine, platform, shell
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 TAIL_LINES = 40
@@ -81,6 +81,7 @@ def parser():
         usage="corral shell [OPTION]... [-- COMMAND [ARG...]]")
     add_options(command.add_argument)
     command.add_argument("program", nargs="*", metavar="COMMAND [ARG...]", help="what to run instead of a shell to type at")
+    diff.add_parser(commands)
     return top
 
 
@@ -122,6 +123,8 @@ def parse(argv):
             at = own.index(option)
             own = own[:at] + [f"{option}={own[at + 1]}"] + own[at + 2:]
     args = top.parse_args(own)
+    if args.command == "diff":
+        return args
     args.program += rest
     if args.command == "run" and not args.program:
         raise UsageError("no program given; see corral run --help")
@@ -302,7 +305,8 @@ def main(argv):
     fill_standard_descriptors()
     machine.wake_on_signals()
     try:
-        return run(parse(argv))
+        args = parse(argv)
+        return diff.run(args) if args.command == "diff" else run(args)
     except (UsageError, disk.BadDisk, elf.NotRunnable, platform.Impossible, card.BadImage) as error:
         warn(str(error))
         return 2

@@ -54,17 +54,17 @@ class Line:
 
 
 def read(path):
-    """[(operations, [Line])] of a plugin's file, a case each."""
+    """[(operations, {"ipis", "fences"}, [Line])] of a plugin's file, a case each."""
     cases = []
     with open(path, encoding="ascii") as file:
         for line in file:
             words = line.split()
             if words[0] == "case":
-                cases.append((int(words[2]), []))
+                cases.append((int(words[2]), dict(zip(("ipis", "fences"), map(int, words[3:5]))), []))
             elif words[0] == "line":
-                cases[-1][1].append(Line(words))
+                cases[-1][2].append(Line(words))
             else:
-                cases[-1][1][-1].sites.append((int(words[1], 16), words[2] == "w", int(words[3], 16), int(words[4])))
+                cases[-1][2][-1].sites.append((int(words[1], 16), words[2] == "w", int(words[3], 16), int(words[4])))
     return cases
 
 
@@ -102,10 +102,10 @@ def sites(operations, lines, elf):
     return [{"at": named.get(pc, f"{pc:#x}"), "store": store, "count": times / operations} for (pc, store), times in top]
 
 
-def summarise(operations, lines, symbols, elf=None):
+def summarise(operations, counted, lines, symbols, elf=None):
     """Figures an operation, and the kernel's lines by symbol."""
     by_symbol = collections.defaultdict(lambda: [0, 0, 0])
-    figures = {"operations": operations}
+    figures = {"operations": operations} | {name: value / operations for name, value in counted.items()}
     for kind, owner in (("kernel", "k"), ("firmware", "f"), ("user", "u")):
         own = [line for line in lines if line.owner == owner]
         figures[kind] = {"lines": len(own), "touches": sum(line.touches for line in own) / operations,
@@ -127,17 +127,17 @@ def result(output, path, symbols, elf=None, partial=False):
     cases = read(path)
     if not names or (len(cases) != len(names) and not partial):
         raise runs.Failed(f"{len(cases)} cases seen by the plugin, {len(names)} run")
-    return {name: summarise(operations, lines, symbols, elf) for name, (operations, lines) in zip(names, cases)}
+    return {name: summarise(*case, symbols, elf) for name, case in zip(names, cases)}
 
 
 def plugin_argument(args, path):
     return f"{os.path.join(args.build, 'perf', 'lines.so')},out={path}"
 
 
-def on_corral(args, harts, cases=(), append="zero=demand"):
+def on_corral(args, harts, cases=(), append="zero=demand", operations=None):
     """What idle harts clear ahead is a part of its own (after_rest): here it would only make two runs differ."""
     path = os.path.join(args.build, "results", f"lines-corral-{harts}.txt")
-    output = runs.corral(args, harts, [os.path.join(args.build, "perf", "work"), str(harts), str(OPERATIONS), *cases],
+    output = runs.corral(args, harts, [os.path.join(args.build, "perf", "work"), str(harts), str(operations or OPERATIONS), *cases],
                          more=["--qemu-args", f"-plugin {plugin_argument(args, path)}", "--append", append])
     beside = os.path.dirname(args.kernel)
     return result(output, path, Symbols(os.path.join(beside, "kernel.symbols")), os.path.join(beside, "kernel.elf"))
@@ -151,13 +151,13 @@ def after_rest(args, way):
             f"kernel lines, {args.harts} harts": shared["touches"], f"transfers, {args.harts} harts": shared["transfers"]}
 
 
-def on_linux(args, harts):
+def on_linux(args, harts, cases=LINUX_CASES, thp="never"):
     """
     The same binary on Linux 6.12, one boot, one marked round a case, its third: each of its faults there waits for all harts, which
     takes long where the host runs few at a time; where the time is up, what there is. Its symbols are not known here: addresses
     stand for them.
     """
     path = os.path.join(args.build, "results", f"lines-linux-{harts}.txt")
-    output = runs.linux(args, harts, os.path.join(args.build, "perf", "work"), [str(harts), "1", *LINUX_CASES],
-                        ["-plugin", plugin_argument(args, path)])
+    output = runs.linux(args, harts, os.path.join(args.build, "perf", "work"), [str(harts), "1", *cases],
+                        ["-plugin", plugin_argument(args, path)], thp=thp)
     return result(output, path, Symbols(None), partial=True)

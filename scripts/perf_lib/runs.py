@@ -12,8 +12,7 @@ import time
 from corral_lib import cpio, machine
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-LINUX_ARGUMENTS = ("console=ttyS0 loglevel=0 mitigations=off transparent_hugepage=never nokaslr "
-                   "sysctl.vm.overcommit_memory=1")
+LINUX_ARGUMENTS = "console=ttyS0 loglevel=0 mitigations=off nokaslr sysctl.vm.overcommit_memory=1"
 BOOT_LIMIT = 150  # seconds until Linux runs the program, under a plugin as well
 LINUX_LIMIT = 1500
 BOOTS = 3         # QEMU 7.2 and OpenSBI 1.1 lose a hart at times while Linux boots
@@ -39,11 +38,8 @@ def corral(args, harts, program, icount=False, mem=None, more=()):
     return done.stdout.decode(errors="replace")
 
 
-def bench(args, harts, pattern, options=(), icount=True, mem=None, append=None):
-    """Benchmark name -> {"ns", "ipis", "fences", ...}: medians; None for one that was skipped or failed."""
-    program = [os.path.join(args.build, "user", "bench"), "--format=json", f"--filter={pattern}", *options]
-    more = ["--append", append] if append else []
-    done = json.loads(corral(args, harts, program, icount=icount, mem=mem, more=more))
+def medians(done):
+    """Of the benchmark's JSON: name -> {"ns", "ipis", "fences", ...}; None for one that was skipped or failed."""
     results = {}
     for entry in done["benchmarks"]:
         if entry.get("error_occurred"):
@@ -52,6 +48,28 @@ def bench(args, harts, pattern, options=(), icount=True, mem=None, append=None):
             results[entry["run_name"]] = {"ns": entry["real_time"], **{
                 name: entry[name] for name in ("ipis", "fences", "local_fences", "remote_fences", "bytes") if name in entry}}
     return results
+
+
+def bench_words(pattern, options):
+    return ["--format=json", f"--filter={pattern}", *options]
+
+
+def bench(args, harts, pattern, options=(), icount=True, mem=None, append=None):
+    """Benchmark name -> {"ns", "ipis", "fences", ...}: medians; None for one that was skipped or failed."""
+    program = [os.path.join(args.build, "user", "bench"), *bench_words(pattern, options)]
+    more = ["--append", append] if append else []
+    return medians(json.loads(corral(args, harts, program, icount=icount, mem=mem, more=more)))
+
+
+def bench_on_linux(args, harts, pattern, options=(), icount=True, thp="never"):
+    """The same of the same binary on Linux, with the kernel's release as "kernel". Huge pages "always": where Linux takes them."""
+    options = [*options, "--thp"] if thp == "always" else options
+    output = linux(args, harts, os.path.join(args.build, "user", "bench"), bench_words(pattern, options), icount=icount, thp=thp)
+    text = re.search(r"^\{$.*?^\}$", output.replace("\033[K", ""), re.MULTILINE | re.DOTALL)  # on a console its progress is redrawn
+    if not text:
+        raise Failed(f"on Linux the benchmark gave no results: {output[-300:]}")
+    done = json.loads(text[0])
+    return medians(done) | {"kernel": done["context"]["kernel_release"]}
 
 
 def linux_kernel():
@@ -113,7 +131,8 @@ def opensbi(version):
     return os.path.join(done.stdout.decode().strip(), part, "fw_dynamic.bin")
 
 
-def linux(args, harts, program, words, qemu=(), icount=False):
+def linux(args, harts, program, words, qemu=(), icount=False, thp="never"):
+    """What the program printed on Linux's console; as far as it came when its time was up. thp: transparent_hugepage=."""
     archive = cpio.Initramfs()
     archive.add(linux_init(args, words), "/init", 0o755)
     archive.add(program, "/bin/program", 0o755)
@@ -122,7 +141,7 @@ def linux(args, harts, program, words, qemu=(), icount=False):
         fd, path = machine.memory_file("linux", archive.to_bytes())
         command = ["qemu-system-riscv64", "-M", "virt", "-smp", str(harts), "-m", args.mem, "-nodefaults", "-display", "none",
                    "-serial", "stdio", "-monitor", "none", "-no-reboot", "-kernel", kernel, "-initrd", path,
-                   "-bios", opensbi("1.6"), "-append", LINUX_ARGUMENTS, *qemu]
+                   "-bios", opensbi("1.6"), "-append", f"{LINUX_ARGUMENTS} transparent_hugepage={thp}", *qemu]
         command += ["-icount", "shift=0,sleep=off,align=off"] if icount else []
         with tempfile.TemporaryFile() as errors, subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, pass_fds=(fd,),

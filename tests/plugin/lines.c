@@ -11,7 +11,10 @@
  * that is accessed at a user address in a case is the program's (u), one at its physical address the firmware's (f), the others
  * are the kernel's (k).
  *
- * Each case adds to FILE a line "case NUMBER STEPS", then "line ADDRESS PHYSICAL u|f|k ROUNDS TOUCHES TRANSFERS READERS WRITERS", and
+ * Counted besides, while any hart works, of all harts and of the firmware too: interrupts, which are stores to another hart's register of
+ * the machine's software interrupts, and sfence.vma instructions.
+ *
+ * Each case adds to FILE a line "case NUMBER STEPS IPIS FENCES", then "line ADDRESS PHYSICAL u|f|k ROUNDS TOUCHES TRANSFERS READERS WRITERS", and
  * below each of those "site PC r|w HARTS COUNT": the instructions that accessed it.
  *
  * Not seen: what the page-table walker reads and writes, and devices.
@@ -27,13 +30,16 @@
 #include "tests/plugin/marks.h"
 #include "tests/plugin/qemu.h"
 
-#define HARTS	   8
-#define LINE_SHIFT 6
-#define PAGE_SHIFT 12
-#define BUCKETS	   (1u << 18)
-#define LOCKS	   1024
-#define SITES	   8
-#define PAGES	   (UINT64_C(1) << 23) /* physical pages that are told apart: 32 GiB */
+#define HARTS 8
+/* QEMU's virt: a register of four bytes a hart; only the firmware accesses them, at their physical addresses. */
+#define INTERRUPTS	 UINT64_C(0x2000000)
+#define INTERRUPTS_BYTES (HARTS * UINT64_C(4))
+#define LINE_SHIFT	 6
+#define PAGE_SHIFT	 12
+#define BUCKETS		 (1u << 18)
+#define LOCKS		 1024
+#define SITES		 8
+#define PAGES		 (UINT64_C(1) << 23) /* physical pages that are told apart: 32 GiB */
 
 struct site {
 	uint64_t pc;
@@ -68,6 +74,8 @@ static struct {
 	qemu_plugin_id_t id;
 	FILE *out;
 	bool armed;
+	unsigned working;      /* harts; as ipis and fences written by all of them, relaxed: read when no hart works */
+	uint64_t ipis, fences; /* of this case */
 	uint64_t round;
 	unsigned cases;
 	struct hart hart[HARTS];
@@ -169,6 +177,24 @@ static void account(struct line *line, unsigned hart, bool store)
 	}
 }
 
+static bool is_working(void)
+{
+	return __atomic_load_n(&lines.working, __ATOMIC_RELAXED) != 0;
+}
+
+static void fenced(unsigned hart, void *data)
+{
+	(void)hart, (void)data;
+	if (is_working())
+		__atomic_fetch_add(&lines.fences, 1, __ATOMIC_RELAXED);
+}
+
+static void stored_to_device(unsigned hart, uint64_t vaddr)
+{
+	if (vaddr - INTERRUPTS < INTERRUPTS_BYTES && (vaddr - INTERRUPTS) / 4 != hart && is_working())
+		__atomic_fetch_add(&lines.ipis, 1, __ATOMIC_RELAXED);
+}
+
 static void accessed(unsigned hart, qemu_plugin_meminfo_t info, uint64_t vaddr, void *pc)
 {
 	struct qemu_plugin_hwaddr *hwaddr;
@@ -177,10 +203,12 @@ static void accessed(unsigned hart, qemu_plugin_meminfo_t info, uint64_t vaddr, 
 	uint64_t physical;
 	bool store;
 
-	if (hart >= HARTS || !lines.hart[hart].working)
+	if (hart >= HARTS || (!lines.hart[hart].working && vaddr - INTERRUPTS >= INTERRUPTS_BYTES))
 		return;
 	hwaddr = qemu_plugin_get_hwaddr(info, vaddr);
-	if (!hwaddr || qemu_plugin_hwaddr_is_io(hwaddr))
+	if (hwaddr && qemu_plugin_hwaddr_is_io(hwaddr) && qemu_plugin_mem_is_store(info))
+		stored_to_device(hart, vaddr);
+	if (!hwaddr || qemu_plugin_hwaddr_is_io(hwaddr) || !lines.hart[hart].working)
 		return;
 	physical = qemu_plugin_hwaddr_phys_addr(hwaddr);
 	store = qemu_plugin_mem_is_store(info);
@@ -240,6 +268,7 @@ static void forget(void)
 	memset(lines.user_page, 0, sizeof(lines.user_page));
 	for (i = 0; i < HARTS; i++)
 		lines.hart[i].steps = 0;
+	lines.ipis = lines.fences = 0;
 }
 
 static void write_case(void)
@@ -249,7 +278,7 @@ static void write_case(void)
 
 	for (i = 0; i < HARTS; i++)
 		steps += lines.hart[i].steps;
-	fprintf(lines.out, "case %u %lu\n", lines.cases, steps);
+	fprintf(lines.out, "case %u %lu %lu %lu\n", lines.cases, steps, lines.ipis, lines.fences);
 	for (i = 0; i < BUCKETS; i++) {
 		struct line *line;
 
@@ -262,6 +291,16 @@ static void write_case(void)
 	fflush(lines.out);
 	lines.cases++;
 	forget();
+}
+
+static bool is_fence(const struct qemu_plugin_insn *insn)
+{
+	uint32_t word;
+
+	if (qemu_plugin_insn_size(insn) != 4)
+		return false;
+	memcpy(&word, qemu_plugin_insn_data(insn), sizeof(word));
+	return (word & 0xfe007fff) == 0x12000073; /* sfence.vma of any registers */
 }
 
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
@@ -297,6 +336,7 @@ static void marked(unsigned hart, void *data)
 	case MARK_BEGIN:
 		own->step++;
 		own->working = true;
+		__atomic_fetch_add(&lines.working, 1, __ATOMIC_RELAXED);
 		break;
 	case MARK_STEP:
 		own->step++;
@@ -304,6 +344,7 @@ static void marked(unsigned hart, void *data)
 		break;
 	case MARK_END:
 		own->working = false;
+		__atomic_fetch_sub(&lines.working, 1, __ATOMIC_RELAXED);
 		break;
 	case MARK_DONE:
 		write_case();
@@ -336,6 +377,8 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		if (mark)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, marked, QEMU_PLUGIN_CB_NO_REGS,
 							       (void *)(uintptr_t)mark);
+		if (lines.armed && is_fence(insn))
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, fenced, QEMU_PLUGIN_CB_NO_REGS, NULL);
 		if (lines.armed)
 			qemu_plugin_register_vcpu_mem_cb(insn, accessed, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW,
 							 (void *)(uintptr_t)qemu_plugin_insn_vaddr(insn));

@@ -1,6 +1,6 @@
 /*
  * The work that tests/plugin/lines.c looks at: harts that do the same at the same time, each on memory of its own. Runs on Corral
- * and on Linux: work HARTS OPERATIONS [CASE...]. Each case: rounds of one job on all harts, the first two of them to warm up and not marked,
+ * and on Linux: work HARTS OPERATIONS [steps=N] [CASE...]. Each case: rounds of one job on all harts, the first two of them to warm up and not marked,
  * then as many as give that many operations. Prints "case NAME HARTS OPERATIONS" for each; the plugin counts cases in the same order.
  *
  * Workers are threads of one process, or processes (siblings). They wait for each other in shared memory, outside of what is
@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -55,6 +56,7 @@ struct meeting {
 
 static struct {
 	unsigned harts, wanted;
+	unsigned steps; /* of one hart in a round, at most */
 	int cpu[MAX_HARTS];
 	struct meeting *meeting;
 	char *base; /* RANGE bytes for each worker, side by side */
@@ -324,19 +326,26 @@ static void pin(unsigned worker)
 		fail("sched_setaffinity");
 }
 
+/* Of one hart in a round. */
+static unsigned steps_of(const struct job *job)
+{
+	return job->steps < work.steps ? job->steps : work.steps;
+}
+
 /* The marked part. Two loops, so that between marks there is nothing but the work. */
 static void do_steps(unsigned worker)
 {
 	const struct job *job = work.job;
+	unsigned steps = steps_of(job);
 	unsigned i;
 
 	if (!work.marked) {
-		for (i = 0; i < job->steps; i++)
+		for (i = 0; i < steps; i++)
 			job->step(worker, i);
 		return;
 	}
 	MARK(MARK_BEGIN);
-	for (i = 0; i < job->steps; i++) {
+	for (i = 0; i < steps; i++) {
 		job->step(worker, i);
 		MARK(MARK_STEP);
 	}
@@ -434,7 +443,8 @@ static void end_threads(const pthread_t *threads)
 
 static unsigned run_case(const struct job *job)
 {
-	unsigned rounds = (work.wanted + job->steps * work.harts - 1) / (job->steps * work.harts);
+	unsigned steps = steps_of(job);
+	unsigned rounds = (work.wanted + steps * work.harts - 1) / (steps * work.harts);
 	pthread_t threads[MAX_HARTS];
 	unsigned i;
 
@@ -449,7 +459,7 @@ static unsigned run_case(const struct job *job)
 	if (!job->processes)
 		end_threads(threads);
 	MARK(MARK_DONE);
-	return rounds * job->steps * work.harts;
+	return rounds * steps * work.harts;
 }
 
 static void find_harts(unsigned most)
@@ -477,10 +487,13 @@ int main(int argc, char **argv)
 	unsigned i;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (argc < 3)
+	if (argc < 3 || atoi(argv[1]) < 1 || atoi(argv[2]) < 1)
 		return 2;
 	find_harts((unsigned)atoi(argv[1]));
 	work.wanted = (unsigned)atoi(argv[2]);
+	work.steps = UINT_MAX;
+	if (argc > 3 && sscanf(argv[3], "steps=%u", &work.steps) == 1)
+		argc--, argv++;
 	pin(0);
 	work.base = BASE;
 	work.meeting = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

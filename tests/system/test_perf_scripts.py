@@ -103,10 +103,11 @@ def test_a_shootdown_too_many_is_missed(monkeypatch):
 
 def test_lines_of_the_plugin_are_read(tmp_path):
     path = tmp_path / "lines.txt"
-    path.write_text("case 0 100\nline 0xffffffc080400000 0x80400000 k 1 50 25 0x3 0x1\nsite 0xffffffc080200000 w 0x3 50\n"
+    path.write_text("case 0 100 50 200\nline 0xffffffc080400000 0x80400000 k 1 50 25 0x3 0x1\nsite 0xffffffc080200000 w 0x3 50\n"
                     "line 0x1000 0x90000000 u 1 10 5 0x3 0x1\n", encoding="ascii")
-    (operations, found), = lines.read(path)
-    figures = lines.summarise(operations, found, lines.Symbols(None))
+    case, = lines.read(path)
+    figures = lines.summarise(*case, lines.Symbols(None))
+    assert (figures["ipis"], figures["fences"]) == (0.5, 2.0)
     assert figures["kernel"] == {"lines": 1, "touches": 0.5, "transfers": 0.25}
     assert figures["user"]["touches"] == 0.1
     assert lines.result("case a 2 100\n", path, lines.Symbols(None)) == {"a": figures}

@@ -153,24 +153,41 @@ static void without_number(FILE *out, const struct result *result, unsigned repe
 	fputs("\n    }", out);
 }
 
-void json_write(FILE *out, const char *executable, const struct options *options, const struct catalog *catalog)
+void json_begin(FILE *out, const char *executable, const struct options *options)
 {
-	unsigned i, j;
-
 	fputs("{\n", out);
 	context(out, executable, options);
 	fputs("  \"benchmarks\": [\n", out);
-	for (i = 0; i < catalog->count; i++) {
-		const struct result *result = &catalog->results[i];
+	fflush(out);
+}
 
-		if (result->status != BENCH_OK)
-			without_number(out, result, options->repetitions);
-		for (j = 0; j < result->repetitions; j++)
-			iteration(out, result, j);
-		for (j = 0; result->repetitions && j < 3; j++)
-			aggregate(out, result, j);
-		fputs(i + 1 < catalog->count ? ",\n" : "\n", out);
-	}
+void json_result(FILE *out, const struct options *options, const struct catalog *catalog, unsigned index)
+{
+	const struct result *result = &catalog->results[index];
+	unsigned i;
+
+	if (result->status != BENCH_OK)
+		without_number(out, result, options->repetitions);
+	for (i = 0; i < result->repetitions; i++)
+		iteration(out, result, i);
+	for (i = 0; result->repetitions && i < 3; i++)
+		aggregate(out, result, i);
+	fputs(index + 1 < catalog->count ? ",\n" : "\n", out);
+	fflush(out);
+}
+
+void json_end(FILE *out)
+{
 	fputs("  ]\n}\n", out);
 	fflush(out);
+}
+
+void json_write(FILE *out, const char *executable, const struct options *options, const struct catalog *catalog)
+{
+	unsigned i;
+
+	json_begin(out, executable, options);
+	for (i = 0; i < catalog->count; i++)
+		json_result(out, options, catalog, i);
+	json_end(out);
 }

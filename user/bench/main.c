@@ -31,7 +31,7 @@ static void list(const struct catalog *catalog)
 }
 
 /* Returns how many failed. */
-static unsigned run_all(const struct options *options, struct catalog *catalog)
+static unsigned run_all(const char *executable, const struct options *options, struct catalog *catalog)
 {
 	uint64_t memory = options->memory ? options->memory : machine_memory_free();
 	struct counters unused;
@@ -41,12 +41,16 @@ static unsigned run_all(const struct options *options, struct catalog *catalog)
 	progress_init();
 	if (options->ktap)
 		ktap_begin(stdout, catalog->count);
+	if (options->stream)
+		json_begin(stdout, executable, options);
 	for (i = 0; i < catalog->count; i++) {
 		if (!options->ktap)
 			progress_show(i + 1, catalog->count, catalog->results[i].name);
 		runner_run(options, memory, &catalog->results[i]);
 		if (options->ktap)
 			ktap_result(stdout, i + 1, &catalog->results[i]);
+		if (options->stream)
+			json_result(stdout, options, catalog, i);
 		if (catalog->results[i].status != BENCH_FAILED)
 			continue;
 		progress_end();
@@ -54,6 +58,8 @@ static unsigned run_all(const struct options *options, struct catalog *catalog)
 		failed++;
 	}
 	progress_end();
+	if (options->stream)
+		json_end(stdout);
 	return failed;
 }
 
@@ -68,8 +74,8 @@ static int measure(const char *executable, const struct options *options, struct
 	/* A kernel that does not know it has no transparent huge pages to turn off. */
 	if (!options->transparent_huge)
 		prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-	failed = run_all(options, catalog);
-	if (options->json)
+	failed = run_all(executable, options, catalog);
+	if (options->json && !options->stream)
 		json_write(stdout, executable, options, catalog);
 	if (options->out)
 		error = json_save(executable, options, catalog, path);

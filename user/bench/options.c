@@ -27,6 +27,7 @@ const char options_help[] =
 	"  --thp               leave transparent huge pages as the system has them (default: off)\n"
 	"  --format=ktap       test results in KTAP on stdout as they come, and the table\n"
 	"  --format=table|json table on stdout; or JSON on stdout and the table on stderr\n"
+	"  --format=stream     the same JSON, each benchmark's as soon as it is measured\n"
 	"  --out=FILE          JSON also into FILE, whole or not at all; FILE/ is a directory, in which the next\n"
 	"                      free bench-NUMBER.json is taken; both are made if they are missing\n"
 	"  --quick             a short run for tests: 2 repetitions of 200us, at most 2s, fork sizes up to 1 MiB\n"
@@ -143,7 +144,8 @@ static bool take_filter(struct options *options, const char *text)
 
 static bool take_format(struct options *options, const char *text)
 {
-	options->json = strcmp(text, "json") == 0;
+	options->stream = strcmp(text, "stream") == 0;
+	options->json = options->stream || strcmp(text, "json") == 0;
 	options->ktap = strcmp(text, "ktap") == 0;
 	return options->json || options->ktap || strcmp(text, "table") == 0 || strcmp(text, "console") == 0;
 }

@@ -12,6 +12,7 @@ struct options {
 	bool list;
 	bool help;
 	bool json;
+	bool stream; /* JSON that comes as it is measured */
 	bool ktap;
 	bool quick;
 	const char *out;       /* where the JSON goes, too; NULL: nowhere */

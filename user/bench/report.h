@@ -15,6 +15,10 @@ void table_write(FILE *out, unsigned repetitions, const struct catalog *catalog)
 
 /* Google Benchmark's format. Its first line is "{" and its last line is "}". */
 void json_write(FILE *out, const char *executable, const struct options *options, const struct catalog *catalog);
+/* The same in pieces, each written out at once, for who may be ended early. */
+void json_begin(FILE *out, const char *executable, const struct options *options);
+void json_result(FILE *out, const struct options *options, const struct catalog *catalog, unsigned index);
+void json_end(FILE *out);
 
 /*
  * The same into options->out (options.h), for a machine that nobody is connected to: whole or not at all, and on the disk when it
