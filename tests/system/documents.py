@@ -54,6 +54,8 @@ INSTEAD = {
     "make flash": ("test", "tests/system/test_flash.py"),
     "make sdcard BOARD=sifive-unmatched && make flash": ("test", "tests/system/test_flash.py"),
     "scripts/flash": ("test", "tests/system/test_flash.py"),
+    "make compare": ("test", "tests/system/test_compare.py"),
+    "scripts/corral diff": ("test", "tests/system/test_compare.py"),
     "make conformance": ("test", "tests/system/test_conformance.py"),
     "make sdcard": ("shorter", "make sdcard BOARD=sifive-unmatched"),
     "scripts/perf": ("shorter", "make perf-guard"),
