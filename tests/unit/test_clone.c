@@ -340,14 +340,74 @@ static void as_many_as_can_be(void **state)
 	end();
 }
 
+/* Parts of an index that are not there: the clone has holes; nodes that as many name as can be are not shared once more. */
+static void sparse(void **state)
+{
+	struct index_node *below;
+
+	(void)state;
+	begin(2 * LARGE);
+	write_word(src, LARGE + 3 * NODE, 1);
+	write_word(dst, 5, 5);
+	write_word(dst, LARGE + 5, 6);
+	/* Where the source has no node on the way, by pages and by nodes, and where its tree does not reach. */
+	assert_int_equal(object_clone_range(src, 0, dst, 1, NODE - 2), 0);
+	assert_false(object_has(dst, 5));
+	assert_int_equal(object_clone_range(src, NODE, dst, LARGE, NODE), 0);
+	assert_false(object_has(dst, LARGE + 5));
+	write_word(dst, 2, 2);
+	assert_int_equal(object_resize(src, PAGES(LARGE)), 0);
+	assert_int_equal(object_resize(src, PAGES(2 * LARGE)), 0);
+	write_word(src, 3, 3);
+	assert_int_equal(object_clone_range(src, LARGE, dst, 0, NODE), 0);
+	assert_int_equal(object_pages(dst), 0);
+	/* A hole that a source's object has noted is a hole of the clone. */
+	unit_audit();
+	for (uint64_t i = 0; i < NODE; i++)
+		write_word(src, i, i + 1);
+	write_word(src, LARGE, 9);
+	below = (struct index_node *)atomic_load(
+		&((struct index_node *)atomic_load(&((struct index_node *)atomic_load(&src->index.root))->slot[0]))
+			 ->slot[0]);
+	assert_int_equal(below->shift, 0);
+	atomic_store(&below->references, UINT32_MAX / 2);
+	assert_int_equal(object_clone_range(src, 0, dst, 0, NODE), -ENOMEM);
+	assert_int_equal(object_pages(dst), 0);
+	atomic_store(&below->references, 1);
+	assert_int_equal(object_clone_range(src, 0, dst, 0, NODE), 0);
+	assert_int_equal(word_of(dst, NODE - 1), NODE);
+	unit_audit();
+	end();
+}
+
+/* Holes of one that has a source, shared with a clone by whole and by part. */
+static void holes_of_a_source(void **state)
+{
+	static char bytes[PAGES(8)];
+	struct object *from;
+
+	(void)state;
+	memset(bytes, 's', sizeof(bytes));
+	begin(8);
+	assert_int_equal(object_create(sizeof(bytes), bytes, sizeof(bytes), &from), 0);
+	assert_int_equal(object_punch(from, PAGES(2), PAGES(3)), 0);
+	assert_int_equal(object_clone_range(from, 0, dst, 0, 8), 0);
+	assert_int_equal(object_clone_range(from, 1, src, 0, 7), 0);
+	write_word(dst, 7, 7); /* a node of its own from now on */
+	write_word(dst, 3, 3);
+	assert_int_equal(word_of(dst, 2), 0);
+	assert_int_equal(word_of(src, 1), 0);
+	assert_int_equal(word_of(from, 3), 0);
+	assert_int_equal(word_of(src, 4) & 0xff, 's');
+	unit_audit();
+	object_put(from);
+	end();
+}
+
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(parts_of_the_index),
-	UNIT_TEST(onto_itself),
-	UNIT_TEST(backed_ones_are_refused),
-	UNIT_TEST(with_a_source),
-	UNIT_TEST(tall),
-	UNIT_TEST(without_memory),
-	UNIT_TEST(sources_without_memory),
+	UNIT_TEST(parts_of_the_index), UNIT_TEST(onto_itself),	  UNIT_TEST(backed_ones_are_refused),
+	UNIT_TEST(with_a_source),      UNIT_TEST(tall),		  UNIT_TEST(sparse),
+	UNIT_TEST(holes_of_a_source),  UNIT_TEST(without_memory), UNIT_TEST(sources_without_memory),
 	UNIT_TEST(as_many_as_can_be),
 };
 

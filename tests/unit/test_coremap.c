@@ -338,6 +338,92 @@ static void a_large_machine(void **state)
 	assert_int_equal(frames_free(), before);
 }
 
+/* A count that is none, or as high as can be, is not taken; frames are told to be few once for each that is taken. */
+static unsigned told;
+
+static void tell(void)
+{
+	told++;
+}
+
+static void frames_get_few(void **state)
+{
+	pfn_t pfn, first = PFN(0);
+	uint64_t n = 0;
+
+	(void)state;
+	fake_start(&small);
+	assert_int_equal(frame_alloc(FRAME_ANON, &pfn), 0);
+	assert_int_equal(frame_try_get(pfn), 0);
+	assert_int_equal(atomic_load(&frame_of(pfn)->count), 2);
+	atomic_store(&frame_of(pfn)->count, 0);
+	assert_int_equal(frame_try_get(pfn), -EAGAIN);
+	atomic_store(&frame_of(pfn)->count, FRAME_COUNT_MAX);
+	assert_int_equal(frame_try_get(pfn), -ENOMEM);
+	assert_int_equal(atomic_load(&frame_of(pfn)->count), FRAME_COUNT_MAX);
+	atomic_store(&frame_of(pfn)->count, 1);
+	frame_put(pfn);
+	frames_set_low(300, tell);
+	while (frames_free() > 1000) {
+		assert_int_equal(frame_alloc(FRAME_ANON, &pfn), 0);
+		*(uint64_t *)frame_data(pfn) = first.v;
+		first = pfn;
+		n++;
+	}
+	assert_int_equal(told, 0);
+	while (frame_alloc(FRAME_ANON, &pfn) == 0) {
+		*(uint64_t *)frame_data(pfn) = first.v;
+		first = pfn;
+		n++;
+	}
+	assert_in_range(told, 1, 301);
+	for (; first.v != 0; first = pfn) {
+		pfn = PFN(*(uint64_t *)frame_data(first));
+		frame_put(first);
+	}
+	assert_int_equal(frames_free(), n);
+}
+
+/* As many harts as there may be, little memory, the end of it taken: each has what it needs of its own, and all of the rest is there. */
+static void many_harts(void **state)
+{
+	uint64_t bytes = UINT64_C(2) << 20;
+	pfn_t pfn;
+	uint64_t n = 0;
+
+	(void)state;
+	fake_start(&(struct fake_config){ .harts = HW_MAX_HARTS,
+					  .bytes = bytes,
+					  .reserved = PAGES(4),
+					  .reserved_at = bytes - PAGES(3),
+					  .reserved_bytes = PAGES(3),
+					  .coremap_only = true });
+	assert_in_range(frames_free(), (bytes >> PAGE_SHIFT) - 16, (bytes >> PAGE_SHIFT) - 8);
+	for (uint64_t left = frames_free(); left != 0; left--, n++) {
+		fake_hart_enter((unsigned)(n % HW_MAX_HARTS));
+		assert_int_equal(frame_alloc(FRAME_ANON, &pfn), 0);
+		assert_true(pfn.v < (FAKE_RAM_BASE + bytes - PAGES(3)) >> PAGE_SHIFT);
+	}
+	assert_int_equal(frame_alloc(FRAME_ANON, &pfn), -ENOMEM);
+}
+
+/* Looking at each frame in turn leaves the hole out. */
+static void frames_in_turn(void **state)
+{
+	uint64_t n = 0;
+	pfn_t last = PFN(0);
+
+	(void)state;
+	fake_start(&(struct fake_config){
+		.bytes = UINT64_C(32) << 20, .hole_start = UINT64_C(16) << 20, .hole_bytes = PAGES(7) });
+	for (pfn_t pfn = frame_first(); pfn.v != 0; pfn = frame_next(pfn), n++) {
+		assert_true(frame_exists(pfn) && pfn.v > last.v);
+		last = pfn;
+	}
+	assert_int_equal(n, ((UINT64_C(32) << 20) >> PAGE_SHIFT) - 7);
+	unit_audit();
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(what_is_reserved_is_never_given_out),
 	UNIT_TEST(random_against_a_bitmap),
@@ -349,6 +435,9 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(count_of_free_frame_stops),
 	UNIT_TEST(counts_do_not_wrap),
 	UNIT_TEST(a_large_machine),
+	UNIT_TEST(frames_get_few),
+	UNIT_TEST(many_harts),
+	UNIT_TEST(frames_in_turn),
 };
 
 UNIT_MAIN("coremap", tests)

@@ -382,12 +382,42 @@ static void barriers(void **state)
 	unit_end(space);
 }
 
+/* The knobs: harts that are asked whether they are in it or not, and how many pages each time. */
+static void told_to_ask(void **state)
+{
+	(void)state;
+	space = unit_begin(&machine);
+	(void)unit_map(space, AT, 8, RW);
+	for (uint64_t i = 0; i < 8; i++)
+		unit_store(page(i), i);
+	fake_counts_reset();
+	assert_int_equal(protect(0, 8, R), 0);
+	assert_int_equal(fake_counts(1)->ipis, 0);
+	space_set_shootdown(2, 3);
+	assert_int_equal(protect(0, 8, RW), 0);
+	assert_int_equal(fake_counts(1)->ipis, 0); /* it only gets more */
+	unit_store(page(0), 1);
+	assert_int_equal(protect(0, 8, R), 0);
+	assert_int_equal(fake_counts(1)->ipis, 3);
+	space_set_shootdown(2, UINT64_MAX);
+	assert_int_equal(protect(0, 8, 0), 0);
+	assert_int_equal(fake_counts(1)->ipis, 4);
+	space_set_shootdown(0, UINT64_MAX);
+	unit_end(space);
+}
+
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(no_gain_of_execution),    UNIT_TEST(sealed_stays),
-	UNIT_TEST(sealed_is_not_discarded), UNIT_TEST(seals_are_refused),
-	UNIT_TEST(seals_without_memory),    UNIT_TEST(traits_stay),
-	UNIT_TEST(limits_of_growth),	    UNIT_TEST(arguments),
-	UNIT_TEST(objects_and_advice),	    UNIT_TEST(barriers),
+	UNIT_TEST(no_gain_of_execution),
+	UNIT_TEST(sealed_stays),
+	UNIT_TEST(sealed_is_not_discarded),
+	UNIT_TEST(seals_are_refused),
+	UNIT_TEST(seals_without_memory),
+	UNIT_TEST(traits_stay),
+	UNIT_TEST(limits_of_growth),
+	UNIT_TEST(arguments),
+	UNIT_TEST(objects_and_advice),
+	UNIT_TEST(barriers),
+	UNIT_TEST(told_to_ask),
 };
 
 UNIT_MAIN_SHARING("rules", tests)
