@@ -45,6 +45,7 @@ static struct {
 	void (*entry)(void);
 	unsigned starter; /* the hart in harts_start */
 	void (*serve_ipi)(void);
+	bool faults_traced;
 	_Atomic uint64_t online;
 } harts;
 
@@ -74,10 +75,24 @@ uint64_t harts_online(void)
 	return atomic_load_explicit(&harts.online, memory_order_acquire);
 }
 
+static void set_entry(void)
+{
+	if (harts.faults_traced)
+		csr_write(stvec, errata()->stval_sign ? trap_entry_cip453_traced : trap_entry_traced);
+	else
+		csr_write(stvec, errata()->stval_sign ? trap_entry_cip453 : trap_entry);
+}
+
+void trap_trace_faults(void)
+{
+	harts.faults_traced = true;
+	set_entry();
+}
+
 void trap_init(void)
 {
 	csr_write(sscratch, 0);
-	csr_write(stvec, errata()->stval_sign ? trap_entry_cip453 : trap_entry);
+	set_entry();
 	csr_clear(sstatus, SSTATUS_SIE | SSTATUS_SUM | SSTATUS_MXR | SSTATUS_FS);
 	csr_write(scounteren, SCOUNTEREN_ALL);
 	csr_write(sie, SIE_ALL);

@@ -10,6 +10,8 @@ void trap_init(void);
 /* trap.S, start.S */
 void trap_entry(void);
 void trap_entry_cip453(void);
+void trap_entry_traced(void); /* page faults go to trap_fault_traced */
+void trap_entry_cip453_traced(void);
 void hart_start_entry(void);
 uint64_t trap_probe_stimecmp(void);
 /* trap.S: a counter's CSR, 0 (cycle) to 31; and whether this hart lets us at it. Not after a user trap. */

@@ -117,6 +117,7 @@ trap_at:
 	li a1, TRAP_WRITE
 	bne t0, t1, 2f
 1:	call space_fault_here
+trap_faulted:
 	bnez a0, trap_refuse
 	ld t0, HART_THREAD(tp)
 	ld t1, TRAP_THREAD_FAULTS(t0)
@@ -163,6 +164,13 @@ return_all:
 	return_clobbered
 
 /* For harts with CIP-453: stval of an instruction fault lacks the sign above bit 38. */
+	.macro repair_stval
+	slli t1, a0, 25
+	srai t1, t1, 63
+	slli t1, t1, 39
+	or a0, a0, t1
+	.endm
+
 	.balign 4
 	.globl trap_entry_cip453
 trap_entry_cip453:
@@ -170,11 +178,40 @@ trap_entry_cip453:
 	li t1, CAUSE_CALL
 	beq t0, t1, trap_call
 	csrr a0, stval
-	slli t1, a0, 25
-	srai t1, t1, 63
-	slli t1, t1, 39
-	or a0, a0, t1
+	repair_stval
 	j trap_at
+
+/* The same two where page faults are traced: stvec says which (trap_trace_faults), so that the others need not ask. */
+	.balign 4
+	.globl trap_entry_cip453_traced
+trap_entry_cip453_traced:
+	save_clobbered
+	li t1, CAUSE_CALL
+	beq t0, t1, trap_call
+	csrr a0, stval
+	repair_stval
+	j trap_at_traced
+
+	.balign 4
+	.globl trap_entry_traced
+trap_entry_traced:
+	save_clobbered
+	li t1, CAUSE_CALL
+	beq t0, t1, trap_call
+	csrr a0, stval
+trap_at_traced:
+	sd a0, FRAME_STVAL(sp)
+	li t1, CAUSE_STORE
+	li a1, TRAP_WRITE
+	beq t0, t1, 1f
+	li t1, CAUSE_LOAD
+	li a1, TRAP_READ
+	beq t0, t1, 1f
+	li t1, CAUSE_FETCH
+	li a1, TRAP_EXEC
+	bne t0, t1, trap_at
+1:	call trap_fault_traced
+	j trap_faulted
 
 	.globl trap_return
 trap_return:

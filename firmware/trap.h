@@ -25,7 +25,7 @@ struct trap_frame {
  * Traps from user mode, with interrupts off, on the thread's kernel stack. trap.S goes to these, implemented by kernel/ and mm/:
  *
  *   syscall_table[TRAP_CALLS], sys_unknown	a system call; a0 becomes what it returns
- *   space_fault_here				a page fault; then, where that does not say FAULT_OK, trap_refused
+ *   space_fault_here (trap_fault_traced)		a page fault; then, where that does not say FAULT_OK, trap_refused
  *   trap_other					anything else
  *   trap_work					before user mode, where the thread's word of work is not 0
  *
@@ -35,6 +35,10 @@ struct trap_frame {
  */
 void trap_other(struct trap_frame *frame);
 void trap_work(struct trap_frame *frame);
+
+/* In place of space_fault_here after trap_trace_faults, for all harts: before others are started. kernel/trace.c's. */
+uint64_t trap_fault_traced(uint64_t va, uint64_t access);
+void trap_trace_faults(void);
 
 #define TRAP_CALLS 512
 /* What stands for handlers that need all of the frame: the entries of the table. */

@@ -17,6 +17,7 @@
 #include "kernel/sched.h"
 #include "kernel/sys.h"
 #include "kernel/syscall.h"
+#include "kernel/trace.h"
 #include "lib/errno.h"
 #include "mm/space.h"
 
@@ -105,6 +106,21 @@ static int make_thread(const struct request *request, struct thread **out)
 	return 0;
 }
 
+static int fork_space(struct space *parent, const vaddr_t *hot, struct space **child)
+{
+	uint64_t began, tables;
+	int error;
+
+	if (!trace_wants(TRACE_FORKS))
+		return space_fork_near(parent, hot, child);
+	began = hw_ticks();
+	tables = mm_counter_of(hw_hart(), MM_TABLES_SHARED);
+	error = space_fork_near(parent, hot, child);
+	if (error == 0)
+		trace_fork(began, *child, tables);
+	return error;
+}
+
 /* Memory and files: what can fail. */
 static int share_or_copy(const struct request *request, struct process *parent, struct process *child)
 {
@@ -129,7 +145,7 @@ static int share_or_copy(const struct request *request, struct process *parent, 
 	const vaddr_t hot[SPACE_HOT] = { VADDR(frame->sp), tid, VADDR(frame->sepc), VADDR(frame->gp),
 					 VADDR(frame->tp) };
 
-	error = space_fork_near(parent->space, hot, &child->space);
+	error = fork_space(parent->space, hot, &child->space);
 	if (error != 0)
 		fdtable_put(child->files);
 	else

@@ -34,6 +34,7 @@
 #include "kernel/signal.h"
 #include "kernel/syscall.h"
 #include "kernel/touch.h"
+#include "kernel/trace.h"
 #include "lib/errno.h"
 #include "mm/cleared.h"
 #include "mm/coremap.h"
@@ -380,6 +381,7 @@ void kernel_main(const struct boot_info *info)
 	if (options.around_anon != 1)
 		klog("faultaround-anon=%u: a write to untouched memory may take %u KiB more than it needs",
 		     options.around_anon, (options.around_anon - 1) * (unsigned)(PAGE_SIZE / 1024));
+	trace_init();
 	sched_init();
 	kthread_init();
 	touch_init();
@@ -406,6 +408,7 @@ void kernel_main(const struct boot_info *info)
 	cleared_enable(!options.zero_on_demand);
 	start_files(info);
 	status = run(info, &options, free_before);
+	trace_dump();
 	console_mark_exit(status);
 	console_flush();
 	machine_power_off(status);

@@ -21,6 +21,7 @@
 #include "kernel/shm.h"
 #include "kernel/text.h"
 #include "kernel/touch.h"
+#include "kernel/trace.h"
 #include "kernel/tree.h"
 #include "lib/errno.h"
 #include "mm/coremap.h"
@@ -294,6 +295,7 @@ static const struct {
 	{ "/proc/corral/audit", proc_corral_audit },
 	{ "/proc/corral/harts", proc_corral_harts },
 	{ "/proc/corral/memory", proc_corral_memory },
+	{ "/proc/corral/trace", trace_text },
 	{ "/proc/corral/disks", proc_disks },
 	{ "/proc/corral/caches", proc_caches },
 	{ "/sys/devices/system/cpu/online", machine_harts },

@@ -44,6 +44,7 @@ struct mm_hart {
 	uint64_t start;
 	uint64_t bytes;
 	uint16_t asid;
+	uint32_t serial; /* among its requests, where they are traced */
 
 	struct table_stock tables[STOCK_KINDS];
 

@@ -30,6 +30,7 @@
 
 #include "lib/check.h"
 #include "mm/hart.h"
+#include "mm/trace.h"
 #include "mm/view.h"
 
 /* Beyond this many pages one fence of the whole ASID is cheaper than one a page. */
@@ -92,6 +93,24 @@ static uint64_t targets(struct space *space, uint64_t holders)
 	return active & may;
 }
 
+static void answer(struct mm_hart *asker, uint64_t me)
+{
+	fence(VADDR(asker->start), asker->bytes, asker->asid);
+	/* release: our fence is done; pairs with the acquire in tlb_shootdown */
+	atomic_fetch_and_explicit(&asker->waiting, ~me, memory_order_release);
+}
+
+static __attribute__((noinline, cold)) void answer_traced(unsigned hart, uint64_t me)
+{
+	struct mm_hart *asker = &mm_harts[hart];
+	struct trace_record record = { .begin = hw_ticks(),
+				       .event = TRACE_ANSWER,
+				       .argument = { asker->start, asker->bytes, hart, asker->serial } };
+
+	answer(asker, me); /* from here on the request may be another one */
+	trace_put(&record);
+}
+
 void tlb_serve(void)
 {
 	struct mm_hart *mine = mm_this_hart();
@@ -104,11 +123,12 @@ void tlb_serve(void)
 
 	mm_count_add(MM_SERVED, (uint64_t)__builtin_popcountll(from));
 	for (uint64_t left = from; left != 0; left &= left - 1) {
-		struct mm_hart *asker = &mm_harts[__builtin_ctzll(left)];
+		unsigned asker = (unsigned)__builtin_ctzll(left);
 
-		fence(VADDR(asker->start), asker->bytes, asker->asid);
-		/* release: our fence is done; pairs with the acquire in tlb_shootdown */
-		atomic_fetch_and_explicit(&asker->waiting, ~me, memory_order_release);
+		if (trace_wants(TRACE_TLB))
+			answer_traced(asker, me);
+		else
+			answer(&mm_harts[asker], me);
 	}
 }
 
@@ -153,13 +173,27 @@ static void ask_once(struct space *space, uint64_t harts, vaddr_t start, uint64_
 		hw_relax();
 }
 
+static __attribute__((noinline, cold)) void ask_traced(struct space *space, uint64_t harts, vaddr_t start,
+						       uint64_t bytes)
+{
+	struct trace_record record = { .begin = hw_ticks(),
+				       .event = TRACE_SHOOTDOWN,
+				       .argument = { start.v, bytes, harts, ++mm_this_hart()->serial } };
+
+	ask_once(space, harts, start, bytes);
+	trace_put(&record);
+}
+
 static __attribute__((noinline)) void fence_others(struct space *space, uint64_t harts, vaddr_t start, uint64_t bytes)
 {
 	uint64_t most = bytes <= BATCHED_MAX ? batch_bytes : bytes;
 	uint64_t done = 0;
 
 	do {
-		ask_once(space, harts, VADDR(start.v + done), MIN(bytes - done, most));
+		if (trace_wants(TRACE_TLB))
+			ask_traced(space, harts, VADDR(start.v + done), MIN(bytes - done, most));
+		else
+			ask_once(space, harts, VADDR(start.v + done), MIN(bytes - done, most));
 		done = bytes - done > most ? done + most : bytes;
 	} while (done != bytes);
 }

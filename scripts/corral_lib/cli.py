@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from . import card, cpio, diff, disk, elf, machine, platform, shell
+from . import card, cpio, diff, disk, elf, machine, platform, shell, trace
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 TAIL_LINES = 40
@@ -82,6 +82,13 @@ def parser():
     add_options(command.add_argument)
     command.add_argument("program", nargs="*", metavar="COMMAND [ARG...]", help="what to run instead of a shell to type at")
     diff.add_parser(commands)
+    command = commands.add_parser(
+        "trace", help="run a program and draw a timeline of its faults, forks and shootdowns", description=trace.DESCRIPTION,
+        epilog=trace.EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="corral trace [OPTION]... -- PROGRAM [ARG...]\n       corral trace --from FILE [--out FILE]")
+    trace.add_options(command.add_argument)
+    add_options(command.add_argument)
+    command.add_argument("program", nargs="*", metavar="PROGRAM [ARG...]", help="what to run, and its arguments")
     return top
 
 
@@ -126,8 +133,8 @@ def parse(argv):
     if args.command == "diff":
         return args
     args.program += rest
-    if args.command == "run" and not args.program:
-        raise UsageError("no program given; see corral run --help")
+    if args.command != "shell" and not args.program and not getattr(args, "source", None):
+        raise UsageError(f"no program given; see corral {args.command} --help")
     check(args)
     return args
 
@@ -242,7 +249,7 @@ def prepare(args):
         add_files(args, archive)
         fd, path = machine.memory_file("initramfs", archive.to_bytes())
         return fd, path, shell.INIT
-    if args.initramfs:
+    if args.command == "run" and args.initramfs:
         if not os.path.isfile(args.initramfs):
             raise UsageError(f"--initramfs {args.initramfs}: no such file")
         return None, args.initramfs, args.program[0]
@@ -291,6 +298,24 @@ def run(args):
         return error.status
 
 
+def run_traced(args):
+    source, status = args.source, 0
+    out = args.out or os.path.join(args.build, "results", "trace.json")
+    if source is None:
+        args.append += trace.boot_arguments(args)
+        source = args.log = args.log or os.path.join(args.build, "results", "last-run.log")
+        status = run(args)
+    try:
+        warn(trace.write(source, out))
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from None
+    except trace.BadTrace as error:
+        if status:
+            return status
+        raise UsageError(f"{source}: {error}") from None
+    return status
+
+
 def show_tail(log, path):
     """The end of the kernel's messages: of Corral's own, where it came that far, not the firmware's banner."""
     lines = log.decode(errors="replace").rstrip().splitlines()
@@ -306,7 +331,7 @@ def main(argv):
     machine.wake_on_signals()
     try:
         args = parse(argv)
-        return diff.run(args) if args.command == "diff" else run(args)
+        return {"diff": diff.run, "trace": run_traced}.get(args.command, run)(args)
     except (UsageError, disk.BadDisk, elf.NotRunnable, platform.Impossible, card.BadImage) as error:
         warn(str(error))
         return 2

@@ -38,7 +38,7 @@ DEFECTS = (
     one("hart-left-out", "hart 1 is not in the mask of those that are asked", "mm/tlb.c",
         "return active & may;", "return active & may & ~UINT64_C(2);", Run("cow_threads")),
     one("answered-without-fence", "a hart answers a request without having fenced", "mm/tlb.c",
-        "\t\tfence(VADDR(asker->start), asker->bytes, asker->asid);\n", "", Run("cow_threads")),
+        "\tfence(VADDR(asker->start), asker->bytes, asker->asid);\n", "", Run("cow_threads")),
     one("range-short", "of a range of pages the first one is not fenced", "mm/tlb.c",
         "for (uint64_t at = 0; at < bytes; at += PAGE_SIZE)", "for (uint64_t at = PAGE_SIZE; at < bytes; at += PAGE_SIZE)", STORM),
     one("resting-forgotten", "a hart that is in another space is not noted as having to flush", "mm/tlb.c",
@@ -76,11 +76,11 @@ RACES = (
         "\tmine->space = next;\n\tif (last != NULL)\n\t\tleave(last);\n\tif (next != NULL)\n\t\tenter(next);\n\telse\n\t\tleave_for_kernel(last);\n",
         *THREADS),
     one("answered-too-early", "a hart answers a request, and fences then", "mm/tlb.c",
-        "\t\tfence(VADDR(asker->start), asker->bytes, asker->asid);\n"
-        "\t\t/* release: our fence is done; pairs with the acquire in tlb_shootdown */\n"
-        "\t\tatomic_fetch_and_explicit(&asker->waiting, ~me, memory_order_release);\n",
-        "\t\tuint64_t start = asker->start, bytes = asker->bytes;\n\t\tuint16_t asid = asker->asid;\n\n"
-        "\t\tatomic_fetch_and_explicit(&asker->waiting, ~me, memory_order_release);\n\t\tfence(VADDR(start), bytes, asid);\n", *THREADS),
+        "\tfence(VADDR(asker->start), asker->bytes, asker->asid);\n"
+        "\t/* release: our fence is done; pairs with the acquire in tlb_shootdown */\n"
+        "\tatomic_fetch_and_explicit(&asker->waiting, ~me, memory_order_release);\n",
+        "\tuint64_t start = asker->start, bytes = asker->bytes;\n\tuint16_t asid = asker->asid;\n\n"
+        "\tatomic_fetch_and_explicit(&asker->waiting, ~me, memory_order_release);\n\tfence(VADDR(start), bytes, asid);\n", *THREADS),
     one("no-quiescence", "tables are freed without waiting for those that walk through them", "mm/range.c", "\twalk_wait();\n", "", *THREADS),
     one("stale-not-seen", "who gets the lock of a table does not look whether it was unlinked meanwhile", "mm/walk.h",
         "bool good = !frame->table.stale && walk_forks(space) == forks &&", "bool good = walk_forks(space) == forks &&", *THREADS),
