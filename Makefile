@@ -154,7 +154,7 @@ $(U)/tests/%: %.c Makefile
 $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_lib/*.py)
 	$(call say,CPIO,$@)scripts/mkinitramfs $@ $(foreach bin,$(USER_BIN),$(bin):/bin/$(notdir $(bin)))
 
--include $(wildcard tests/unit/unit.mk tests/fuzz/fuzz.mk tests/plugin/plugin.mk tests/models/models.mk)
+-include $(wildcard tests/unit/unit.mk tests/fuzz/fuzz.mk tests/plugin/plugin.mk tests/models/models.mk tests/proofs/proofs.mk)
 
 # ---- Targets for people
 

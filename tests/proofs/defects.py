@@ -1,0 +1,36 @@
+"""
+For each proof of tests/proofs a defect, or two, that it must notice: (file.proof, path, text, instead). scripts/prove puts it into a copy of the
+sources. A text that is not there any more fails: whoever changes it changes the defect.
+"""
+DEFECTS = (
+    ("pte.tables", "mm/pte.h", "(table.v << PTE_PFN_SHIFT) | PTE_DETACHED)", "(table.v << PTE_PFN_SHIFT) | PTE_DETACHED | PTE_G)"),
+    ("pte.leaves", "mm/walk.h", "((pte.v & PTE_MAYWRITE) != 0 ? PTE_W : 0)", "((pte.v & PTE_W) != 0 ? PTE_W : 0)"),
+    ("pte.leaves", "mm/pte.h", "PTE_A | ((bits & PTE_W) ? PTE_D : 0)", "PTE_A"),
+    ("pte.reservations", "mm/pte.h", "((hw_paddr(mapping).v >> 6) << PTE_PFN_SHIFT)", "((hw_paddr(mapping).v >> 7) << PTE_PFN_SHIFT)"),
+    ("pte.kinds_are_apart", "mm/pte.h", "(pte.v & (PTE_V | PTE_U | PTE_G)) == PTE_G", "(pte.v & (PTE_V | PTE_G)) == PTE_G"),
+    ("pte.indices", "mm/pte.h", "PT_BITS * level)) & (PT_ENTRIES - 1)", "PT_BITS * level)) % (PT_ENTRIES - 1)"),
+    ("pte.groups", "mm/walk.h", "to = (last - 1) / PT_GROUP;", "to = MIN(last / PT_GROUP, 63U);"),
+    ("pte.groups", "mm/walk.h", "from = (first + PT_GROUP - 1) / PT_GROUP, to = last", "from = first / PT_GROUP, to = last"),
+    ("pte.lowest_bit", "lib/runtime.c", "0,  1,\t2,  53,", "0,  1,\t53,  2,"),
+    ("count.get", "mm/coremap.h", "LIKELY(old - 1 < FRAME_COUNT_MAX - 1)", "LIKELY(old < FRAME_COUNT_MAX)"),
+    ("count.refused_by_all", "mm/coremap.h", "(UINT32_C(1) << 31)", "UINT32_C(0xffffffe0)"),
+    ("count.step", "mm/coremap.h", "return (int32_t)(by > 0", "return (uint32_t)(by > 0"),
+    ("count.put", "mm/coremap.h", "\tif (old <= 1)\n\t\tframe_put_last", "\tif (old < 1)\n\t\tframe_put_last"),
+    ("count.put_in_a_batch", "mm/coremap.h", "memory_order_acquire) == 1)) {", "memory_order_acquire) <= 1)) {"),
+    ("count.try_get", "mm/coremap.c", "if (count >= FRAME_COUNT_MAX)", "if (count > FRAME_COUNT_MAX)"),
+    ("count.freeze", "mm/coremap.c", "uint32_t count = 1;", "uint32_t count = 2;"),
+    ("count.any_order", "mm/coremap.h", "memory_order_acquire) == 1;", "memory_order_acquire) <= 2;"),
+    ("range.sane", "mm/range.c", "bytes <= USER_END - start.v;", "start.v + bytes <= USER_END;"),
+    ("range.entries_end", "mm/range.c", "MIN(end, ALIGN_DOWN(at, pt_span(level)) + pt_span(level))", "MIN(end, at + pt_span(level))"),
+    ("range.covering", "mm/range.c", "start ^ (end - 1)", "start ^ end"),
+    ("range.whole_entries", "mm/range.c", "MIN(end, ALIGN_DOWN(at, pt_span(level)) + pt_span(level))", "MIN(end, at + pt_span(level))"),
+    ("range.fences", "mm/tlb.c", "for (uint64_t at = 0; at < bytes; at += PAGE_SIZE)", "for (uint64_t at = PAGE_SIZE; at < bytes; at += PAGE_SIZE)"),
+    ("range.requests", "mm/tlb.c", "MIN(bytes - done, most)", "MIN(bytes, most)"),
+    ("range.guesses", "mm/place.c", "top >= PLACE_BOTTOM + bytes;", "top >= bytes;"),
+    ("range.object_pages", "mm/mapping.h", "(va.v - mapping->base) >> PAGE_SHIFT", "(va.v >> PAGE_SHIFT) - (mapping->base >> PAGE_SHIFT)"),
+    ("buddy.added", "mm/buddy.c", "(at & ((UINT64_C(1) << order) - 1)) != 0 || at", "at"),
+    ("buddy.taken_and_given_back", "mm/buddy.c", "\t\tpfn = PFN(pfn.v & ~(UINT64_C(1) << order));\n", ""),
+    ("buddy.taken_and_given_back", "mm/buddy.c", "if (!frame->buddy || frame->order != order)", "if (!frame->buddy)"),
+    ("buddy.taken_and_given_back", "mm/buddy.c", "\t\tblock_put(PFN(pfn.v + (UINT64_C(1) << from)), from);\n",
+     "\t\tif (from != 2)\n\t\t\tblock_put(PFN(pfn.v + (UINT64_C(1) << from)), from);\n"),
+)
