@@ -1,6 +1,7 @@
 """Writing cards: scripts/flash against loop devices, and its parts by themselves where there are none."""
 import os
 import shutil
+import stat
 import subprocess
 
 import pexpect
@@ -14,7 +15,7 @@ MIB = 1 << 20
 
 
 def tool(*words):
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    return subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -91,6 +92,42 @@ def test_mounted(loop, image, tmp_path):
     loop.mount(device, at=tmp_path / "card-mounted-card")
     refused(run(image, device, "--fixed", "--yes"), "in use: mounted at " + str(tmp_path))
     assert path.read_bytes()[MIB:] == before[MIB:]
+
+
+def partition_node(device, tmp_path):
+    """The device of its first partition; made here where nobody else makes it."""
+    name = os.path.basename(device)
+    tool("partx", "--add", device)
+    number = flash.text(f"/sys/class/block/{name}/{name}p1/dev")
+    if not number:
+        pytest.skip(f"the kernel here shows no partitions of {device}")
+    try:
+        os.mknod(tmp_path / "part", 0o600 | stat.S_IFBLK, os.makedev(*map(int, number.split(":"))))
+    except OSError as error:
+        pytest.skip(f"no device can be made here: {error.strerror}")
+    return tmp_path / "part"
+
+
+def test_partition_mounted(loop, image, tmp_path):
+    """The whole disk is not mounted, a partition of it is."""
+    device, path = loop(64)
+    if "ext4" not in flash.text("/proc/filesystems").split() or not shutil.which("mkfs.ext4"):
+        pytest.skip("no file system here to mount")
+    assert tool("sgdisk", "-n", "1:2048:0", device).returncode == 0
+    part = partition_node(device, tmp_path)
+    try:
+        assert tool("mkfs.ext4", "-q", part).returncode == 0
+        before = path.read_bytes()
+        loop.mount(part, at=tmp_path / "part-mounted-card")
+        refused(run(image, device, "--fixed", "--yes"), "in use: mounted at " + str(tmp_path))
+        refused(run(image, part, "--fixed", "--yes"), "a partition: the whole disk is needed")
+        assert path.read_bytes()[:MIB] == before[:MIB]
+        tool("umount", str(tmp_path / "part-mounted-card"))
+        done = run(image, device, "--fixed", "--yes")
+        assert done.returncode == 0 and path.read_bytes()[:MIB] == image.read_bytes()[:MIB], done
+    finally:
+        tool("umount", str(tmp_path / "part-mounted-card"))
+        tool("partx", "--delete", device)
 
 
 def test_used_in_a_way_that_only_the_kernel_knows(loop, image):
