@@ -21,7 +21,7 @@
 #define HIGH_CAPACITY  (UINT32_C(1) << 30)
 #define OCR_3V3	       (UINT32_C(3) << 20)
 #define OCR_READY      (UINT32_C(1) << 31)
-#define REGISTER_BYTES 16U
+#define REGISTER_BYTES SD_ID_BYTES
 
 static int say(const char **why, const char *what)
 {
@@ -150,7 +150,7 @@ static int read_capacity(struct sd_card *card, const uint8_t *csd, const char **
 
 static int read_registers(struct sd_card *card, const char **why)
 {
-	uint8_t csd[REGISTER_BYTES], cid[REGISTER_BYTES];
+	uint8_t csd[REGISTER_BYTES], *cid = card->id;
 
 	if (with_register(card, SD_SEND_CSD, csd) != 0)
 		return say(why, "it does not say how large it is");

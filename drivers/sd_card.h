@@ -5,6 +5,8 @@
 #include "drivers/block.h"
 #include "drivers/sd_link.h"
 
+#define SD_ID_BYTES 16U
+
 struct sd_card {
 	struct sd_link link;
 	uint32_t slot_hz; /* the most that the slot may be clocked with */
@@ -15,6 +17,7 @@ struct sd_card {
 	bool read_only;
 	char name[6]; /* that its maker gave it */
 	uint32_t serial;
+	uint8_t id[SD_ID_BYTES]; /* no other card has the same */
 };
 
 /*

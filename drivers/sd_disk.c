@@ -8,12 +8,15 @@
  */
 #include "drivers/sd_disk.h"
 
+#include <string.h>
+
 #include "firmware/log.h"
 #include "lib/errno.h"
 
-#define TRIES	     3U
-#define SEGMENTS_MAX 128U
-#define SECTORS_MAX  1024U /* 0.2 s at 20 MHz, in which others wait */
+#define TRIES	      3U
+#define LOOK_EVERY_NS UINT64_C(500000000)
+#define SEGMENTS_MAX  128U
+#define SECTORS_MAX   1024U /* 0.2 s at 20 MHz, in which others wait */
 
 static struct sd_disk *disk_of(struct block_device *device)
 {
@@ -23,17 +26,11 @@ static struct sd_disk *disk_of(struct block_device *device)
 static void submit(struct block_device *device, struct block_request *request)
 {
 	struct sd_disk *disk = disk_of(device);
-	bool dead;
 
 	spin_lock(&disk->lock, RANK_BLOCK);
-	dead = disk->dead;
-	if (!dead)
-		list_add_tail(&disk->waiting, &request->link);
+	list_add_tail(&disk->waiting, &request->link);
 	spin_unlock(&disk->lock, RANK_BLOCK);
-	if (dead)
-		block_done(request, -EIO);
-	else
-		disk->events->signal(disk->wanted);
+	disk->events->signal(disk->wanted);
 }
 
 static struct block_request *take(struct sd_disk *disk)
@@ -49,13 +46,43 @@ static struct block_request *take(struct sd_disk *disk)
 	return request;
 }
 
-/* No more requests come from here on; those that wait are answered by the thread. */
-static void die(struct sd_disk *disk)
+static void lose(struct sd_disk *disk)
 {
-	klog("%s: the card does not answer, or is not the same any more: the disk is out of use", disk->block.name);
-	spin_lock(&disk->lock, RANK_BLOCK);
-	disk->dead = true;
-	spin_unlock(&disk->lock, RANK_BLOCK);
+	klog("%s: the card does not answer, or is not the same any more: EIO until it is back", disk->block.name);
+	disk->away = true;
+	disk->other = false;
+}
+
+static bool same_card(const struct sd_card *a, const struct sd_card *b)
+{
+	return memcmp(a->id, b->id, sizeof(a->id)) == 0 && a->sectors == b->sectors && a->by_sectors == b->by_sectors;
+}
+
+/* Whether it is back. Waking a card takes its time, and finding out that there is none, too: not at each request. */
+static bool look(struct sd_disk *disk)
+{
+	uint64_t now = disk->card.link.bus->ops->now(disk->card.link.bus);
+	struct sd_card was = disk->card;
+	const char *why;
+	int error;
+
+	if (now - disk->looked < LOOK_EVERY_NS)
+		return false;
+	error = sd_card_start(&disk->card, &why);
+	if (error == 0 && same_card(&was, &disk->card)) {
+		klog("%s: the card is back: it can be read; not written until the next boot, as nobody knows what was done to it",
+		     disk->block.name);
+		disk->away = false;
+		disk->returned = true;
+		return true;
+	}
+	if (error == 0 && !disk->other) {
+		klog("%s: another card: EIO until the one that was there is back", disk->block.name);
+		disk->other = true;
+	}
+	disk->card = was;
+	disk->looked = disk->card.link.bus->ops->now(disk->card.link.bus);
+	return false;
 }
 
 static int serve(struct sd_disk *disk, const struct block_request *request)
@@ -63,10 +90,12 @@ static int serve(struct sd_disk *disk, const struct block_request *request)
 	bool write = request->op == BLOCK_WRITE;
 	int error = -EIO;
 
+	if ((disk->away && !look(disk)) || (write && disk->returned))
+		return -EIO;
 	for (unsigned i = 0; i < TRIES && error == -EIO; i++)
 		error = sd_card_transfer(&disk->card, write, request->sector, request->segments, request->count);
 	if (error == -ENODEV)
-		die(disk);
+		lose(disk);
 	else if (error != 0)
 		klog("%s: sector %lu: %s fails", disk->block.name, (unsigned long)request->sector,
 		     write ? "writing" : "reading");
@@ -77,9 +106,8 @@ void sd_disk_work(struct sd_disk *disk)
 {
 	struct block_request *request;
 
-	/* dead: only this thread sets it */
 	while ((request = take(disk)) != NULL)
-		block_done(request, disk->dead ? -EIO : serve(disk, request));
+		block_done(request, serve(disk, request));
 }
 
 void sd_disk_run(struct sd_disk *disk)

@@ -1,8 +1,9 @@
 /*
  * SD cards as disks, behind block.h: mmcblk0, mmcblk1, ... A thread of its own does a disk's requests one after the other.
  *
- * What fails is done again a few times. A card that was taken out, or has lost its supply, is out of use until the machine
- * starts anew, also if it is put back: what was written to it meanwhile nobody knows.
+ * What fails is done again a few times. While a card is out, all is -EIO. Once it is back, which the next request finds out, it can be
+ * read; not written until the machine starts anew: what was written to it meanwhile nobody knows, and what we hold of its files would
+ * spoil them. Another card in its place is -EIO, too.
  */
 #ifndef DRIVERS_SD_DISK_H
 #define DRIVERS_SD_DISK_H
@@ -16,10 +17,14 @@ struct sd_disk {
 	struct block_device block;
 	struct sd_card card; /* the thread's */
 	const struct event_ops *events;
+	/* The thread's: */
+	bool away;	      /* the card is out, since the last line about that */
+	bool other;	      /* there is a line about another one */
+	bool returned;	      /* it was out */
+	uint64_t looked;      /* for it, at that moment */
 	void *wanted;	      /* an event: there are requests */
 	struct spinlock lock; /* RANK_BLOCK: guards what follows */
 	struct list waiting;  /* oldest first */
-	bool dead;
 };
 
 /*

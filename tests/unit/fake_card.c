@@ -95,6 +95,7 @@ static void say_register(bool csd)
 		reg[10] = 0x80;
 	} else {
 		memcpy(reg, "\1OEFAKED\1\0\0\52\7", 13);
+		reg[12] ^= card.serial;
 	}
 	if (csd) {
 		reg[3] = 0x32;

@@ -16,6 +16,7 @@ struct fake_card {
 	bool present;
 	enum card_kind kind;
 	bool write_protected;
+	uint8_t serial;		/* a byte of its identification */
 	unsigned busy_bytes;	/* after a write */
 	unsigned access_bytes;	/* before data */
 	unsigned wake_attempts; /* ACMD41 that it answers with idle */

@@ -269,29 +269,61 @@ static void busy(void **state)
 	assert_false(goes_well(BLOCK_WRITE, 20, 1, 2048));
 }
 
-static void is_dead(void)
+static void later(void)
 {
-	assert_non_null(strstr(last_line, "out of use"));
-	card.present = true;
-	fake_card_power_cycle();
+	fake_bus.ops->sleep(&fake_bus, SECONDS);
+}
+
+static void is_away(unsigned said)
+{
 	for (unsigned i = 0; i < 3; i++) {
+		later();
 		assert_false(reads(1));
 		assert_false(goes_well(BLOCK_WRITE, 1, 1, 512));
 	}
-	assert_int_equal(lines, 2);
+	assert_int_equal(lines, said);
+}
+
+/* It can be read, and is not written: not even a command for that comes to it. */
+static void is_back(unsigned said)
+{
+	unsigned writes = card.commands[24] + card.commands[25];
+
+	later();
+	assert_true(reads(1));
+	assert_non_null(strstr(last_line, "is back"));
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(reads(i));
+		assert_false(goes_well(BLOCK_WRITE, i, 1, 512));
+	}
+	assert_int_equal(lines, said);
+	assert_int_equal(card.commands[24] + card.commands[25], writes);
 }
 
 static void taken_out(void **state)
 {
+	uint64_t ns;
+
 	(void)state;
 	begin(CARD_HIGH);
 	for (unsigned i = 0; i < 8; i++)
 		submit(i, i % 2 == 0 ? BLOCK_READ : BLOCK_WRITE, i, 1, 512);
 	card.present = false;
+	ns = card.ns;
 	sd_disk_work(&disk);
 	assert_int_equal(dones, 8);
 	assert_int_equal(errors, 8);
-	is_dead();
+	assert_in_range(card.ns - ns, 0, 2 * SECONDS);
+	assert_non_null(strstr(last_line, "EIO until it is back"));
+	is_away(2);
+	card.present = true;
+	fake_card_power_cycle();
+	is_back(3);
+	card.present = false;
+	is_away(4);
+	card.present = true;
+	fake_card_power_cycle();
+	is_back(5);
 }
 
 /* Out and in again before anybody looked, or a supply that was gone for a moment: it does not know us any more. */
@@ -299,9 +331,25 @@ static void put_back(void **state)
 {
 	(void)state;
 	begin(CARD_HIGH);
+	later();
 	fake_card_power_cycle();
 	assert_false(reads(1));
-	is_dead();
+	is_back(3);
+}
+
+static void another_card(void **state)
+{
+	(void)state;
+	begin(CARD_HIGH);
+	card.serial++;
+	fake_card_power_cycle();
+	assert_false(reads(1));
+	is_away(3);
+	assert_non_null(strstr(last_line, "another card"));
+	assert_int_equal(card.commands[24] + card.commands[25], 0);
+	card.serial--;
+	fake_card_power_cycle();
+	is_back(4);
 }
 
 static void controller_stops(void **state)
@@ -326,11 +374,11 @@ static void write_protected(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(checksums),	    UNIT_TEST(each_kind_is_known), UNIT_TEST(slow_to_wake),
-	UNIT_TEST(not_a_card),	    UNIT_TEST(back_and_forth),	   UNIT_TEST(queue),
-	UNIT_TEST(errors_of_once),  UNIT_TEST(writes_that_fail),   UNIT_TEST(busy),
-	UNIT_TEST(taken_out),	    UNIT_TEST(put_back),	   UNIT_TEST(controller_stops),
-	UNIT_TEST(write_protected),
+	UNIT_TEST(checksums),	     UNIT_TEST(each_kind_is_known), UNIT_TEST(slow_to_wake),
+	UNIT_TEST(not_a_card),	     UNIT_TEST(back_and_forth),	    UNIT_TEST(queue),
+	UNIT_TEST(errors_of_once),   UNIT_TEST(writes_that_fail),   UNIT_TEST(busy),
+	UNIT_TEST(taken_out),	     UNIT_TEST(put_back),	    UNIT_TEST(another_card),
+	UNIT_TEST(controller_stops), UNIT_TEST(write_protected),
 };
 
 UNIT_MAIN("sd", tests)
