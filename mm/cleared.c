@@ -65,18 +65,13 @@ bool cleared_take(struct cleared *mine, enum frame_kind kind, pfn_t *out)
 	return true;
 }
 
-unsigned cleared_drain(void)
+void cleared_drain(void)
 {
-	unsigned drained = 0;
 	pfn_t pfn;
 
-	for (unsigned h = 0; h < hw_harts(); h++) {
-		while (read_n(&mm_harts[h].cleared) != 0 && cleared_take(&mm_harts[h].cleared, FRAME_KERNEL, &pfn)) {
+	for (unsigned h = 0; h < hw_harts(); h++)
+		while (read_n(&mm_harts[h].cleared) != 0 && cleared_take(&mm_harts[h].cleared, FRAME_KERNEL, &pfn))
 			frame_put(pfn);
-			drained++;
-		}
-	}
-	return drained;
 }
 
 uint64_t cleared_frames(void)

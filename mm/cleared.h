@@ -13,8 +13,8 @@ void cleared_enable(bool on);
 /* Clears a frame for this hart, which is idle. False: it has enough, or memory is short. */
 bool cleared_prepare(void);
 
-/* ---- mm's own. All of them given back to the allocator: how many; and how many there are. */
-unsigned cleared_drain(void);
+/* ---- mm's own. All of them given back to the allocator; and how many there are. */
+void cleared_drain(void);
 uint64_t cleared_frames(void);
 
 #endif

@@ -111,7 +111,7 @@ static uint64_t kept(void)
 static void give_back(void)
 {
 	tables_give_back();
-	(void)cleared_drain();
+	cleared_drain();
 }
 
 void tables_init(void)

@@ -33,6 +33,8 @@ void walk_wait(void)
 
 void look_wait(void)
 {
+	/* Nobody who looks waits for these, but who waits for these would wait for all that look. */
+	ASSERT(lock_rank_held(RANK_TABLE) == 0 && lock_rank_held(RANK_OBJECT) == 0);
 	epochs_wait(offsetof(struct mm_hart, look));
 }
 

@@ -106,10 +106,36 @@ static void eager_fork_copies_all(void **state)
 	unit_end(parent);
 }
 
+/* A page that is named as often as it can be is not given to a child: fork fails, and no descriptor has a count too much. */
+static void full_count(void **state)
+{
+	struct space *space = unit_begin(&machine), *child;
+	struct object *object;
+	uint32_t count;
+	pfn_t pfn;
+
+	(void)state;
+	assert_int_equal(object_create(PAGES(2), "x", 1, &object), 0);
+	unit_map(space, AT, 1, RW);
+	unit_map_object(space, AT + PAGES(1), 2, RW, object, 0, false);
+	unit_store(VADDR(AT), 1);
+	assert_int_equal(unit_load(VADDR(AT + PAGES(1))), 'x');
+	pfn = unit_frame_at(space, AT + PAGES(1));
+	count = atomic_load(&frame_of(pfn)->count);
+	atomic_store(&frame_of(pfn)->count, FRAME_COUNT_MAX);
+	assert_int_equal(space_fork(space, &child), -ENOMEM);
+	atomic_store(&frame_of(pfn)->count, count);
+	unit_audit();
+	unit_store(VADDR(AT), 2);
+	object_put(object);
+	unit_end(space);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(written_pages_are_copied_at_once),
 	UNIT_TEST(written_pages_that_are_not_alike),
 	UNIT_TEST(eager_fork_copies_all),
+	UNIT_TEST(full_count),
 };
 
 UNIT_MAIN("fork_hot", tests)

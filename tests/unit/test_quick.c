@@ -5,6 +5,7 @@
 
 #include "mm/leaf.h"
 #include "mm/object.h"
+#include "mm/object_core.h"
 #include "mm/user.h"
 #include "mm/walk.h"
 
@@ -108,10 +109,90 @@ static void reached_once(void **state)
 	unit_end(space_current());
 }
 
+/* A page that is there is copied without a count; one that is not, or behind the end, is not. */
+static void copied_as_it_is(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	static _Alignas(PAGE_SIZE) uint64_t page[PAGE_SIZE / 8];
+	uint64_t word = 5;
+	struct object *object;
+
+	(void)state;
+	assert_int_equal(object_create(PAGES(2), NULL, 0, &object), 0);
+	assert_int_equal(object_write(object, 8, &word, 8), 8);
+	assert_true(object_copy_page(object, 0, page));
+	assert_int_equal(page[1], 5);
+	assert_false(object_copy_page(object, 1, page));
+	assert_false(object_copy_page(object, 2, page));
+	object_put(object);
+	unit_end(space);
+}
+
+/* Where ranges lie alike in their indexes, clones share whole nodes. */
+static void nodes_are_shared(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	struct object *from, *to;
+
+	(void)state;
+	assert_int_equal(object_create(PAGES(4 * INDEX_SLOTS), NULL, 0, &from), 0);
+	assert_int_equal(object_create(PAGES(4 * INDEX_SLOTS), NULL, 0, &to), 0);
+	for (unsigned i = 0; i < 4 * INDEX_SLOTS; i++) {
+		uint64_t word = i;
+
+		assert_int_equal(object_write(from, PAGES(i), &word, 8), 8);
+		if (i % INDEX_SLOTS == 0)
+			assert_int_equal(object_write(to, PAGES(i), &word, 8), 8);
+	}
+	assert_int_equal(object_clone_range(from, INDEX_SLOTS, to, INDEX_SLOTS, INDEX_SLOTS + 1), 0);
+	assert_ptr_equal(index_node_of(&from->index, INDEX_SLOTS), index_node_of(&to->index, INDEX_SLOTS));
+	assert_ptr_not_equal(index_node_of(&from->index, 2 * INDEX_SLOTS), index_node_of(&to->index, 2 * INDEX_SLOTS));
+	assert_ptr_not_equal(index_node_of(&from->index, 0), index_node_of(&to->index, 0));
+	object_put(from);
+	object_put(to);
+	unit_end(space);
+}
+
+/* Bytes that are not there to be written do not make a file longer. */
+static void no_longer_for_nothing(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	struct object *object;
+
+	(void)state;
+	unit_map(space, AT, 1, RW);
+	unit_store(VADDR(AT), 7);
+	assert_int_equal(object_create(10, NULL, 0, &object), 0);
+	assert_int_equal(user_to_object(object, 5000, space, VADDR(AT + PAGES(1)), 8, UINT64_MAX / 2), -EFAULT);
+	assert_int_equal(object_bytes(object), 10);
+	assert_int_equal(user_to_object(object, 5000, space, VADDR(AT), 8, UINT64_MAX / 2), 8);
+	assert_int_equal(object_bytes(object), 5008);
+	object_put(object);
+	unit_end(space);
+}
+
+/* A clone fills from the source what it needs, and not a page more. */
+static void no_page_too_much(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	static const char source[PAGES(4)] = "x";
+	struct object *from, *to;
+
+	(void)state;
+	assert_int_equal(object_create(PAGES(4), source, sizeof(source), &from), 0);
+	assert_int_equal(object_create(PAGES(4), NULL, 0, &to), 0);
+	assert_int_equal(object_clone_range(from, 1, to, 1, 2), 0);
+	assert_int_equal(object_pages(from), 2);
+	assert_int_equal(object_pages(to), 2);
+	object_put(from);
+	object_put(to);
+	unit_end(space);
+}
+
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(within_a_leaf),
-	UNIT_TEST(a_word_without_the_lock),
-	UNIT_TEST(reached_once),
+	UNIT_TEST(within_a_leaf),    UNIT_TEST(a_word_without_the_lock), UNIT_TEST(reached_once),
+	UNIT_TEST(copied_as_it_is),  UNIT_TEST(nodes_are_shared),	 UNIT_TEST(no_longer_for_nothing),
+	UNIT_TEST(no_page_too_much),
 };
 
 UNIT_MAIN("quick", tests)
