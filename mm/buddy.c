@@ -13,14 +13,25 @@
 
 static struct {
 	struct spinlock lock CACHE_ALIGNED;
-	uint64_t frames;       /* [lock] in all lists together */
-	uint64_t depot_frames; /* [lock] */
+	_Atomic uint64_t frames;       /* [lock] in all lists together; read by buddy_free_guess without it */
+	_Atomic uint64_t depot_frames; /* [lock] the same */
 	struct frame *depot; /* [lock] first frames of chains, by stock.next_chain; the last one given is taken first */
 	struct list free[BUDDY_ORDERS]; /* [lock] */
 } buddy;
 
 /* Blocks that are freed one by one under one hold of the lock. */
 #define AT_ONCE 64
+
+/* relaxed: under the lock; atomic for those who only guess */
+static uint64_t read_n(const _Atomic uint64_t *n)
+{
+	return atomic_load_explicit(n, memory_order_relaxed);
+}
+
+static void count(_Atomic uint64_t *n, uint64_t by)
+{
+	store_relaxed_u64(n, read_n(n) + by);
+}
 
 static void block_put(pfn_t pfn, unsigned order)
 {
@@ -42,9 +53,9 @@ void buddy_init(void)
 	for (unsigned order = 0; order < BUDDY_ORDERS; order++)
 		list_init(&buddy.free[order]);
 	spin_init(&buddy.lock);
-	buddy.frames = 0;
+	atomic_init(&buddy.frames, 0);
 	buddy.depot = NULL;
-	buddy.depot_frames = 0;
+	atomic_init(&buddy.depot_frames, 0);
 }
 
 static bool alloc_locked(unsigned order, pfn_t *out)
@@ -64,14 +75,14 @@ static bool alloc_locked(unsigned order, pfn_t *out)
 		from--;
 		block_put(PFN(pfn.v + (UINT64_C(1) << from)), from);
 	}
-	buddy.frames -= UINT64_C(1) << order;
+	count(&buddy.frames, 0 - (UINT64_C(1) << order));
 	*out = pfn;
 	return true;
 }
 
 static void free_locked(pfn_t pfn, unsigned order)
 {
-	buddy.frames += UINT64_C(1) << order;
+	count(&buddy.frames, UINT64_C(1) << order);
 	while (order < BUDDY_ORDERS - 1) {
 		pfn_t other = PFN(pfn.v ^ (UINT64_C(1) << order));
 
@@ -122,7 +133,7 @@ bool buddy_alloc(unsigned order, pfn_t *out)
 /* [lock] Refills may not take what the others need, so blocks become smaller where little is left. */
 static uint32_t take_block(unsigned order, pfn_t *block)
 {
-	while (order > 0 && (UINT64_C(4) * hw_harts() << order) > buddy.frames)
+	while (order > 0 && (UINT64_C(4) * hw_harts() << order) > read_n(&buddy.frames))
 		order--;
 	for (;;) {
 		if (alloc_locked(order, block))
@@ -141,7 +152,7 @@ uint32_t buddy_take(unsigned order, struct frame **first, pfn_t *block)
 	if (*first != NULL) {
 		n = (*first)->stock.n;
 		buddy.depot = (*first)->stock.next_chain;
-		buddy.depot_frames -= n;
+		count(&buddy.depot_frames, UINT64_C(0) - n);
 	} else {
 		n = take_block(order, block);
 	}
@@ -169,12 +180,12 @@ void buddy_give(struct frame *first, uint32_t n, uint64_t keep)
 	bool kept;
 
 	spin_lock(&buddy.lock, RANK_BUDDY);
-	kept = buddy.depot_frames + n <= keep;
+	kept = read_n(&buddy.depot_frames) + n <= keep;
 	if (kept) {
 		first->stock.n = n;
 		first->stock.next_chain = buddy.depot;
 		buddy.depot = first;
-		buddy.depot_frames += n;
+		count(&buddy.depot_frames, n);
 	}
 	spin_unlock(&buddy.lock, RANK_BUDDY);
 	if (!kept)
@@ -197,7 +208,7 @@ void buddy_settle(void)
 		first = buddy.depot;
 		if (first != NULL) {
 			buddy.depot = first->stock.next_chain;
-			buddy.depot_frames -= first->stock.n;
+			count(&buddy.depot_frames, UINT64_C(0) - first->stock.n);
 		}
 		spin_unlock(&buddy.lock, RANK_BUDDY);
 		buddy_free_chain(first);
@@ -214,14 +225,13 @@ void buddy_free(pfn_t pfn, unsigned order)
 uint64_t buddy_free_guess(void)
 {
 	/* relaxed: without the lock, a number of a moment ago */
-	return __atomic_load_n(&buddy.frames, __ATOMIC_RELAXED) +
-	       __atomic_load_n(&buddy.depot_frames, __ATOMIC_RELAXED);
+	return read_n(&buddy.frames) + read_n(&buddy.depot_frames);
 }
 
 uint64_t buddy_free_frames(void)
 {
 	spin_lock(&buddy.lock, RANK_BUDDY);
-	uint64_t frames = buddy.frames + buddy.depot_frames;
+	uint64_t frames = buddy_free_guess();
 	spin_unlock(&buddy.lock, RANK_BUDDY);
 	return frames;
 }

@@ -12,6 +12,7 @@ FRAMES = "coremap".split()  # long; of frames alone
 FRAME_FILES = ("mm/coremap.c", "mm/coremap.h", "mm/buddy.c", "mm/cleared.c", "mm/slab.c")
 FLAGS = "-std=gnu11 -O1 -g -fno-omit-frame-pointer -pthread -w -DCORRAL_DEBUG -I. -Itests/fakes/include".split()
 ASAN = "-fsanitize=address,undefined -fno-sanitize-recover=undefined".split()
+TSAN = "-fsanitize=thread -include tests/fakes/tsan_fence.h".split()
 WRAP = "-Wl,--wrap=frame_alloc,--wrap=frame_alloc_zeroed,--wrap=frame_alloc_block,--wrap=kalloc".split()
 COMMON = "lib/lock tests/fakes/hw tests/fakes/tlb tests/fakes/alloc tests/unit/unit tests/unit/unit_mm tests/unit/threads tests/unit/store " \
          "tests/unit/model tests/unit/model_ops".split()
@@ -90,6 +91,7 @@ class Host:
             shutil.copytree(os.path.join(ROOT, folder), os.path.join(self.src, folder), copy_function=shutil.copy)
         self.plain = Build(self.src, os.path.join(where, "plain"), [])
         self.asan = Build(self.src, os.path.join(where, "asan"), ASAN)
+        self.tsan = Build(self.src, os.path.join(where, "tsan"), TSAN)
         self.took, self.caught, self.code = {}, {}, {}
         self.tests = tests_of(self.src)
 
@@ -146,5 +148,6 @@ class Host:
         return ("host, sanitizers", how) if how else None
 
     def threads(self, mutant):
-        how = self.judge(self.asan, THREADS, lambda name: 900, 50, mutant)
+        how = self.judge(self.asan, THREADS, lambda name: 900, 50, mutant) or \
+            self.judge(self.tsan, THREADS + ["evict"], lambda name: 900, 20, mutant)
         return ("host, harts as threads", how) if how else None

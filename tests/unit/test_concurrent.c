@@ -4,6 +4,10 @@
  */
 #include "tests/unit/threads.h"
 
+#include <sched.h>
+
+#include "mm/cleared.h"
+
 /* ---- Each hart in addresses of its own, in tables that it shares with the others. */
 
 #define OWN_PAGES 24
@@ -365,6 +369,40 @@ static void allocator_storm(void **state)
 	end();
 }
 
+/* Frames that one hart clears ahead, and another takes away from it and uses: nobody clears them once more. */
+static void clear_and_take(unsigned hart)
+{
+	for (unsigned step = 0; step < unit_steps(3000); step++) {
+		uint64_t *words;
+		pfn_t pfn;
+
+		if (hart % 2 == 0) {
+			(void)cleared_prepare();
+			continue;
+		}
+		cleared_drain();
+		if (frame_alloc(FRAME_KERNEL, &pfn) != 0)
+			continue;
+		words = frame_data(pfn);
+		for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
+			words[i] = step;
+		sched_yield();
+		for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
+			MUST(words[i] == step);
+		frame_put(pfn);
+	}
+}
+
+static void cleared_by_others(void **state)
+{
+	(void)state;
+	start(&by_ipi);
+	cleared_enable(true);
+	run(clear_and_take);
+	cleared_drain();
+	end();
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(disjoint_by_ipi),
 	UNIT_TEST(disjoint_by_rfence),
@@ -377,6 +415,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(discards_never_reach_the_object),
 	UNIT_TEST(places_do_not_overlap),
 	UNIT_TEST(allocator_storm),
+	UNIT_TEST(cleared_by_others),
 };
 
 UNIT_MAIN_SHARING("concurrent", tests)

@@ -1,5 +1,6 @@
 /*
- * Quick ways are taken where they fit: a slow one does the same, so nothing else misses them. And what need not be done is not.
+ * Quick ways are taken where they fit: a slow one does the same, so nothing else misses them. And what need not be done is not. Then
+ * fences that one program on one hart does not miss.
  */
 #include "tests/unit/unit.h"
 
@@ -171,6 +172,30 @@ static void no_longer_for_nothing(void **state)
 	unit_end(space);
 }
 
+/* A program writes a page that is not there yet, beside some that a clone shares: nodes are copied, and awaited without its table's lock. */
+static void new_beside_shared(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	struct object *from, *to;
+	uint64_t word = 9;
+
+	(void)state;
+	unit_map(space, AT, 1, RW);
+	unit_store(VADDR(AT), 7);
+	assert_int_equal(object_create(PAGES(2 * INDEX_SLOTS), NULL, 0, &from), 0);
+	assert_int_equal(object_create(PAGES(2 * INDEX_SLOTS), NULL, 0, &to), 0);
+	assert_int_equal(object_write(from, 0, &word, 8), 8);
+	assert_int_equal(object_clone_range(from, 0, to, 0, INDEX_SLOTS), 0);
+	assert_int_equal(user_to_object(to, PAGES(1), space, VADDR(AT), 8, UINT64_MAX / 2), 8);
+	assert_int_equal(object_read(to, PAGES(1), &word, 8), 8);
+	assert_int_equal(word, 7);
+	assert_int_equal(object_read(from, PAGES(1), &word, 8), 8);
+	assert_int_equal(word, 0);
+	object_put(from);
+	object_put(to);
+	unit_end(space);
+}
+
 /* A clone fills from the source what it needs, and not a page more. */
 static void no_page_too_much(void **state)
 {
@@ -189,10 +214,83 @@ static void no_page_too_much(void **state)
 	unit_end(space);
 }
 
+/* A right that is given is there at once for this hart: it does not fault to find out. One page, and several. */
+static void a_grant_needs_no_fault(void **state)
+{
+	const struct fake_config calm = { .harts = 1, .asid_bits = 16, .calm = true };
+	struct space *space = unit_begin(&calm);
+	struct fake_op op = { .access = ACCESS_WRITE, .value = 3 };
+
+	(void)state;
+	unit_map(space, AT, 4, RW);
+	for (unsigned n = 1; n < 4; n += 2) {
+		for (unsigned i = 0; i < n; i++)
+			unit_store(VADDR(AT + PAGES(i)), 1);
+		assert_int_equal(space_protect(space, VADDR(AT), PAGES(n), PERM_R), 0);
+		for (unsigned i = 0; i < n; i++)
+			assert_int_equal(unit_load(VADDR(AT + PAGES(i))), 1);
+		assert_int_equal(space_protect(space, VADDR(AT), PAGES(n), RW), 0);
+		for (unsigned i = 0; i < n; i++) {
+			assert_int_equal(fake_user(VADDR(AT + PAGES(i)), &op), FAULT_OK);
+			assert_int_equal(op.faults, 0);
+		}
+	}
+	unit_end(space);
+}
+
+/* A barrier for instructions reaches the fetches of every hart in the space, and one without reaches none. */
+static void a_barrier_for_instructions(void **state)
+{
+	struct space *space = unit_begin(&machine);
+
+	(void)state;
+	fake_hart_enter(1);
+	space_switch(space);
+	fake_hart_enter(0);
+	fake_counts_reset();
+	space_barrier(space, false);
+	assert_int_equal(fake_counts(0)->fence_i + fake_counts(1)->fence_i, 0);
+	space_barrier(space, true);
+	assert_int_equal(fake_counts(0)->fence_i, 1);
+	assert_int_equal(fake_counts(1)->fence_i, 1);
+	unit_end(space);
+}
+
+/* What a debugger wrote every hart sees, also one that walked ahead just when it was asked to forget the old page. */
+static void forced_for_all_harts(void **state)
+{
+	struct space *space = unit_begin(&machine), *child;
+	struct fake_op op = { .access = ACCESS_READ };
+
+	(void)state;
+	(void)unit_seed();
+	unit_map(space, AT, 1, RW);
+	fake_hart_enter(1);
+	space_switch(space);
+	for (uint64_t i = 0; i < 400; i++) {
+		const uint64_t word = i + 1000;
+
+		fake_hart_enter(1);
+		unit_store(VADDR(AT), i);
+		assert_int_equal(space_fork(space, &child), 0);
+		for (unsigned n = 0; n < 8; n++)
+			assert_int_equal(unit_load(VADDR(AT)), i);
+		fake_hart_enter(0);
+		assert_int_equal(force_write(space, VADDR(AT), &word, 8), 8);
+		fake_hart_enter(1);
+		assert_int_equal(fake_user(VADDR(AT), &op), FAULT_OK);
+		assert_int_equal(op.value, word);
+		space_put(child);
+	}
+	fake_hart_enter(0);
+	unit_end(space);
+}
+
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(within_a_leaf),    UNIT_TEST(a_word_without_the_lock), UNIT_TEST(reached_once),
-	UNIT_TEST(copied_as_it_is),  UNIT_TEST(nodes_are_shared),	 UNIT_TEST(no_longer_for_nothing),
-	UNIT_TEST(no_page_too_much),
+	UNIT_TEST(within_a_leaf),	 UNIT_TEST(a_word_without_the_lock), UNIT_TEST(reached_once),
+	UNIT_TEST(copied_as_it_is),	 UNIT_TEST(nodes_are_shared),	     UNIT_TEST(no_longer_for_nothing),
+	UNIT_TEST(no_page_too_much),	 UNIT_TEST(a_grant_needs_no_fault),  UNIT_TEST(a_barrier_for_instructions),
+	UNIT_TEST(forced_for_all_harts),
 };
 
 UNIT_MAIN("quick", tests)
