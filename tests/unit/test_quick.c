@@ -287,9 +287,11 @@ static void forced_for_all_harts(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(within_a_leaf),	 UNIT_TEST(a_word_without_the_lock), UNIT_TEST(reached_once),
-	UNIT_TEST(copied_as_it_is),	 UNIT_TEST(nodes_are_shared),	     UNIT_TEST(no_longer_for_nothing),
-	UNIT_TEST(no_page_too_much),	 UNIT_TEST(a_grant_needs_no_fault),  UNIT_TEST(a_barrier_for_instructions),
+	UNIT_TEST(within_a_leaf),	   UNIT_TEST(a_word_without_the_lock),
+	UNIT_TEST(reached_once),	   UNIT_TEST(copied_as_it_is),
+	UNIT_TEST(nodes_are_shared),	   UNIT_TEST(no_longer_for_nothing),
+	UNIT_TEST(no_page_too_much),	   UNIT_TEST(new_beside_shared),
+	UNIT_TEST(a_grant_needs_no_fault), UNIT_TEST(a_barrier_for_instructions),
 	UNIT_TEST(forced_for_all_harts),
 };
 
