@@ -25,7 +25,7 @@ DEFECTS = (
     ("range.covering", "mm/range.c", "start ^ (end - 1)", "start ^ end"),
     ("range.whole_entries", "mm/range.c", "MIN(end, ALIGN_DOWN(at, pt_span(level)) + pt_span(level))", "MIN(end, at + pt_span(level))"),
     ("range.fences", "mm/tlb.c", "for (uint64_t at = 0; at < bytes; at += PAGE_SIZE)", "for (uint64_t at = PAGE_SIZE; at < bytes; at += PAGE_SIZE)"),
-    ("range.requests", "mm/tlb.c", "MIN(bytes - done, most)", "MIN(bytes, most)"),
+    ("range.requests", "mm/tlb.c", "? done + most : bytes;", "? done + most + PAGE_SIZE : bytes;"),
     ("range.guesses", "mm/place.c", "top >= PLACE_BOTTOM + bytes;", "top >= bytes;"),
     ("range.object_pages", "mm/mapping.h", "(va.v - mapping->base) >> PAGE_SHIFT", "(va.v >> PAGE_SHIFT) - (mapping->base >> PAGE_SHIFT)"),
     ("buddy.added", "mm/buddy.c", "(at & ((UINT64_C(1) << order) - 1)) != 0 || at", "at"),

@@ -11,6 +11,7 @@
 PROOF_ENVIRONMENT
 
 struct mm_hart proof_hart;
+unsigned trace_wanted;	 /* nothing */
 static uint64_t watched; /* a page that has to be fenced */
 static bool fenced;
 
@@ -119,12 +120,12 @@ void hw_remote_fence(uint64_t harts, vaddr_t start, uint64_t bytes, uint16_t asi
 /* batch=N: requests that follow each other, without a gap or more than was to be asked. */
 PROOF(requests, 10)
 {
-	uint64_t start = any_below(UINT64_C(1) << 26) * PAGE_SIZE, bytes = (1 + any_below(1 << 20)) * PAGE_SIZE;
+	uint64_t start = any_below(UINT64_C(1) << 26) * PAGE_SIZE, bytes = (1 + any_below(1 << 16)) * PAGE_SIZE;
 	static struct space space;
 
 	space.asid = 7;
 	space_set_shootdown(0, 1 + any());
-	ASSUME(batch_bytes != 0 && (bytes > BATCHED_MAX || bytes / 4 <= batch_bytes));
+	ASSUME(batch_bytes != 0 && (bytes > BATCHED_MAX || bytes / 2 <= batch_bytes));
 	asked_to = start;
 	fence_others(&space, 6, VADDR(start), bytes);
 	PROVE(asked_to == start + bytes);
