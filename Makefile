@@ -200,9 +200,9 @@ run: all ## An example: the benchmark's null system call, by scripts/corral
 shell: image user ## A shell on the machine: busybox of Debian, fetched once
 	@scripts/corral shell --build $(O) --kernel $(B)/Image --harts $(HARTS) --mem $(MEM) || [ $$? -lt 124 ]
 
-debug: ## Boot the debug kernel stopped, waiting for gdb on port 1234
+debug: ## Start the debug kernel, standing still, and gdb on it, with commands for its memory; PROGRAM="./hello arg"
 	$(Q)$(MAKE) MODE=debug all
-	scripts/corral run --build $(O) --harts $(HARTS) --mem $(MEM) --kernel $(O)/virt-debug/Image --qemu-args '-s -S' -- bench
+	@scripts/debug --build $(O) --harts $(HARTS) --mem $(MEM) -- $(or $(PROGRAM),bench)
 
 test: ## Run all tests; the last line counts them
 	@scripts/test --build $(O) unit kernel user system
