@@ -73,9 +73,10 @@ static int go_idle(struct sd_card *card, const char **why)
 	bool heard = false;
 
 	for (unsigned i = 0; i < IDLE_TRIES && answer != SD_R1_IDLE; i++) {
-		answer = sd_link_idle(&card->link, START_BYTES);
-		if (answer == 0)
-			answer = simple(card, SD_GO_IDLE, 0);
+		/* Clocks alone, whoever hears them: if these do not go out, nothing will, and each try takes a second. */
+		if (sd_link_idle(&card->link, START_BYTES) != 0)
+			return say(why, "its controller does nothing, or its interrupt does not come");
+		answer = simple(card, SD_GO_IDLE, 0);
 		heard = heard || (answer >= 0 && (answer & SD_R1_ILLEGAL) == 0); /* emulated empty slots say so */
 		if (answer != SD_R1_IDLE)
 			card->link.bus->ops->sleep(card->link.bus, IDLE_NAP_NS);

@@ -99,6 +99,13 @@ def test_harts_that_lie(programs, tmp_path, line, words):
         assert done.status == 0 and words in done.text and RUNS.format(1) in done.text and "audit: ok" in done.text, done
 
 
+def test_hart_that_never_comes(programs, tmp_path):
+    """sifive_u's hart 0 has no S-mode, and the firmware says all the same that it has started it."""
+    done = trees.boot(tmp_path, programs / "machine", "audit=on", prop("cpu@0", 'mmu-type = "riscv,sv39";'), machine="sifive_u", harts=3)
+    assert done.status == 0 and "hart 0 (id 0) was started and has not arrived: left out" in done.text, done
+    assert RUNS.format(2) in done.text and "audit: ok" in done.text, done
+
+
 @pytest.mark.parametrize("at,mem", [(0x8A0004F0, "256M"), (0x8FFE1238, "256M"), (0x82200000, "256M"), (0x170000AB8, "4G")])
 def test_tree_anywhere(programs, tmp_path, at, mem):
     """Not at a page's start; at the end; right behind the kernel; above 4 GiB."""

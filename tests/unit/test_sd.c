@@ -163,7 +163,8 @@ static void not_a_card(void **state)
 	left_out("how large", -EIO);
 	fake_card_reset(CARD_HIGH);
 	card.bus_fails = true;
-	left_out("cannot be used", -EIO);
+	left_out("its controller does nothing", -EIO);
+	assert_int_equal(card.commands[0], 0);
 }
 
 /* All lengths, over several segments, against what the card has. */
