@@ -63,6 +63,10 @@ def of_sweep(done):
     for value, one in done["results"].items():
         for (name, what), values in of_benchmark(one):
             yield (f"{done['knob']}={value}: {name}", what), values
+    for value, one in done["counted"].items():
+        for (name, what), values in of_benchmark(one):
+            if what in COUNTED:
+                yield (f"{done['knob']}={value}: {name}, {done['harts']} harts", what), values
 
 
 def load(path):

@@ -55,6 +55,8 @@ INSTEAD = {
     "make sdcard BOARD=sifive-unmatched && make flash": ("test", "tests/system/test_flash.py"),
     "scripts/flash": ("test", "tests/system/test_flash.py"),
     "make compare": ("test", "tests/system/test_compare.py"),
+    "make sweep": ("shorter", "make sweep KNOB=fork VALUES=cow,tables HARTS=1 FILTER='^cow_copy$'"),
+    "make report": ("test", "tests/system/test_report.py"),
     "scripts/corral diff": ("test", "tests/system/test_compare.py"),
     "make conformance": ("test", "tests/system/test_conformance.py"),
     "make sdcard": ("shorter", "make sdcard BOARD=sifive-unmatched"),
