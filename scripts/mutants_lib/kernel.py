@@ -21,7 +21,7 @@ PROGRAMS = {
     "index_visit": FILES, "leaf": RANGES + " shootdown_munmap", "locked": "mlock smaps limits", "mapping": "mseal shm " + RANGES, "move": "mremap", "object": FILES,
     "place": "mmap_errors map_many big_reserve", "protect": "mprotect_split shootdown_mprotect write_execute mdwe", "pte": FORK, "range": RANGES + " " + FORK, "remove": FILES,
     "replace": RANGES + " shootdown_munmap", "reverse": "file_cut file_clone fsx", "seal": "mseal", "share": FORK, "slab": "map_many", "space": "exec_storm space_switch limits",
-    "table": "table_churn " + RANGES, "tlb": FENCES, "transfer": "files fsx pipes", "user": "user_copy bad_pointers futex process_vm", "view": "cow_threads table_churn",
+    "table": "table_churn " + RANGES, "tlb": FENCES + " membarrier", "transfer": "files fsx pipes", "user": "user_copy bad_pointers futex process_vm", "view": "cow_threads table_churn",
     "walk": "table_churn cow_threads",
 }
 EVERYWHERE = "storm oom leftovers"

@@ -53,10 +53,15 @@ bool fake_fail_hit(void)
 	return fail_hit;
 }
 
+void (*fake_allocating)(void);
+
 static bool fail_now(void)
 {
-	int64_t left = fail_in;
+	int64_t left;
 
+	if (fake_allocating != NULL)
+		fake_allocating();
+	left = fail_in;
 	if (left == 0)
 		return false;
 	if (left == -1 || (left = --fail_in) == 0) {

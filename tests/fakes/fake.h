@@ -86,6 +86,8 @@ void fake_counts_reset(void);
 /* The n-th allocation from now on fails, once (n = 1: the next); 0: none does. all: and every one after it. */
 void fake_fail_at(uint64_t n, bool all);
 bool fake_fail_hit(void);
+/* Called before each of them. One thread only. */
+extern void (*fake_allocating)(void);
 
 /* ---- Random numbers, a stream a thread. */
 void fake_seed(uint64_t seed);

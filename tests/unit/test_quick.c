@@ -185,6 +185,7 @@ static void new_beside_shared(void **state)
 	assert_int_equal(object_create(PAGES(2 * INDEX_SLOTS), NULL, 0, &from), 0);
 	assert_int_equal(object_create(PAGES(2 * INDEX_SLOTS), NULL, 0, &to), 0);
 	assert_int_equal(object_write(from, 0, &word, 8), 8);
+	assert_int_equal(object_write(from, PAGES(INDEX_SLOTS), &word, 8), 8);
 	assert_int_equal(object_clone_range(from, 0, to, 0, INDEX_SLOTS), 0);
 	assert_int_equal(user_to_object(to, PAGES(1), space, VADDR(AT), 8, UINT64_MAX / 2), 8);
 	assert_int_equal(object_read(to, PAGES(1), &word, 8), 8);
@@ -256,6 +257,105 @@ static void a_barrier_for_instructions(void **state)
 	unit_end(space);
 }
 
+/* Harts fetch anew where code comes in, also a debugger's, and not for data. */
+static void fetches_for_code_alone(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	uint64_t word = 0;
+
+	(void)state;
+	unit_map(space, AT, 2, RW);
+	unit_map(space, AT + PAGES(4), 2, PERM_R | PERM_X);
+	fake_counts_reset();
+	unit_store(VADDR(AT), 1);
+	assert_int_equal(unit_load(VADDR(AT + PAGES(1))), 0);
+	assert_int_equal(force_write(space, VADDR(AT), &word, 8), 8);
+	assert_int_equal(fake_counts(0)->fence_i, 0);
+	assert_int_equal(unit_load(VADDR(AT + PAGES(4))), 0);
+	for (unsigned i = 0; i < 2; i++) { /* the second in place */
+		fake_counts_reset();
+		assert_int_equal(force_write(space, VADDR(AT + PAGES(4)), &word, 8), 8);
+		assert_true(fake_counts(0)->fence_i != 0);
+	}
+	unit_end(space);
+}
+
+static unsigned dirtied;
+
+static void count_dirtied(struct object *object)
+{
+	(void)object;
+	dirtied++;
+}
+
+/* Only a page that a store has to write back is told of. */
+static void dirtied_for_stores_alone(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	static int store;
+	struct object *plain, *backed;
+	uint64_t word = 1;
+
+	(void)state;
+	object_set_dirtied(count_dirtied);
+	assert_int_equal(object_create(PAGES(2), NULL, 0, &plain), 0);
+	assert_int_equal(object_create_backed(0, &store, &backed), 0);
+	assert_int_equal(object_write(plain, 0, &word, 8), 8);
+	assert_int_equal(dirtied, 0);
+	unit_map(space, AT, 1, RW);
+	unit_store(VADDR(AT), 7);
+	assert_int_equal(user_to_object(backed, 0, space, VADDR(AT), 8, UINT64_MAX / 2), 8);
+	assert_int_equal(dirtied, 1);
+	object_put(plain);
+	object_put(backed);
+	unit_end(space);
+}
+
+/* All of an index goes at once where all of its pages are cut out, the first of them too. */
+static void whole_index_cut_out(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	struct object *object;
+
+	(void)state;
+	assert_int_equal(object_create(PAGES(INDEX_SLOTS), NULL, 0, &object), 0);
+	unit_map_object(space, AT, INDEX_SLOTS, RW, object, 0, true);
+	unit_store(VADDR(AT), 5);
+	unit_store(VADDR(AT + PAGES(3)), 5);
+	assert_int_equal(object_punch(object, 0, PAGES(INDEX_SLOTS)), 0);
+	assert_int_equal(unit_load(VADDR(AT)), 0);
+	assert_int_equal(unit_load(VADDR(AT + PAGES(3))), 0);
+	unit_store(VADDR(AT), 6);
+	assert_int_equal(object_resize(object, 0), 0);
+	unit_expect_fault(VADDR(AT), ACCESS_READ, FAULT_BUS);
+	object_put(object);
+	unit_end(space);
+}
+
+static struct object *cut;
+
+static void cut_meanwhile(void)
+{
+	fake_allocating = NULL;
+	assert_int_equal(object_punch(cut, 0, PAGES(1)), 0);
+}
+
+/* Pages are cut out while one is being filled: what was filled is of before, so it is given back, and another filled. */
+static void cut_while_filling(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	pfn_t pfn;
+
+	(void)state;
+	assert_int_equal(object_create(PAGES(2), NULL, 0, &cut), 0);
+	fake_allocating = cut_meanwhile;
+	assert_int_equal(object_frame(cut, 1, &pfn), 0);
+	assert_null(fake_allocating);
+	frame_put(pfn);
+	object_put(cut);
+	unit_end(space);
+}
+
 /* What a debugger wrote every hart sees, also one that walked ahead just when it was asked to forget the old page. */
 static void forced_for_all_harts(void **state)
 {
@@ -287,12 +387,21 @@ static void forced_for_all_harts(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(within_a_leaf),	   UNIT_TEST(a_word_without_the_lock),
-	UNIT_TEST(reached_once),	   UNIT_TEST(copied_as_it_is),
-	UNIT_TEST(nodes_are_shared),	   UNIT_TEST(no_longer_for_nothing),
-	UNIT_TEST(no_page_too_much),	   UNIT_TEST(new_beside_shared),
-	UNIT_TEST(a_grant_needs_no_fault), UNIT_TEST(a_barrier_for_instructions),
+	UNIT_TEST(within_a_leaf),
+	UNIT_TEST(a_word_without_the_lock),
+	UNIT_TEST(reached_once),
+	UNIT_TEST(copied_as_it_is),
+	UNIT_TEST(nodes_are_shared),
+	UNIT_TEST(no_longer_for_nothing),
+	UNIT_TEST(no_page_too_much),
+	UNIT_TEST(new_beside_shared),
+	UNIT_TEST(a_grant_needs_no_fault),
+	UNIT_TEST(a_barrier_for_instructions),
 	UNIT_TEST(forced_for_all_harts),
+	UNIT_TEST(cut_while_filling),
+	UNIT_TEST(whole_index_cut_out),
+	UNIT_TEST(fetches_for_code_alone),
+	UNIT_TEST(dirtied_for_stores_alone),
 };
 
 UNIT_MAIN("quick", tests)
