@@ -161,7 +161,7 @@ $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_l
 U74 := rv64,svade=on,svadu=off,sv48=off,sv57=off,h=off,sstc=off,mvendorid=0x489,marchid=0x8000000000000007,mimpid=0x20181004
 
 .PHONY: chains sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench compare report sweep run shell debug test unit unit-build coverage kernel-test user-test system-test \
-	conformance perf perf-guard torture torture-defects exercises documents \
+	conformance perf perf-guard torture soak torture-defects exercises documents \
 	lint layers format format-check cppcheck sparse tidy clang-build stackuse clean compile_commands.json ktest-image FORCE
 
 help: ## This list
@@ -251,6 +251,9 @@ perf-guard: image user perf-programs ## Fail where a count of instructions has b
 torture: ## Try to break the debug kernel for MINUTES=10: storms, delays, failing allocations (docs/reliability.md)
 	$(Q)$(MAKE) --no-print-directory MODE=debug image user-tests perf-programs
 	@scripts/torture --build $(O) run --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+soak: ## Everything together for MINUTES=60 on 8 harts: not a frame may be lost, nor become anything slower
+	$(Q)$(MAKE) --no-print-directory MODE=debug image user-tests
+	@scripts/torture --build $(O) soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 torture-defects: ## Put known defects into a copy of the kernel: the shadow TLB must report each
 	$(Q)$(MAKE) --no-print-directory MODE=debug image user-tests perf-programs
 	@scripts/torture --build $(O) defects

@@ -124,6 +124,8 @@ CASES = {
     "fuzz_files": {"seeded": True, "harts": FEW, "emulation": "the names are the host's own files"},
     "fuzz_calls": {"seeded": True, "harts": SMP, "emulation": FALLS_OVER},
     "random_calls": {"seeded": True, "harts": FEW, "limit": 120, "emulation": FALLS_OVER},
+    "random_compare": {"args": ["1", "20"], "harts": FEW, "emulation": FALLS_OVER},
+    "soak": {"args": ["2", "1"], "harts": (1,)},
     "fail_alloc": {"append": "zero=demand", "emulation": "it takes the debug kernel"},
     "oom": {"args": ["200"], "mem": "128M", "limit": 120, "emulation": "it takes a small machine"},
 

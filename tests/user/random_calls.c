@@ -5,8 +5,8 @@
  *
  *   random_calls SEED [CALLS]    CALLS (12000) by all together; random_calls SEED 1 N: worker N alone, as it was
  *
- * Workers may end in any way. This process's memory must stay as it is, and after each round, some thousands of calls, the audit must be
- * clean (/proc/corral/audit, where there is one; not on Linux).
+ * No argument leads to a worker's stack, data or code, so that each must end with 0, unless it waits for what never comes. This process's
+ * memory must stay as it is, and after each round, some thousands of calls, the audit must be clean (/proc/corral/audit, where there is one).
  */
 #include "random_calls.h"
 
@@ -29,7 +29,8 @@ enum {
 	PATIENCE_MS = 30000
 };
 
-#define AREA ((char *)0x1fffe00000) /* pages in three leaf tables, in two tables above those */
+#define PROGRAM 0x10000UL	       /* where it is linked to begin */
+#define AREA	((char *)0x1fffe00000) /* pages in three leaf tables, in two tables above those */
 
 struct random {
 	uint64_t state;
@@ -37,6 +38,7 @@ struct random {
 };
 
 static volatile uint64_t *made; /* calls, by worker */
+static int own_memory = -2;	/* the descriptor of /proc/self/mem */
 static const struct timespec short_time = { 0, 200000 };
 
 static uint64_t below(struct random *random, uint64_t limit)
@@ -96,34 +98,25 @@ static uint64_t map_flags(struct random *random)
 
 static uint64_t advice(struct random *random)
 {
-	static const int more[] = { MADV_DONTNEED,
-				    MADV_DONTNEED,
-				    MADV_DONTNEED,
-				    MADV_FREE,
-				    MADV_DONTFORK,
-				    MADV_DOFORK,
-				    MADV_WIPEONFORK,
-				    MADV_KEEPONFORK,
-				    MADV_WILLNEED,
-				    MADV_REMOVE,
-				    MADV_PAGEOUT,
-				    MADV_COLD,
-				    22,
-				    23,
-				    9999 };
-
-	return (uint64_t)more[below(random, COUNT(more))];
+	return (uint64_t)advices[below(random, COUNT(advices))];
 }
 
 /* Written by whoever uses it next, and by other threads. */
 static uint64_t vector(struct random *random)
 {
 	uint64_t at = (uintptr_t)AREA + below(random, AREA_PAGES) * PAGE + PAGE - 16 * below(random, 6);
+	uint64_t words[8]; /* four vectors */
 
-	for (unsigned i = 0; i < 4; i++)
-		if (probe_write((char *)at + 16 * i, 0) == 0 && probe_write((char *)at + 16 * i + 15, 0) == 0)
-			memcpy((char *)at + 16 * i, &(struct iovec){ (void *)buffer(random), below(random, 3 * PAGE) },
-			       16);
+	for (unsigned i = 0; i < COUNT(words); i += 2) {
+		words[i] = buffer(random);
+		words[i + 1] = below(random, 3 * PAGE);
+	}
+	if (sigsetjmp(probe_back, 1) == 0) {
+		probe_armed = 1;
+		for (unsigned i = 0; i < COUNT(words); i++)
+			((volatile uint64_t *)at)[i] = words[i];
+		probe_armed = 0;
+	}
 	return at;
 }
 
@@ -178,8 +171,9 @@ static uint64_t argument(struct random *random, char type)
 	case 'n':
 		return below(random, 20) == 0 ? edges[below(random, COUNT(edges))] & 0xffffff : below(random, 5 * PAGE);
 	case 'i':
-	case 'c':
 		return below(random, 8);
+	case 'c':
+		return below(random, 5); /* what vector() has set */
 	case 's':
 		return (uint64_t[]){ 0, SIGUSR1, SIGURG, SIGWINCH, 64, 65 }[below(random, 6)];
 	case 'P':
@@ -199,26 +193,49 @@ static uint64_t argument(struct random *random, char type)
 	}
 }
 
-/* What would wait for ever, hit others, or take all memory. */
+/* As much as reaches neither the program nor the stacks, which lie somewhere above the area; or so much that nothing is there to name. */
+static uint64_t short_of_own(uint64_t at, uint64_t bytes)
+{
+	if (bytes < 1UL << 38)
+		bytes %= 32 * MIB;
+	return at < PROGRAM ? bytes % (PROGRAM - at) : bytes;
+}
+
+/* /proc/self/mem is written with any page's permissions, so only the area is: the rest is the worker itself. */
+static void tame_own_memory(const struct call *call, uint64_t *a)
+{
+	unsigned at = call->number == SYS_lseek ? 1 : 3;
+
+	if (a[0] != (uint64_t)own_memory)
+		return;
+	switch (call->number) {
+	case SYS_lseek:
+		a[2] = SEEK_SET;
+		/* fall through */
+	case SYS_pread64:
+	case SYS_pwrite64:
+	case SYS_preadv:
+	case SYS_pwritev:
+		a[at] = (uintptr_t)AREA + (a[at] & 0x3fffff);
+	}
+}
+
+/* What would wait for ever, hit others or the worker itself, or take all memory. */
 static void tame(const struct call *call, uint64_t *a)
 {
+	if (call->args[0] == 'a' && call->args[1] == 'l')
+		a[1] = short_of_own(a[0], a[1]);
 	switch (call->number) {
 	case SYS_mmap:
-		if ((a[3] & MAP_POPULATE) != 0 || (a[3] & MAP_FIXED) != 0)
-			a[1] %= 4 * MIB;
+		if ((a[3] & (MAP_POPULATE | MAP_FIXED)) != 0)
+			a[1] = short_of_own(a[0], a[1] % (4 * MIB));
 		break;
 	case SYS_mlock:
 	case SYS_mlock2:
 		a[1] %= 4 * MIB;
 		break;
-	case SYS_munmap:
-	case SYS_mprotect:
-	case SYS_madvise:
-		if (a[0] < (uintptr_t)AREA)
-			a[1] %= 4 * MIB; /* not the program itself */
-		break;
 	case SYS_mremap:
-		a[2] %= 8 * MIB;
+		a[2] = short_of_own(a[4], a[2] % (8 * MIB));
 		break;
 	case SYS_ftruncate:
 	case SYS_fallocate:
@@ -270,6 +287,7 @@ static void call_one(struct random *random, unsigned worker, bool forking)
 	for (unsigned i = 0; call->args[i] != '\0'; i++)
 		a[i] = argument(random, call->args[i]);
 	tame(call, a);
+	tame_own_memory(call, a);
 	made[worker]++;
 	if (call->number != SYS_clone) {
 		long fd = syscall(call->number, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -300,6 +318,7 @@ static void call_some(struct random *random, unsigned n, unsigned worker, bool f
 }
 
 struct thread {
+	pthread_barrier_t *begin;
 	unsigned worker;
 	struct random random;
 };
@@ -308,6 +327,7 @@ static void *thread(void *arg)
 {
 	struct thread *self = arg;
 
+	pthread_barrier_wait(self->begin); /* all stacks are where nothing else has been yet */
 	call_some(&self->random, CALLS_EACH, self->worker, true);
 	return NULL;
 }
@@ -327,9 +347,10 @@ static void open_some(int *fds)
 	fds[6] = open("/tmp/random", O_RDWR | O_CREAT | O_NONBLOCK, 0600);
 	fds[7] = open("/", O_RDONLY | O_DIRECTORY);
 	fds[8] = open("/proc/self/maps", O_RDONLY);
-	fds[9] = open("/proc/self/mem", O_RDWR);
+	fds[9] = own_memory = open("/proc/self/mem", O_RDWR);
 	fds[10] = eventfd(0, EFD_NONBLOCK);
-	fds[11] = open(self_path(), O_RDONLY);
+	fds[11] = open("/tmp/random", O_RDONLY); /* no file with pointers: memory that holds it is taken for vectors */
+	lseek(own_memory, (off_t)(uintptr_t)AREA, SEEK_SET);
 	for (unsigned i = 4; i < 7; i++)
 		(void)!ftruncate(fds[i], 64 * PAGE);
 }
@@ -344,7 +365,9 @@ static void worker(uint64_t seed, unsigned number)
 	int fds[FDS];
 	struct thread threads[THREADS];
 	pthread_t ids[THREADS];
+	pthread_barrier_t begin;
 
+	pthread_barrier_init(&begin, NULL, THREADS);
 	setpgid(0, 0);
 	probe_init();
 	signal(SIGUSR1, nothing);
@@ -356,7 +379,9 @@ static void worker(uint64_t seed, unsigned number)
 	    AREA)
 		_exit(2);
 	for (unsigned i = 0; i < THREADS; i++)
-		threads[i] = (struct thread){ number % WORKERS, { (seed + number) * 0x9e3779b97f4a7c15 + i + 1, fds } };
+		threads[i] = (struct thread){ &begin,
+					      number % WORKERS,
+					      { (seed + number) * 0x9e3779b97f4a7c15 + i + 1, fds } };
 	for (unsigned i = 1; i < THREADS; i++)
 		if (pthread_create(&ids[i], NULL, thread, &threads[i]) != 0)
 			_exit(3);
@@ -382,26 +407,37 @@ static void audit(void)
 		check_say(text);
 }
 
+static void ended_well(uint64_t seed, unsigned number, int status)
+{
+	if (status != 0 && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)) {
+		fprintf(stderr, "random_calls %llu 1 %u: status %#x\n", (unsigned long long)seed, number,
+			(unsigned)status);
+		exit(1);
+	}
+}
+
 /* They may wait for what never comes: then they have waited long enough. */
-static unsigned wait_for(const pid_t *pids, unsigned n)
+static unsigned wait_for(const pid_t *pids, unsigned n, uint64_t seed, unsigned first)
 {
 	uint64_t ends = now_ns() + PATIENCE_MS * 1000000ULL;
 	unsigned ended = 0, killed = 0;
 	bool gone[WORKERS] = { false };
+	int status;
 
 	while (ended < n) {
 		for (unsigned i = 0; i < n; i++)
-			if (!gone[i] && waitpid(pids[i], NULL, WNOHANG) == pids[i]) {
+			if (!gone[i] && waitpid(pids[i], &status, WNOHANG) == pids[i]) {
 				gone[i] = true;
 				ended++;
+				ended_well(seed, first + i, status);
 				kill(-pids[i], SIGKILL); /* its children, and theirs */
 			}
-		for (unsigned i = 0; now_ns() > ends && i < n; i++)
-			if (!gone[i] && kill(pids[i], SIGKILL) == 0)
-				killed++;
-		if (now_ns() > ends)
-			ends += PATIENCE_MS * 1000000ULL;
 		usleep(2000);
+		if (now_ns() < ends)
+			continue;
+		for (unsigned i = 0; i < n; i++)
+			killed += !gone[i] && kill(pids[i], SIGKILL) == 0;
+		ends += PATIENCE_MS * 1000000ULL;
 	}
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
@@ -436,16 +472,15 @@ int main(int argc, char **argv)
 			if (pids[i] == 0)
 				worker(seed, first + (unsigned)rounds * WORKERS + i);
 		}
-		killed += wait_for(pids, n);
+		killed += wait_for(pids, n, seed, first + (unsigned)rounds * WORKERS);
 		pages_verify(mine, 64 * PAGE, 9);
 		for (int key = 1; key <= KEYS; key++)
 			(void)!shmctl(shmget(key, 0, 0), IPC_RMID, NULL);
 		unlink("/tmp/random");
 		audit();
-		if (rounds % 50 == 49) {
-			printf("%llu calls, %llu rounds\n", (unsigned long long)sum(), (unsigned long long)rounds + 1);
-			fflush(stdout);
-		}
+		if (rounds % 50 == 49)
+			fprintf(stderr, "%llu calls, %llu rounds\n", (unsigned long long)sum(),
+				(unsigned long long)rounds + 1);
 	}
 	printf("%llu calls in %llu rounds, %u killed\n", (unsigned long long)sum(), (unsigned long long)rounds, killed);
 	return pass();

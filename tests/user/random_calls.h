@@ -95,6 +95,22 @@ static const struct call {
 	      { SYS_prctl, "iAA" },
 	      { SYS_execve, "SAA" } };
 
+static const int advices[] = { MADV_DONTNEED,
+			       MADV_DONTNEED,
+			       MADV_DONTNEED,
+			       MADV_FREE,
+			       MADV_DONTFORK,
+			       MADV_DOFORK,
+			       MADV_WIPEONFORK,
+			       MADV_KEEPONFORK,
+			       MADV_WILLNEED,
+			       MADV_REMOVE,
+			       MADV_PAGEOUT,
+			       MADV_COLD,
+			       22,
+			       23,
+			       9999 };
+
 static const uint64_t edges[] = { 0,
 				  1,
 				  4095,
