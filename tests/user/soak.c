@@ -3,7 +3,7 @@
  * stands for the round's seed. A round runs all of them at once, each in its own process group, and waits for
  * all: each must end with 0. Then it is quiet: nothing but this process is left, what was written is on the disks, and the round's line says
  * how many programs ran, the guest's time and the processor time that they took (ns), and how many frames are free.
- * ROUNDS 0: until standard input has something to read, or ends (scripts/soak).
+ * ROUNDS 0: until standard input has something to read, or ends (scripts/torture soak).
  */
 #include "check.h"
 
