@@ -79,6 +79,7 @@ RECURSION = {
     "unlink_empty": (2, "levels of tables"),
     "audit_table": (2, "levels of tables"),
     "fork_table": (2, "levels of tables"),
+    "eager_table": (2, "levels of tables"),
     "close_below": (2, "levels of tables"),
     "visit_below": (2, "levels of tables"),
     # An object's index has 6 bits a level, for 2^52 pages.
