@@ -34,6 +34,8 @@ void asm_offsets(void)
 	DEFINE(HART_KERNEL_SP, offsetof(struct hart, kernel_sp));
 	DEFINE(HART_SCRATCH, offsetof(struct hart, scratch));
 	DEFINE(HART_THREAD, offsetof(struct hart, thread));
+	DEFINE(HART_USER_PC, offsetof(struct hart, user_pc));
+	DEFINE(HART_USER_CAUSE, offsetof(struct hart, user_cause));
 	DEFINE(HART_EMERGENCY_SP, offsetof(struct hart, emergency_sp));
 	DEFINE(TRAP_CALLS, TRAP_CALLS);
 	DEFINE(TRAP_THREAD_WORK, TRAP_THREAD_WORK);

@@ -7,6 +7,10 @@
 
 struct thread;
 
+#define HART_SAMPLE_MAX 8
+#define HART_IN_USER	UINT64_MAX
+enum hart_sample { HART_SAMPLE_NONE, HART_SAMPLE_WANTED, HART_SAMPLE_TAKEN };
+
 /*
  * What tp points to in the kernel, on every hart, always. In user mode sscratch holds the trap frame, which names it; in the
  * kernel sscratch is 0, so that trap entry can tell. trap.S knows the first fields by generated offsets.
@@ -26,6 +30,12 @@ struct hart {
 	uint32_t relaxed;			   /* calls of hw_relax */
 	uint64_t timer;				   /* what timer_set was told last */
 	_Atomic uint64_t ipis_sent, ipis_received; /* written by this hart only */
+	/* Debug kernels: where it was in user mode when it came here last, and why; HART_IN_USER while it is there. trap.S. */
+	uint64_t user_pc, user_cause;
+	/* Where it is, for harts_sample. */
+	_Atomic uint32_t sample; /* enum hart_sample */
+	uint32_t sampled;
+	uint64_t sample_pc[HART_SAMPLE_MAX];
 } CACHE_ALIGNED;
 
 static inline struct hart *this_hart(void)
@@ -68,6 +78,16 @@ void hart_serve_ipi(void);
  * which.
  */
 void hart_wait_for_interrupt(void);
+
+/*
+ * Asks harts where they are, and waits a moment for those that answer: from user mode, idle, or hw_relax. Those that did, as a set;
+ * hart_sample_print says what one said, a line a call; harts_print_here the calling hart's. Any context; one hart at a time.
+ */
+uint64_t harts_sample(uint64_t harts);
+void hart_sample_print(unsigned index);
+void harts_print_here(void);
+/* The SBI's state of a hart, in words. */
+const char *hart_state(unsigned index);
 
 /* Ends the machine with an exit status for whoever started it: the test device, SRST, or what the board has. */
 _Noreturn void machine_power_off(unsigned status);

@@ -17,6 +17,7 @@
 #include "firmware/ksyms.h"
 #include "firmware/log.h"
 #include "firmware/memory.h"
+#include "firmware/sbi.h"
 #include "firmware/trap.h"
 #include "lib/check.h"
 #include "lib/hw.h"
@@ -30,6 +31,7 @@
 #define NOBODY	      0
 
 static struct {
+	_Atomic uint32_t asked; /* somebody panics, or has asked where harts are: all that hart_serve_ipi looks at */
 	_Atomic uint32_t owner; /* hart index + 1 */
 	_Atomic uint32_t depth; /* panics on the owner */
 } panic;
@@ -155,13 +157,86 @@ static _Noreturn void stop_here(void)
 	hart_park();
 }
 
-void panic_stop_check(void)
+static void take_sample(struct hart *hart, uint64_t fp)
 {
+	hart->sampled = 0;
+	while (hart->sampled < HART_SAMPLE_MAX && kmap_readable(fp - 8) && kmap_readable(fp - 16)) {
+		uint64_t ra = ((const uint64_t *)fp)[-1], next = ((const uint64_t *)fp)[-2];
+
+		if (!in_text(ra))
+			break;
+		hart->sample_pc[hart->sampled++] = ra;
+		if (next <= fp || next - fp > FRAME_LIMIT)
+			break;
+		fp = next;
+	}
+	/* release: pairs with the acquire in harts_sample */
+	atomic_store_explicit(&hart->sample, HART_SAMPLE_TAKEN, memory_order_release);
+}
+
+uint64_t harts_sample(uint64_t wanted)
+{
+	uint64_t answered = 0, limit = time_ticks() + ns_to_ticks(STOP_LIMIT_NS);
+
+	/* relaxed: ordered by the fence in hw_send_ipi */
+	for (uint64_t left = wanted; left != 0; left &= left - 1)
+		atomic_store_explicit(&hart_get((unsigned)__builtin_ctzl(left))->sample, HART_SAMPLE_WANTED,
+				      memory_order_relaxed);
+	atomic_store_explicit(&panic.asked, 1, memory_order_relaxed);
+	if (wanted != 0)
+		hw_send_ipi(wanted);
+	while (answered != wanted && time_ticks() < limit) {
+		hw_relax();
+		for (uint64_t left = wanted & ~answered; left != 0; left &= left - 1)
+			/* acquire: pairs with the release in take_sample */
+			if (atomic_load_explicit(&hart_get((unsigned)__builtin_ctzl(left))->sample,
+						 memory_order_acquire) == HART_SAMPLE_TAKEN)
+				answered |= left & -left;
+	}
+	return answered;
+}
+
+void hart_sample_print(unsigned index)
+{
+	const struct hart *hart = hart_get(index);
+
+	for (uint32_t i = 0; i < hart->sampled; i++)
+		print_address("  ", hart->sample_pc[i], true);
+}
+
+void harts_print_here(void)
+{
+	backtrace((uint64_t)__builtin_frame_address(0), DEPTH_OTHERS);
+}
+
+const char *hart_state(unsigned index)
+{
+	static const char *const names[] = { "started",	  "stopped",	     "being started", "being stopped",
+					     "suspended", "being suspended", "being resumed" };
+	int64_t status = sbi_hart_status(hart_get(index)->id);
+
+	if (status < 0)
+		return sbi_error_name(status);
+	return status < (int64_t)ARRAY_LEN(names) ? names[status] : "unknown state";
+}
+
+static __attribute__((noinline)) void attend(uint64_t fp)
+{
+	struct hart *hart = this_hart();
 	/* relaxed: the IPI that brought us here was sent after it was written, and hart_serve_ipi has fenced */
 	uint32_t owner = atomic_load_explicit(&panic.owner, memory_order_relaxed);
 
-	if (UNLIKELY(owner != NOBODY && owner != hw_hart() + 1))
+	if (owner != NOBODY && owner != hw_hart() + 1)
 		stop_here();
+	if (atomic_load_explicit(&hart->sample, memory_order_relaxed) == HART_SAMPLE_WANTED)
+		take_sample(hart, fp);
+}
+
+void panic_stop_check(void)
+{
+	/* relaxed: as in attend */
+	if (UNLIKELY(atomic_load_explicit(&panic.asked, memory_order_relaxed) != 0))
+		attend((uint64_t)__builtin_frame_address(0));
 }
 
 static void panic_begin(void)
@@ -173,6 +248,7 @@ static void panic_begin(void)
 						     memory_order_relaxed) &&
 	    nobody != me)
 		stop_here();
+	atomic_store_explicit(&panic.asked, 1, memory_order_relaxed);
 	/* relaxed: only this hart counts */
 	uint32_t depth = atomic_fetch_add_explicit(&panic.depth, 1, memory_order_relaxed);
 	if (depth == 1)

@@ -142,6 +142,15 @@ int64_t sbi_hart_start(uint64_t id, uint64_t pa, uint64_t argument)
 	return sbi_call(EXT_HSM, 0, id, pa, argument, 0, 0).error;
 }
 
+int64_t sbi_hart_status(uint64_t id)
+{
+	struct sbi_result result = { SBI_ERR_NOT_SUPPORTED, 0 };
+
+	if (sbi.hsm)
+		result = sbi_call(EXT_HSM, 2, id, 0, 0, 0, 0);
+	return result.error != SBI_SUCCESS ? result.error : (int64_t)result.value;
+}
+
 int64_t sbi_pmu_start(uint64_t event)
 {
 	struct sbi_result result;

@@ -47,9 +47,18 @@
 	sd a0, FRAME_A0(sp)
 	for_clobbered sd
 	csrr t0, scause
+#ifdef CORRAL_DEBUG
+	csrr t1, sepc
+	sd t0, HART_USER_CAUSE(tp)
+	sd t1, HART_USER_PC(tp)
+#endif
 	.endm
 
 	.macro return_clobbered
+#ifdef CORRAL_DEBUG
+	li t0, -1
+	sd t0, HART_USER_CAUSE(tp)
+#endif
 	csrw sscratch, sp
 	ld t0, FRAME_T0(sp)
 	ld tp, FRAME_TP(sp)

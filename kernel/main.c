@@ -35,6 +35,7 @@
 #include "kernel/syscall.h"
 #include "kernel/touch.h"
 #include "kernel/trace.h"
+#include "kernel/watchdog.h"
 #include "lib/errno.h"
 #include "mm/cleared.h"
 #include "mm/coremap.h"
@@ -156,6 +157,7 @@ static struct options read_options(void)
 	options.framed = either("console", "plain", "mux");
 	options.audit = either("audit", "off", "on");
 	options.fail = boot_arg("fail");
+	watchdog_init(boot_arg("watchdog"));
 	if (debug != NULL && strcmp(debug, "enosys") != 0)
 		boot_fail("boot argument debug=%s: must be enosys", debug);
 	options.log_enosys = debug != NULL;

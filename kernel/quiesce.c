@@ -15,6 +15,7 @@
 #include "firmware/hart.h"
 #include "kernel/sched.h"
 #include "lib/hw.h"
+#include "lib/watch.h"
 
 struct quiesce quiesce;
 
@@ -33,17 +34,19 @@ void quiesce_begin(void)
 {
 	uint64_t others = sched_harts() & ~(UINT64_C(1) << hw_hart());
 	unsigned count = (unsigned)__builtin_popcountll(others);
+	struct watch watch = { .what = WATCH_STANDING, .object = &quiesce };
 
 	/* acquire: pairs with the release in quiesce_end */
 	while (atomic_exchange_explicit(&quiesce.owned, 1, memory_order_acquire) != 0)
 		quiesce_stand();
 	while (atomic_load_explicit(&quiesce.standing, memory_order_acquire) != 0)
-		hw_relax();
+		watch_turn(&watch);
 	atomic_store_explicit(&quiesce.wanted, 1, memory_order_seq_cst);
 	if (others != 0)
 		hw_send_ipi(others);
 	while (atomic_load_explicit(&quiesce.standing, memory_order_acquire) != count)
-		hw_relax();
+		watch_turn(&watch);
+	watch_end(&watch);
 }
 
 void quiesce_end(void)

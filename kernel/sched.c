@@ -30,6 +30,7 @@
 #include "lib/errno.h"
 #include "lib/hw.h"
 #include "lib/lock.h"
+#include "lib/watch.h"
 #include "mm/cleared.h"
 #include "mm/coremap.h"
 #include "mm/slab.h"
@@ -181,14 +182,27 @@ void sched_block(uint64_t deadline_ns)
 	(void)atomic_exchange_explicit(&thread->park, PARK_RUNS, memory_order_acquire);
 }
 
+/* Its hart is in switch_away, which needs no lock of ours. */
+static __attribute__((noinline)) void await_switch(struct thread *thread)
+{
+	struct watch watch = { .what = WATCH_SWITCH,
+			       .object = thread,
+			       .detail = atomic_load_explicit(&thread->hart, memory_order_relaxed) };
+
+	/* acquire: pairs with the release in finish_switch */
+	while (atomic_load_explicit(&thread->on_hart, memory_order_acquire) != 0)
+		watch_turn(&watch);
+	watch_end(&watch);
+}
+
 void sched_wake(struct thread *thread)
 {
 	/* acq_rel: release what the caller changed; acquire the blocking thread's state when we own it */
 	if (atomic_exchange_explicit(&thread->park, PARK_TOKEN, memory_order_acq_rel) != PARK_BLOCKED)
 		return;
-	/* acquire: pairs with the release in finish_switch. Its hart is in switch_away, which needs no lock of ours. */
-	while (atomic_load_explicit(&thread->on_hart, memory_order_acquire) != 0)
-		hw_relax();
+	/* acquire: pairs with the release in finish_switch */
+	if (atomic_load_explicit(&thread->on_hart, memory_order_acquire) != 0)
+		await_switch(thread);
 	runqueue_make_ready(thread);
 }
 

@@ -1,6 +1,6 @@
 # Traps, scheduling, processes, signals; then files.
 # System V shared memory; mseal, PR_SET_MDWE; madvise.
-kernel-y := shm.o sys_shm.o harden.o sys_advise.o
+kernel-y := shm.o sys_shm.o harden.o sys_advise.o watchdog.o
 kernel-y += main.o trap.o syscall.o wait.o timer.o ptimer.o runqueue.o sched.o fp.o quiesce.o process.o heritage.o spare.o ids.o fork.o exec.o elf.o fail.o script.o signal.o sigframe.o job.o share.o \
 	futex.o futex_waitv.o robust.o random.o touch.o sys_process.o sys_signal.o sys_memory.o sys_remap.o sys_residency.o sys_peek.o sys_capability.o sys_time.o sys_timer.o sys_sched.o sys_info.o sys_uname.o sys_membarrier.o sys_identity.o
 # Disks and the page cache.

@@ -18,6 +18,7 @@
 #include "firmware/trap.h"
 #include "lib/check.h"
 #include "lib/lock.h"
+#include "lib/watch.h"
 #include "mm/slab.h"
 
 enum { TIMER_IDLE, TIMER_ARMED, TIMER_FIRING, TIMER_AGAIN };
@@ -166,11 +167,21 @@ bool timer_try_cancel(struct timer *timer)
 	return idle;
 }
 
+static __attribute__((noinline)) void await_firing(struct timer *timer)
+{
+	struct watch watch = { .what = WATCH_TIMER, .object = timer };
+
+	do {
+		watch_turn(&watch);
+	} while (!timer_try_cancel(timer));
+	watch_end(&watch);
+}
+
 /* The hart that fires needs nothing of us but hw_relax. */
 void timer_cancel(struct timer *timer)
 {
-	while (!timer_try_cancel(timer))
-		hw_relax();
+	if (!timer_try_cancel(timer))
+		await_firing(timer);
 }
 
 static struct timer *take_due(struct heap *heap)

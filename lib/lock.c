@@ -1,16 +1,26 @@
 /* Slow path of the spin locks, and the rank checker of debug builds. Contract: lib/lock.h. */
 #include "lib/lock.h"
 
-void spin_lock_slow(struct spinlock *lock)
+#include "lib/watch.h"
+
+void spin_lock_slow(struct spinlock *lock, enum lock_rank rank)
 {
+	struct watch watch = { .what = rank == RANK_CONSOLE ? WATCH_NOTHING : WATCH_LOCK,
+			       .object = lock,
+			       .detail = rank };
+
 	do {
-		while (atomic_load_explicit(&lock->held, memory_order_relaxed) != 0)
-			hw_relax();
+		while (atomic_load_explicit(&lock->held, memory_order_relaxed) != 0) {
+			if (UNLIKELY(watch.what == WATCH_NOTHING))
+				hw_relax();
+			else
+				watch_turn(&watch);
+		}
 		/* acquire: pairs with the release in spin_unlock */
 	} while (atomic_exchange_explicit(&lock->held, 1, memory_order_acquire) != 0);
+	watch_end(&watch);
 }
 
-#ifdef CORRAL_DEBUG
 static const char *const rank_name[RANK_COUNT] = {
 	[RANK_PROCESS_TREE] = "process-tree",
 	[RANK_PROCESS] = "process",
@@ -40,6 +50,12 @@ static const char *const rank_name[RANK_COUNT] = {
 	[RANK_CONSOLE] = "console",
 };
 
+const char *lock_rank_name(enum lock_rank rank)
+{
+	return rank_name[rank];
+}
+
+#ifdef CORRAL_DEBUG
 static const bool rank_nests[RANK_COUNT] = {
 	[RANK_FUTEX] = true,
 	[RANK_TABLE] = true,
@@ -71,6 +87,11 @@ void lock_rank_drop(enum lock_rank rank)
 unsigned lock_rank_held(enum lock_rank rank)
 {
 	return held[hw_hart()].count[rank];
+}
+
+unsigned lock_rank_held_by(unsigned hart, enum lock_rank rank)
+{
+	return __atomic_load_n(&held[hart].count[rank], __ATOMIC_RELAXED);
 }
 
 void lock_assert_none(void)

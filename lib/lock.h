@@ -56,8 +56,9 @@ struct spinlock {
 #ifdef CORRAL_DEBUG
 void lock_rank_take(enum lock_rank rank);
 void lock_rank_drop(enum lock_rank rank);
-unsigned lock_rank_held(enum lock_rank rank); /* how many of this rank the calling hart holds */
-void lock_assert_none(void);		      /* the calling hart holds none: the thread may sleep */
+unsigned lock_rank_held(enum lock_rank rank); /* how many of this rank the calling hart holds, or waits for */
+unsigned lock_rank_held_by(unsigned hart, enum lock_rank rank); /* a hint, of another hart */
+void lock_assert_none(void);					/* the calling hart holds none: the thread may sleep */
 #else
 static inline unsigned lock_rank_held(enum lock_rank rank)
 {
@@ -77,7 +78,8 @@ static inline void lock_rank_drop(enum lock_rank rank)
 }
 #endif
 
-void spin_lock_slow(struct spinlock *lock);
+void spin_lock_slow(struct spinlock *lock, enum lock_rank rank);
+const char *lock_rank_name(enum lock_rank rank);
 
 static inline void spin_init(struct spinlock *lock)
 {
@@ -98,7 +100,7 @@ static inline void spin_lock(struct spinlock *lock, enum lock_rank rank)
 	lock_rank_take(rank);
 	/* acquire: pairs with the release in spin_unlock */
 	if (UNLIKELY(atomic_exchange_explicit(&lock->held, 1, memory_order_acquire) != 0))
-		spin_lock_slow(lock);
+		spin_lock_slow(lock, rank);
 }
 
 static inline void spin_unlock(struct spinlock *lock, enum lock_rank rank)

@@ -1,2 +1,2 @@
 # Objects of lib/.
-lib-y := fail.o lock.o runtime.o
+lib-y := fail.o lock.o runtime.o watch.o

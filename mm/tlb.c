@@ -29,6 +29,7 @@
 #include "mm/tlb.h"
 
 #include "lib/check.h"
+#include "lib/watch.h"
 #include "mm/hart.h"
 #include "mm/trace.h"
 #include "mm/view.h"
@@ -152,6 +153,16 @@ static void ask(struct mm_hart *mine, uint64_t harts)
 	}
 }
 
+static __attribute__((noinline)) void await_answers(struct mm_hart *mine)
+{
+	struct watch watch = { .what = WATCH_SHOOTDOWN, .object = &mine->waiting, .detail = mine->start };
+
+	/* acquire: pairs with the release in tlb_serve */
+	while (atomic_load_explicit(&mine->waiting, memory_order_acquire) != 0)
+		watch_turn(&watch);
+	watch_end(&watch);
+}
+
 static void ask_once(struct space *space, uint64_t harts, vaddr_t start, uint64_t bytes)
 {
 	struct mm_hart *mine = mm_this_hart();
@@ -169,8 +180,8 @@ static void ask_once(struct space *space, uint64_t harts, vaddr_t start, uint64_
 	ask(mine, harts);
 	fence(start, bytes, space->asid); /* ours, while the others are at theirs */
 	/* acquire: pairs with the release in tlb_serve */
-	while (atomic_load_explicit(&mine->waiting, memory_order_acquire) != 0)
-		hw_relax();
+	if (atomic_load_explicit(&mine->waiting, memory_order_acquire) != 0)
+		await_answers(mine);
 }
 
 static __attribute__((noinline, cold)) void ask_traced(struct space *space, uint64_t harts, vaddr_t start,

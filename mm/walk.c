@@ -6,7 +6,18 @@
  */
 #include "mm/walk.h"
 
+#include "lib/watch.h"
 #include "mm/mapping.h"
+
+static __attribute__((noinline)) void epoch_await(_Atomic uint32_t *epoch, uint32_t seen, unsigned hart)
+{
+	struct watch watch = { .what = WATCH_WALK, .object = epoch, .detail = hart };
+
+	/* acquire: pairs with the release in epoch_exit */
+	while (atomic_load_explicit(epoch, memory_order_acquire) == seen)
+		watch_turn(&watch);
+	watch_end(&watch);
+}
 
 static void epochs_wait(size_t which)
 {
@@ -20,9 +31,7 @@ static void epochs_wait(size_t which)
 
 		if (h == me || seen % 2 == 0)
 			continue;
-		/* acquire: pairs with the release in epoch_exit */
-		while (atomic_load_explicit(epoch, memory_order_acquire) == seen)
-			hw_relax();
+		epoch_await(epoch, seen, h);
 	}
 }
 

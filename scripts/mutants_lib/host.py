@@ -14,7 +14,7 @@ FLAGS = "-std=gnu11 -O1 -g -fno-omit-frame-pointer -pthread -w -DCORRAL_DEBUG -I
 ASAN = "-fsanitize=address,undefined -fno-sanitize-recover=undefined".split()
 TSAN = "-fsanitize=thread -include tests/fakes/tsan_fence.h".split()
 WRAP = "-Wl,--wrap=frame_alloc,--wrap=frame_alloc_zeroed,--wrap=frame_alloc_block,--wrap=kalloc".split()
-COMMON = "lib/lock tests/fakes/hw tests/fakes/tlb tests/fakes/alloc tests/unit/unit tests/unit/unit_mm tests/unit/threads tests/unit/store " \
+COMMON = "lib/lock lib/watch tests/fakes/hw tests/fakes/tlb tests/fakes/alloc tests/unit/unit tests/unit/unit_mm tests/unit/threads tests/unit/store " \
          "tests/unit/model tests/unit/model_ops".split()
 
 

@@ -2,7 +2,7 @@
 from collections import namedtuple
 
 # What must stay free of each stack, beside a panic's own depth.
-MARGIN = 2048
+MARGIN = 1024
 
 # A trap frame lies at the top of a thread's stack.
 TRAP_FRAME = 304
@@ -95,5 +95,6 @@ RECURSION = {
     "gap_try": (1, "what the first walk calls makes a second, of other callbacks"),
     "tree_each_ram": (1, "what the first walk calls makes a second, of other callbacks"),
     "fdt_path_offset_namelen": (1, "all paths that libfdt is given begin with a slash, so none is an alias (drivers/dt.c)"),
+    "spin_lock_slow": (1, "nobody is reported for waiting for the console's lock, by which reports are written (lib/lock.c)"),
     "qsort": (2, "it goes into the smaller part, and notes eight of the others: 2^16 elements"),
 }

@@ -98,6 +98,27 @@ def test_a_seed_repeats_the_order():
     assert len(set(map(tuple, orders))) > 1
 
 
+def test_waits_that_last_are_reported():
+    status, lines = boot(4, f"test=watchdog. seed={seed()}")
+    check(status, lines)
+    said = "\n".join(lines)
+    for wanted in (r"hart 0 has waited \d+ ms for the slab lock at 0x", r"hart 0 has waited \d+ ms for harts 0x2 to answer a shootdown from 0x10000 on",
+                   r"hart 1 \(id 1, started\) does not answer interrupts", r"hart 1 \(id 1, started\) answers", r"hart 1: holds, or waits for, locks: slab",
+                   r"hart 0 goes on after \d+ ms"):
+        assert re.search("watchdog: " + wanted, said), wanted + "\n" + said
+
+
+def test_the_machine_ends_when_a_wait_does_not():
+    status, lines = boot(2, "test=watchdog.dies watchdog=1")
+    assert status == 125 and len([line for line in lines if "has waited" in line]) == 3, "\n".join(lines)
+
+
+@pytest.mark.parametrize("value", ["", "x", "-1", "3601", "99999999999999999999"])
+def test_a_bound_that_is_none(value):
+    status, lines = boot(1, f"watchdog={value}")
+    assert status == 125 and any("boot argument watchdog=" in line for line in lines), "\n".join(lines)
+
+
 def test_no_such_suite_is_a_failure():
     status, _ = boot(1, "test=nothing-of-that-name")
     assert status == 1

@@ -1,0 +1,14 @@
+/* Waits that last: reported, and, in debug kernels, the machine's end after some. What is watched: lib/watch.h. */
+#ifndef KERNEL_WATCHDOG_H
+#define KERNEL_WATCHDOG_H
+
+#include "lib/types.h"
+
+/* The boot argument: seconds that a wait may last, or NULL. Before there are other harts. */
+void watchdog_init(const char *seconds);
+/* For tests: another bound, 0: none, and after how many reports of one wait the machine ends, 0: never. */
+void watchdog_set(uint64_t bound_ns, unsigned reports);
+/* How many waits were reported. */
+uint64_t watchdog_reports(void);
+
+#endif
