@@ -41,12 +41,11 @@ void object_uncount(struct object *object, uint64_t pages, uint64_t dirty)
 
 void object_remove(struct object *object, uint64_t first, uint64_t last, bool unmapping)
 {
-	struct index_taken taken;
-	bool more;
-
-	do {
+	for (;;) {
 		struct index_dead dead = { .n = 0 };
+		struct index_taken taken;
 		uint64_t pages, dirty;
+		bool more;
 
 		spin_lock(&object->lock, RANK_OBJECT);
 		more = index_take(&object->index, first, last, &taken);
@@ -62,7 +61,7 @@ void object_remove(struct object *object, uint64_t first, uint64_t last, bool un
 		look_wait();
 		index_bury(&dead);
 		index_taken_put(&taken);
-	} while (more);
+	}
 }
 
 int object_own_ends(struct object *object, uint64_t first, uint64_t last)

@@ -105,7 +105,8 @@ static void onto_itself(void **state)
 		unit_store(src_page(i), i + 1);
 	assert_int_equal(object_clone_range(src, 0, src, NODE - 1, NODE), -EINVAL);
 	assert_int_equal(object_clone_range(src, NODE, src, 1, NODE), -EINVAL);
-	assert_int_equal(object_clone_range(src, 0, src, 2 * NODE, NODE), 0);
+	assert_int_equal(object_clone_range(src, 0, src, 3 * NODE, NODE), 0);
+	assert_int_equal(object_clone_range(src, 3 * NODE, src, 2 * NODE, NODE), 0); /* from the higher to the lower */
 	assert_int_equal(object_clone_range(src, 0, src, NODE + 1, NODE - 1), 0);
 	for (uint64_t i = 0; i < NODE; i++) {
 		assert_int_equal(unit_load(src_page(2 * NODE + i)), i + 1);
@@ -334,6 +335,13 @@ static void as_many_as_can_be(void **state)
 	atomic_store(&frame->count, FRAME_COUNT_MAX);
 	assert_int_equal(object_own(dst, 0), -ENOMEM);
 	atomic_store(&frame->count, 2);
+	assert_int_equal(object_punch(dst, 0, PAGES(2 * NODE)), 0);
+	assert_int_equal(object_clone_range(src, 0, dst, 1, 8), 0); /* the page alone is shared */
+	atomic_store(&frame->count, FRAME_COUNT_MAX);
+	assert_int_equal(object_own(dst, 5), -ENOMEM);
+	atomic_store(&frame->count, 3);
+	assert_int_equal(object_own(dst, 5), 0);
+	assert_int_equal(object_clone_range(src, 0, dst, 0, 2 * NODE), 0);
 	frame_put(pfn);
 	unit_audit();
 	assert_int_equal(word_of(dst, 4), 5);

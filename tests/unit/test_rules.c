@@ -382,6 +382,69 @@ static void barriers(void **state)
 	unit_end(space);
 }
 
+/* A table that both will use at once is copied, however full it is; the next one, which they may never touch, is shared. */
+static void hot_tables_are_copied(void **state)
+{
+	const vaddr_t hot[SPACE_HOT] = { VADDR(USER_END), VADDR(USER_END), VADDR(AT + PAGES(7)), VADDR(USER_END),
+					 VADDR(USER_END) };
+	struct space *child;
+	unsigned level;
+
+	(void)state;
+	space_set_fork_policy(FORK_TABLES);
+	space = unit_begin(&machine);
+	(void)unit_map(space, AT, 1024, RW);
+	for (uint64_t i = 0; i < 1024; i += 4)
+		unit_store(page(i), i);
+	assert_int_equal(space_fork_near(space, hot, &child), 0);
+	unit_audit();
+	(void)unit_entry(child, page(0), &level);
+	assert_int_equal(level, 0);
+	assert_true(pte_is_detached(unit_entry(child, page(512), &level)));
+	assert_int_equal(level, 1);
+	unit_store_in(child, AT, 100);
+	assert_int_equal(unit_load_in(child, AT + PAGES(512)), 512);
+	assert_int_equal(unit_load_in(space, AT), 0);
+	unit_drop(child);
+	/* Eager: what is an entry of an upper table stays one. */
+	space_set_fork_policy(FORK_EAGER);
+	(void)unit_map(space, UINT64_C(1) << 32, (UINT64_C(1) << 30) >> PAGE_SHIFT, RW);
+	child = unit_fork(space);
+	assert_true(pte_is_reservation(unit_entry(child, VADDR(UINT64_C(1) << 32), &level)));
+	assert_int_equal(level, PT_ROOT);
+	assert_int_equal(unit_load_in(child, AT + PAGES(8)), 8);
+	unit_drop(child);
+	unit_end(space);
+}
+
+static void start(void *config)
+{
+	fake_start(config);
+}
+
+/* The machine starts without memory for its ASIDs, if for nothing else, and goes on without them. */
+static void no_memory_for_asids(void **state)
+{
+	struct fake_config config = machine;
+	const char *text = "";
+
+	(void)state;
+	for (uint64_t n = 1; text != NULL; n++) {
+		assert_in_range(n, 1, 100);
+		fake_fail_at(n, false);
+		text = fake_panic_of(start, &config);
+		assert_true(fake_fail_hit());
+		fake_fail_at(0, false);
+	}
+	space = unit_space();
+	assert_int_equal(space->asid, 0);
+	(void)unit_map(space, AT, 2, RW);
+	unit_store(page(1), 7);
+	assert_int_equal(unit_load_in(space, AT + PAGES(1)), 7);
+	unit_audit();
+	unit_drop(space);
+}
+
 /* The knobs: harts that are asked whether they are in it or not, and how many pages each time. */
 static void told_to_ask(void **state)
 {
@@ -418,6 +481,8 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(objects_and_advice),
 	UNIT_TEST(barriers),
 	UNIT_TEST(told_to_ask),
+	UNIT_TEST(no_memory_for_asids),
+	UNIT_TEST(hot_tables_are_copied),
 };
 
 UNIT_MAIN_SHARING("rules", tests)

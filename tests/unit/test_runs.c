@@ -3,6 +3,7 @@
 
 #include "mm/object.h"
 #include "mm/runs.h"
+#include "mm/tally.h"
 
 #define AT	UINT64_C(0x10000000)
 #define FILE_AT UINT64_C(0x20000000)
@@ -115,6 +116,7 @@ static void levels(void **state)
 static void after_fork(void **state)
 {
 	struct space *space = unit_begin(&machine), *child;
+	struct mm_tally tally;
 	struct space_run run;
 
 	(void)state;
@@ -123,6 +125,10 @@ static void after_fork(void **state)
 		unit_store(VADDR(AT + PAGES(i)), i);
 	space_set_fork_policy(FORK_ALL_TABLES);
 	child = unit_fork(space);
+	mm_tally(&tally); /* a table of each level, and what is below */
+	assert_int_equal(tally.saved_tables, 2);
+	assert_int_equal(tally.saved_anon, 40);
+	assert_int_equal(tally.saved_object, 0);
 	run = run_at(child, AT);
 	assert_true(run.detached);
 	assert_int_equal(run.places, 2);

@@ -128,6 +128,7 @@ static void while_it_gets_shorter(void **state)
 	assert_int_equal(waits, 0);
 	assert_int_equal(put(PAGES(1) + 4, AT, 8), 8); /* a page that is there */
 	assert_int_equal(waits, 1);
+	assert_int_equal(object_extend(object, PAGES(2)), 0);
 	shrinking();
 	assert_int_equal(put(PAGES(2), AT, 8), 8); /* a new page, at the end */
 	assert_int_equal(waits, 2);
@@ -171,13 +172,16 @@ static int extend_by_size(void *ctx)
 /* The last page, which ends within, is shared with a clone: it must be the object's own before what is behind the end is cleared. */
 static void longer_without_memory(void **state)
 {
-	static const uint64_t within = PAGES(1) + 200, behind = PAGES(3) + 8, size = PAGES(7);
+	static const uint64_t across = PAGES(1) + 96, within = PAGES(1) + 200, behind = PAGES(3) + 8, size = PAGES(7);
 
 	(void)state;
 	begin(PAGES(1) + 100, NULL, 0);
 	program_has(AT, "01234567");
 	assert_int_equal(put(PAGES(1) + 92, AT, 8), 8);
 	assert_int_equal(object_create(PAGES(1) + 100, NULL, 0, &twin), 0);
+	assert_int_equal(object_clone_range(object, 0, twin, 0, 2), 0);
+	assert_in_range(unit_fail_each(extend_twin, (void *)(uintptr_t)&across), 1, 20);
+	assert_int_equal(object_resize(twin, PAGES(1) + 100), 0);
 	assert_int_equal(object_clone_range(object, 0, twin, 0, 2), 0);
 	assert_in_range(unit_fail_each(extend_twin, (void *)(uintptr_t)&within), 1, 20);
 	assert_int_equal(object_resize(twin, PAGES(1) + 100), 0);
