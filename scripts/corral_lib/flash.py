@@ -9,6 +9,9 @@ import os
 import re
 import stat
 import sys
+import time
+
+from corral_lib import machine, progress
 
 BLKRRPART, BLKFLSBUF = 0x125F, 0x1261
 CHUNK = 4 << 20
@@ -21,6 +24,14 @@ class Refused(Exception):
 
 class Failed(Exception):
     """One line: what went wrong once writing had begun."""
+
+
+class Stopped(Exception):
+    """One line: what is on the card when a signal has ended it."""
+
+    def __init__(self, message, signum):
+        super().__init__(message)
+        self.signum = signum
 
 
 def text(*path):
@@ -117,19 +128,26 @@ class Progress:
 
     def __init__(self, what, total):
         self.what, self.total, self.shown = what, total, -1
+        self.since, self.terminal = time.monotonic(), progress.usable(sys.stderr)
+
+    def left(self, done):
+        """At the speed so far: what it has done in three seconds says little."""
+        took = time.monotonic() - self.since
+        return f"; about {progress.duration(took / done * (self.total - done))} left" if done and took > 3 else ""
 
     def show(self, done):
         percent = done * 100 // max(1, self.total)
-        if percent == self.shown or not (sys.stderr.isatty() or done == self.total):
+        if percent == self.shown or not (self.terminal or done == self.total):
             return
         self.shown = percent
-        end = "\n" if done == self.total else ""
-        start = "\r" if sys.stderr.isatty() else ""
-        print(f"{start}{self.what}: {done // MIB} of {self.total // MIB} MiB, {percent} %", end=end, file=sys.stderr, flush=True)
+        start, more, end = "\r\033[K" if self.terminal else "", self.left(done), ""
+        if done == self.total:
+            more, end = "", "\n"
+        print(f"{start}{self.what}: {done // MIB} of {self.total // MIB} MiB, {percent} %{more}", end=end, file=sys.stderr, flush=True)
 
 
 def write(image, fd, total):
-    progress = Progress("written", total)
+    shown = Progress("written", total)
     done = 0
     while done < total:
         data = image.read(min(CHUNK, total - done))
@@ -148,11 +166,11 @@ def write(image, fd, total):
                 raise Failed(f"the disk takes nothing more at {done} bytes of {total}")
             done += wrote
             view = view[wrote:]
-        progress.show(done)
+        shown.show(done)
 
 
 def compare(image, fd, total):
-    progress = Progress("compared", total)
+    shown = Progress("compared", total)
     done = 0
     while done < total:
         wanted = image.read(min(CHUNK, total - done))
@@ -168,7 +186,7 @@ def compare(image, fd, total):
                          "smaller than it says")
         image.seek(done + len(data))
         done += len(data)
-        progress.show(done)
+        shown.show(done)
 
 
 def forget_cache(fd):
@@ -216,16 +234,21 @@ def flash(path, target, fixed=False, yes=False):
         device = Device(target)
         device.check(total, fixed)
         fd = open_exclusive(target)
+        state = "nothing was written"
         try:
             print(f"{target}: {device.title()}, {size(device.size)}; the image: {path}, {size(total)}", file=sys.stderr, flush=True)
             if not yes and not confirmed(device):
                 raise Refused("nothing was written")
+            state = "what is on the card now is no system"
             write(image, fd, total)
+            state = "all is written, but not compared"
             forget_cache(fd)
             os.lseek(fd, 0, os.SEEK_SET)
             image.seek(0)
             compare(image, fd, total)
             read_partitions(fd)
+        except machine.Interrupted as error:
+            raise Stopped("stopped: " + state, error.signum) from None
         finally:
             os.close(fd)
     print(f"{target}: written, read back, and the same", file=sys.stderr)

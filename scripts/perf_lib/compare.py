@@ -2,6 +2,7 @@
 Corral beside Linux 6.12, the same binaries in the same QEMU: instructions (user/bench under icount, one hart); interrupts, fences and
 shared lines (tests/plugin/work.c under tests/plugin/lines.c); time as a ratio. What each figure means: docs/benchmarks.md.
 """
+from corral_lib import machine
 from perf_lib import lines, runs
 from perf_lib.tables import number
 
@@ -39,6 +40,7 @@ class Comparison:
 
     def __init__(self, args, step, save):
         self.args, self.step, self.save = args, step, save
+        self.interrupted = None
         self.results = {"instructions": [], "shared": [], "wall": [], "artefacts": list(ARTEFACTS), "failed": {}, "complete": False}
 
     def names(self):
@@ -54,10 +56,15 @@ class Comparison:
         return names
 
     def attempt(self, name, measure):
-        """What one run gives, or {} where it fails, which is kept and said."""
-        self.step(name)
+        """What one run gives, or {} where it fails, which is kept and said, or where all has been ended."""
         try:
+            if self.interrupted:
+                return {}
+            self.step(name)
             return measure()
+        except machine.Interrupted as error:
+            self.interrupted = error
+            return {}
         except runs.Failed as error:
             self.results["failed"][name] = str(error)
             return {}
@@ -114,6 +121,8 @@ class Comparison:
             for harts in self.args.harts if part != "instructions" else (None,):
                 getattr(self, part)(*([harts] if harts else []))
                 self.save(self.results)
+                if self.interrupted:
+                    raise self.interrupted
         self.results["complete"] = not self.results["failed"]
         self.save(self.results)
 

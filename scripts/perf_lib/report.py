@@ -3,6 +3,7 @@ import glob
 import os
 import re
 
+from corral_lib import machine
 from perf_lib import compare, counts, gbench, page, plots, profile, record, runs, shootdown, sweep
 from perf_lib.tables import number
 
@@ -57,7 +58,7 @@ def forks(results):
 
 
 def gather(args, step):
-    """All results; what is missing is measured in a short form, and kept in report.json."""
+    """All results; what is missing is measured in a short form, and kept in report.json. "ended": the signal that ended it early, or None."""
     directory = os.path.join(args.build, "results")
     results = {name: record.load(os.path.join(directory, f"{name}.json")) for name in ("bench", "compare", "perf")}
     results["sweeps"] = [done for path in sorted(glob.glob(os.path.join(directory, "sweep-*.json"))) if (done := record.load(path)) and done.get("results")]
@@ -70,15 +71,20 @@ def gather(args, step):
               "shootdown": lambda: [row for row in (results["perf"] or {}).get("shootdown", ()) if row["case"] in SHOT and row["tlb"] == "ipi" and
                                     row["opensbi"] == shootdown.FIRMWARE[0]] or shootdown_by_harts(args),
               "profile": lambda: profile.cow_fault(args)}
-    results["failed"] = {}
+    results["failed"], results["ended"] = {}, None
     if not forks(results):
         wanted["forks"] = lambda: {name: values and values["ns"] for name, values in runs.bench(
             args, 1, "^(floor.*|null_syscall|zero_fill|cow_copy|cow_reuse|fork_(call|exit_wait)/.*)$", ["--repetitions=3", "--sizes=1,16,64"]).items()}
     for name, measure in wanted.items():
         if name not in kept:
-            step(name)
             try:
+                if results["ended"]:
+                    raise runs.Failed("ended early")
+                step(name)
                 kept[name] = measure()
+            except machine.Interrupted as error:
+                results["failed"][name], results["ended"] = "ended early", error.signum
+                continue
             except runs.Failed as error:
                 results["failed"][name] = str(error)
                 continue

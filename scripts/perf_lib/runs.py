@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-from corral_lib import cpio, machine
+from corral_lib import cpio, machine, progress
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 LINUX_ARGUMENTS = "console=ttyS0 loglevel=0 mitigations=off nokaslr sysctl.vm.overcommit_memory=1"
@@ -23,7 +23,7 @@ class Failed(Exception):
 
 
 def note(message):
-    print("perf: " + message, file=sys.stderr, flush=True)
+    print(("\r\033[K" if progress.usable(sys.stderr) else "") + "perf: " + message, file=sys.stderr, flush=True)
 
 
 def corral(args, harts, program, icount=False, mem=None, more=()):

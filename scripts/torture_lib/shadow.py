@@ -3,8 +3,43 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+
+class Running:
+    """The machines that run now, so that whoever is asked to stop can end them."""
+
+    def __init__(self):
+        self.lock, self.processes, self.stopped = threading.Lock(), set(), False
+
+    def run(self, command, timeout):
+        with self.lock:
+            if self.stopped:
+                return subprocess.CompletedProcess(command, -1, "")
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+            self.processes.add(process)
+        with process:
+            try:
+                output, _ = process.communicate(timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                with self.lock:
+                    self.processes.discard(process)
+        return subprocess.CompletedProcess(command, process.returncode, output)
+
+    def stop(self):
+        """No more: each corral ends its QEMU."""
+        with self.lock:
+            self.stopped = True
+            for process in self.processes:
+                process.terminate()
+
+
+running = Running()
 
 
 class Outcome:
@@ -43,8 +78,7 @@ def run(build, program, *args, harts=4, megabytes=256, append="", ignore=None, k
             ignored = f",ignore={ignore}" if ignore else ""
             more += f"-plugin {os.path.join(build, 'perf', 'shadow.so')},out={out},ram={megabytes}{ignored}"
         command += ["--qemu-args", more] if more else []
-        done = subprocess.run(command + ["--", program, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=timeout + 60, check=False, text=True, errors="replace")
+        done = running.run(command + ["--", program, *args], timeout + 60)
         return Outcome(done, _read(log), _read(out))
 
 

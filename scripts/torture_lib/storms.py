@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 
+from corral_lib import progress
 from torture_lib import shadow
 
 # Programs that need nothing but themselves, and which of them take a seed.
@@ -87,6 +88,12 @@ class Torture:
         self.end = time.monotonic() + seconds
         self.next, self.lock = 0, threading.Lock()
         self.counts = {}  # kind -> [runs, failures, seconds]
+        self.line = progress.Line(self.text)
+
+    def text(self):
+        runs, failed = (sum(count[i] for count in self.counts.values()) for i in (0, 1))
+        left = self.end - time.monotonic()
+        return f"torture: {runs} runs, {failed} failed; " + (f"about {progress.duration(left)} left" if left > 0 else "the last ones end")
 
     def take(self):
         with self.lock:
@@ -95,6 +102,9 @@ class Torture:
 
     def note(self, item, why, done, seconds):
         with self.lock:
+            if shadow.running.stopped:
+                return  # it was ended from outside, and says nothing
+            self.line.clear()
             count = self.counts.setdefault(item.kind, [0, 0, 0.0])
             count[0] += 1
             count[1] += why is not None
@@ -108,23 +118,32 @@ class Torture:
                 file.write(f"{item}\n{why}\n{done!r}\n")
 
     def work(self):
-        while time.monotonic() < self.end:
+        while time.monotonic() < self.end and not shadow.running.stopped:
             item, began = self.take(), time.monotonic()
             done, why = item.run(self.build)
             self.note(item, why, done, time.monotonic() - began)
 
     def run(self, workers):
-        """Whether all went well."""
+        """Whether all went well. Raises machine.Interrupted, after it has said what there was."""
         os.makedirs(os.path.join(self.build, "results"), exist_ok=True)
         threads = [threading.Thread(target=self.work) for _ in range(workers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            with self.line:
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+        finally:
+            shadow.running.stop()
+            for thread in threads:
+                thread.join()
+            self.summary()
+        return not any(failed for _, failed, _ in self.counts.values())
+
+    def summary(self):
         self.say("| kind | runs | failed | seconds |\n|---|---|---|---|")
         for kind, (runs, failed, seconds) in sorted(self.counts.items()):
             self.say(f"| {kind} | {runs} | {failed} | {seconds:.0f} |")
-        return not any(failed for _, failed, _ in self.counts.values())
 
 
 def again(build, number, only, say):
