@@ -160,7 +160,7 @@ $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_l
 
 U74 := rv64,svade=on,svadu=off,sv48=off,sv57=off,h=off,sstc=off,mvendorid=0x489,marchid=0x8000000000000007,mimpid=0x20181004
 
-.PHONY: chains sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench compare report sweep run shell debug test unit unit-build coverage kernel-test user-test system-test \
+.PHONY: chains dist sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench compare report sweep run shell debug test unit unit-build coverage kernel-test user-test system-test \
 	conformance perf perf-guard torture soak torture-defects exercises documents \
 	lint layers format format-check cppcheck sparse tidy clang-build stackuse clean compile_commands.json ktest-image FORCE
 
@@ -229,6 +229,9 @@ chains: ## All chains of firmware, and firmware of our own; tests/user on a U74 
 	CORRAL_OPTIONS="--qemu 10 --qemu-args '-cpu $(U74)'" scripts/test --build $(O) user
 	CORRAL_OPTIONS="--machine sifive_u" scripts/test --build $(O) user
 ktest-image: $(B)/Image-test
+
+dist: image user ## A tarball that needs nothing but QEMU: build/corral-VERSION.tar.gz
+	@scripts/dist --build $(O) --kernel $(B)/Image
 
 sdcard: needs-board image initramfs ## BOARD=... An SD card image that boots the benchmark: build/BOARD/sdcard.img
 	@scripts/mkcard sdcard $(BOARD) $(O)/$(BOARD)/sdcard.img --kernel $(B)/Image --initramfs $(O)/initramfs.cpio \
