@@ -27,9 +27,9 @@ def values_of(text):
     return {name: float(value) for name, value in re.findall(r"^(\w+) (-?[\d.]+)$", text.replace("\r", ""), re.MULTILINE)}
 
 
-def grow(args, *words, harts=1, mem=None, append=None):
+def grow(args, *words, harts=1, mem=None, append=None, more=()):
     program = [os.path.join(args.build, "perf", "grow"), *map(str, words)]
-    more = ["--append", append] if append else []
+    more = [*more, *(["--append", append] if append else [])]
     return values_of(runs.corral(args, harts, program, icount=True, mem=mem or MEM, more=more))
 
 

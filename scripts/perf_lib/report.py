@@ -172,7 +172,10 @@ def sweep_figure(done):
     by_value = {value: sweep.medians(one, "ns") for value, one in done["results"].items()}
     values = [value for value in done["values"] if value in by_value]
     base = by_value[values[0]]
+    for value, more in done.get("rested", {}).items():
+        by_value[value] |= {"first store after a rest": more["first store after a rest"]}
     changed = [name for name in base if any(abs(by_value[value].get(name, base[name]) / base[name] - 1) > 0.02 for value in values[1:] if base[name])]
+    asked = {name: [done["asked"].get(value, {}).get(name) for value in values] for name in next(iter(done.get("asked", {}).values()), {})}
     counted = {value: sweep.medians(one, "ipis") for value, one in done["counted"].items()}
     data = "".join(page.table(heads, rows) for heads, rows in sweep.tables(done))
     knob, title = done["knob"], f"{done['knob']}=" + "|".join(values)
@@ -180,6 +183,10 @@ def sweep_figure(done):
         groups = {re.sub("/(pages|harts|MiB):", " ", name): [by_value[value].get(name, 0) / base[name] for value in values] for name in changed[:8]}
         svg = plots.bars(f"sweep-{knob}", groups, [f"{knob}={value}" for value in values], f"times {knob}={values[0]}", log=True)
         caption = "Instructions on one hart, as a ratio to the first; what changes by less than 2 % is left out. Logarithmic."
+    elif any(len(set(group)) > 1 for group in asked.values()):
+        groups = {name.replace("_", " "): group for name, group in asked.items() if len(set(group)) > 1}
+        svg = plots.bars(f"sweep-{knob}", groups, [f"{knob}={value}" for value in values], "other harts asked, an operation")
+        caption = f"How often an operation asks another of {done['harts']} harts; instructions on one hart do not differ by 2 %."
     else:
         names = [name for name in next(iter(counted.values()), {}) if any(one.get(name) for one in counted.values())]
         groups = {re.sub("/(pages|harts|MiB):", " ", name): [counted.get(value, {}).get(name) for value in values] for name in names}

@@ -134,6 +134,18 @@ def test_sweep_by_itself(tmp_path):
     assert heads[1:] == ("fork=eager", "fork=never", "fork=tables") and rows[0][2] == "-" and float(rows[0][1]) < 20 < float(rows[0][3].replace(",", ""))
 
 
+def test_sweep_has_what_each_knob_is_about():
+    """First stores after a rest, and whom a shootdown asks: of zero= and batch= nothing else would be seen."""
+    args = types.SimpleNamespace(build=str(BUILD), kernel=str(BUILD / "virt-release" / "Image"), harts=2, mem="512M", timeout=60, knob="zero", qemu=None, qemu_args=None)
+    rest = {value: sweep.rested(args, value) for value in ("pool", "demand")}
+    assert rest["demand"]["of them in a page cleared ahead"] == 0 and rest["pool"]["of them in a page cleared ahead"] > 0.9
+    assert rest["pool"]["first store after a rest"] < rest["demand"]["first store after a rest"] / 2
+    args.knob = "batch"
+    assert [sweep.asked(args, value)["used_spinning/512"] for value in ("256", "all")] == [2, 1]
+    results = swept("batch", ("256", "all")) | {"asked": {"256": {"used_spinning/512": 2}, "all": {"used_spinning/512": 1}}}
+    assert "other harts asked, an operation" in report.sweep_figure(results)
+
+
 @LONG
 def test_report_by_itself():
     done = subprocess.run([str(ROOT / "scripts" / "report"), "--build", str(BUILD), "--fresh", "--most-harts", "2"], capture_output=True, text=True, check=False)
