@@ -1,6 +1,7 @@
 /*
  * The tally. It takes no locks, so that it disturbs nobody: it reads entries of the coremap and of page tables that may change, or become
- * something else, under it. Reading RAM is harmless; whatever is taken for a frame's number is checked before it is followed.
+ * something else, under it: a program's page, with words that look like entries. So what is taken for a frame's number is followed only
+ * where the coremap has a table just now. Reading that is harmless, also when it is none any more; a reserved frame is not even mapped.
  *
  * What sharing saves: a frame that n slots name stands for n, so it saves n - 1; a table that n entries name saves n - 1 times
  * itself and all that it leads to. Summed over all frames and tables that is exact: by how many ways a page can be reached from
@@ -36,8 +37,14 @@ static void take_page(struct below *below, pte_t pte)
 	below->object += kind == FRAME_OBJECT;
 }
 
+static bool is_table(pfn_t pfn)
+{
+	return frame_exists(pfn) && kind_of(frame_of(pfn)) == FRAME_TABLE;
+}
+
 static void take_leaf(struct below *below, pfn_t table)
 {
+	hw_relax(); /* one table of level 1 may lead to 512 of these */
 	below->tables++;
 	for (unsigned i = 0; i < PT_ENTRIES; i++) {
 		pte_t pte = pte_load(pt_slot(table, i));
@@ -54,7 +61,7 @@ static void take_upper(struct below *below, pfn_t table)
 	for (unsigned i = 0; i < PT_ENTRIES; i++) {
 		pte_t pte = pte_load(pt_slot(table, i));
 
-		if (pte_leads(pte) && frame_exists(pte_pfn(pte)))
+		if (pte_leads(pte) && is_table(pte_pfn(pte)))
 			take_leaf(below, pte_pfn(pte));
 	}
 }

@@ -11,8 +11,8 @@ struct mm_tally {
 };
 
 /*
- * Looks at every frame of RAM: some ten million instructions for a GiB. Each number was true when it was looked at. No lock held, and
- * none taken; serves other harts meanwhile.
+ * Looks at every frame of RAM, some ten million instructions for a GiB, and at every entry below each table that is shared: up to a million
+ * for one of level 1. Each number was true when it was looked at. No lock held, and none taken; serves other harts meanwhile.
  */
 void mm_tally(struct mm_tally *out);
 

@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include "mm/object.h"
+#include "mm/pte.h"
 #include "mm/space.h"
 #include "mm/tally.h"
 
@@ -105,6 +106,53 @@ static void files_and_sides(void **state)
 	unit_end(space);
 }
 
+static unsigned waits;
+
+static void count_waits(void)
+{
+	waits++;
+}
+
+/*
+ * What was a table when it was looked at may be a program's page by the time its entries are, and these whatever the program likes: nothing
+ * that is no table is looked into, reserved frames least of all. And other harts are served before the next table is gone through.
+ */
+static void tables_that_turn(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	struct mm_tally now;
+	pfn_t upper, leaf, page;
+
+	(void)state;
+	assert_int_equal(frame_alloc_zeroed(FRAME_TABLE, &upper), 0);
+	assert_int_equal(frame_alloc_zeroed(FRAME_TABLE, &leaf), 0);
+	assert_int_equal(frame_alloc(FRAME_ANON, &page), 0);
+	frame_of(upper)->level = 1;
+	frame_of(leaf)->level = 0;
+	assert_int_equal(frame_of(frame_first())->kind, FRAME_RESERVED);
+	memset(frame_data(frame_first()), 0xff, PAGE_SIZE);
+	for (unsigned i = 0; i < PT_ENTRIES; i++)
+		pte_store(pt_slot(page, i), pte_leaf(page, PERM_R));
+	for (unsigned i = 0; i < PT_ENTRIES; i++)
+		pte_store(pt_slot(upper, i), i % 4 == 0	  ? pte_table(page)
+					     : i % 4 == 1 ? pte_detached(frame_first())
+					     : i % 4 == 2 ? pte_table(PFN(UINT64_C(0xfffffffffff)))
+							  : pte_table(leaf));
+	atomic_store(&frame_of(upper)->count, 2);
+	waits = 0;
+	fake_waiting = count_waits;
+	now = tally();
+	fake_waiting = NULL;
+	assert_int_equal(now.saved_anon, 0);
+	assert_int_equal(now.saved_tables, 1 + PT_ENTRIES / 4);
+	assert_true(waits >= PT_ENTRIES / 4);
+	atomic_store(&frame_of(upper)->count, 1);
+	frame_put(upper);
+	frame_put(leaf);
+	frame_put(page);
+	unit_end(space);
+}
+
 static void counters_of_harts(void **state)
 {
 	struct space *space = unit_begin(&machine);
@@ -122,10 +170,8 @@ static void counters_of_harts(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(every_frame_has_a_kind),
-	UNIT_TEST(sharing_is_exact),
-	UNIT_TEST(files_and_sides),
-	UNIT_TEST(counters_of_harts),
+	UNIT_TEST(every_frame_has_a_kind), UNIT_TEST(sharing_is_exact),	 UNIT_TEST(files_and_sides),
+	UNIT_TEST(tables_that_turn),	   UNIT_TEST(counters_of_harts),
 };
 
 UNIT_MAIN_SHARING("tally", tests)
