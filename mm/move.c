@@ -216,7 +216,6 @@ static int move_to(struct space *space, struct move *move, bool keep)
 			return err;
 		range_lock(&range, space, low, high);
 		err = move_locked(&range, move, keep);
-		narrow(&range, low, high - low);
 		range_unlock(&range);
 		mapping_put(move->new_mapping, 1); /* the entries have theirs */
 		mapping_put(move->mapping, 1);

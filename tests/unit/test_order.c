@@ -1,11 +1,20 @@
 /*
  * A frame is cleared before anybody can have it: while nobody's entry names it, or under the lock that hides it. One instruction apart, so
- * around.c and cleared.c are compiled here once more, with a step of the test's own where they clear.
+ * around.c and cleared.c are compiled here once more, with a step of the test's own where they clear. And a page's entry is changed before the look
+ * at who may hold it: tlb.h has a step at the fence between.
  */
 #include "tests/unit/unit.h"
 
 #include "mm/hart.h"
 #include "mm/object.h"
+
+static void at_fence(void);
+
+#undef atomic_thread_fence
+#define atomic_thread_fence(order) (at_fence(), __atomic_thread_fence(order))
+#include "mm/tlb.h"
+#undef atomic_thread_fence
+#define atomic_thread_fence(order) __atomic_thread_fence(order)
 
 static void at_clear(void *page);
 
@@ -44,6 +53,43 @@ static void at_clear(void *page)
 		assert_true(spin_is_held(&mm_this_hart()->cleared.lock));
 	}
 	hw_page_clear(page);
+}
+
+static struct space *joined;
+static unsigned fences;
+
+/* The last moment to come to the space unseen. */
+static void at_fence(void)
+{
+	fences++;
+	if (joined == NULL)
+		return;
+	fake_hart_enter(1);
+	space_switch(joined);
+	fake_hart_enter(0);
+}
+
+static void who_comes_before_the_look_is_asked(void **state)
+{
+	const struct fake_config two = { .harts = 2, .asid_bits = 16, .calm = true };
+	struct space *space = unit_begin(&two);
+	pfn_t leaf = space->root;
+
+	(void)state;
+	(void)unit_map(space, AT, 1, PERM_R | PERM_W);
+	unit_store(VADDR(AT), 1);
+	for (unsigned level = PT_ROOT; level > 0; level--)
+		leaf = pte_pfn(pte_load(pt_slot(leaf, pt_index(VADDR(AT), level))));
+	fake_counts_reset();
+	tlb_shootdown_page(mm_this_hart(), space, frame_of(leaf), VADDR(AT));
+	assert_int_equal(fences, 1);
+	assert_int_equal(fake_counts(1)->ipis, 0);
+	joined = space;
+	tlb_shootdown_page(mm_this_hart(), space, frame_of(leaf), VADDR(AT));
+	joined = NULL;
+	assert_int_equal(fences, 2);
+	assert_int_equal(fake_counts(1)->ipis, 1);
+	unit_end(space);
 }
 
 static void no_entry_names_it(void **state)
@@ -89,6 +135,7 @@ static void the_lock_hides_it(void **state)
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(no_entry_names_it),
 	UNIT_TEST(the_lock_hides_it),
+	UNIT_TEST(who_comes_before_the_look_is_asked),
 };
 
 UNIT_MAIN("order", tests)

@@ -234,6 +234,24 @@ static void many_small_mappings_go_elsewhere(void **state)
 	unit_end(space);
 }
 
+/* Large ones are elsewhere anyway; small ones stay next to the stack. 32 MiB are large. */
+static void large_mappings_leave_small_ones_where_they_are(void **state)
+{
+	enum { LARGE = 8192 };
+	struct space *space = unit_begin(&machine);
+	uint64_t stack = (space->mmap_top.v - 1) / pt_span(PT_ROOT);
+	vaddr_t first, second, large;
+
+	(void)state;
+	first = unit_map(space, 0, 1, RW);
+	large = unit_map(space, 0, LARGE, RW);
+	second = unit_map(space, 0, 1, RW);
+	assert_int_equal(first.v / pt_span(PT_ROOT), stack);
+	assert_int_not_equal(large.v / pt_span(PT_ROOT), stack);
+	assert_int_equal(second.v, first.v - PAGE_SIZE);
+	unit_end(space);
+}
+
 /* A page with both rights is written and executed by all harts as it is; a right that is taken is taken from all. */
 static void write_and_execute(void **state)
 {
@@ -447,6 +465,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(discard_folds),
 	UNIT_TEST(protect_keeps_content),
 	UNIT_TEST(many_small_mappings_go_elsewhere),
+	UNIT_TEST(large_mappings_leave_small_ones_where_they_are),
 	UNIT_TEST(write_and_execute),
 	UNIT_TEST(empty_tables_go),
 	UNIT_TEST(maximal_permissions),

@@ -120,6 +120,7 @@ CASES = {
     "isolation": {"seeded": True, "emulation": "QEMU has no supervisor"},
     "isolation_calls": {"limit": 120, "emulation": FALLS_OVER},
     "isolation_leaks": {"seeded": True, "emulation": NO_EXEC},
+    "isolation_later": {"emulation": NO_EXEC},
     "stack_lost": {},
     "fuzz_files": {"seeded": True, "harts": FEW, "emulation": "the names are the host's own files"},
     "fuzz_calls": {"seeded": True, "harts": SMP, "emulation": FALLS_OVER},
