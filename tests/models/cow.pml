@@ -1,9 +1,9 @@
 /*
- * Breaking copy-on-write while others read, write, and fork: mm/fault.c, mm/fork.c where it copies a table. Describes commit e346434.
+ * Breaking copy-on-write while others read, write, and fork: mm/fault.c, mm/fork.c where it copies a table. Describes commit 6bf8142.
  *
  *   touch()     a program's access: by the hart's TLB, which hardware fills from the entry; else fault()
  *   fault()     space_fault_here: the leaf's lock, then write_in_place, finish_copy, or fault_allowed
- *   fork()      fork_all, or fork_copy of a table: share_page, then range_shootdown, under the parent's lock
+ *   fork()      fork_all, or fork_copy of a table: share_page, range_shootdown, fork_hot, under the parent's lock
  *   leave()     munmap of the page: park, shoot down, frame_put
  *   hardware    any hart may fetch what the entry allows, at any time
  *
@@ -11,7 +11,6 @@
  * last write of its own space, and of no other (a stale or early translation shows so); a frame is freed when no TLB names it; its count
  * is the number of entries (1, 2, 3 of design section 4). NO_x leaves guard x out; then it must fail.
  */
-#define DROP(h) tlb[h] = 0
 #include "harts.inc"
 
 #define FRAMES	 5 /* from 1 on */
@@ -27,7 +26,6 @@ byte mem[FRAMES];
 byte count[FRAMES];
 byte pte[2]; /* frame, W; MAYWRITE throughout */
 byte lk[2];
-byte tlb[N];
 byte space_of[N];
 byte last[2]; /* what was last written in the space */
 bool forked;
@@ -137,9 +135,30 @@ inline touch()
 	:: (tlb[me] != 0 && write && !(tlb[me] & W)) || (tlb[me] == 0 && (pte[s] == 0 || (write && !(pte[s] & W)))) ->
 		fault(write)
 	:: gone -> break
-	:: SERVE
 	od;
 	write = false
+}
+
+/* fork_hot: the child may get its copy at once. */
+inline hot()
+{
+	if
+	:: atomic {
+		pte[1] != 0 ->
+		old = FRAME(pte[1]);
+		alloc();
+		mem[new] = mem[old];
+		pte[1] = new << 1 | W;
+		new = 0
+	   }
+	   put(old);
+	   if
+	   :: count[old] == 1 -> pte[0] = pte[0] | W
+	   :: else
+	   fi;
+	   old = 0
+	:: true
+	fi
 }
 
 inline fork()
@@ -155,10 +174,16 @@ inline fork()
 #ifdef NO_SHOOTDOWN_UNDER_LOCK
 	unlock(0);
 #endif
+#ifdef NO_HOT_AFTER_SHOOTDOWN
+	hot();
+#endif
 #ifndef NO_SHOOTDOWN_OF_FORK
 	shoot(HARTS_OF(0));
 #endif
 	last[1] = last[0];
+#ifndef NO_HOT_AFTER_SHOOTDOWN
+	hot();
+#endif
 #ifndef NO_SHOOTDOWN_UNDER_LOCK
 	unlock(0);
 #endif
@@ -196,17 +221,12 @@ proctype hart(byte me; byte s)
 	od;
 	do
 	:: accesses < ACCESSES -> touch(); accesses++
-	:: SERVE
 	:: accesses == ACCESSES -> break
 	od;
 	if
 	:: me != 1 -> leave()
 	:: else
-	fi;
-end:
-	do
-	:: SERVE
-	od
+	fi
 }
 
 proctype hardware()
@@ -238,7 +258,8 @@ init
 		run hart(0, 0);
 		run hart(1, 0);
 		run hart(2, space_of[2]);
-		run hardware()
+		run hardware();
+		run firmware()
 	}
 	timeout;
 	assert(count[1] + count[2] + count[3] + count[4] == (pte[0] != 0) + (pte[1] != 0));

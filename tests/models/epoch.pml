@@ -1,5 +1,5 @@
 /*
- * Software walks against tables that are unlinked and freed: walk epochs. Describes commit e346434.
+ * Software walks against tables that are unlinked and freed: walk epochs. Describes commit 6bf8142.
  *
  *   walker     walk_lock (mm/walk.h): epoch_enter, look, lock, ask whether it is stale, epoch_exit; then work under the lock
  *   unlinker   a range operation: range_lock, range_unlink with bury (mm/range.c), range_unlock, walk_wait (mm/walk.c), table_free

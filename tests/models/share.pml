@@ -1,7 +1,7 @@
 /*
- * Page tables that two spaces share: mm/fork.c (fork_sharing), mm/share.c, mm/walk.h, mm/range.c. Describes commit e346434.
+ * Page tables that two spaces share: mm/fork.c (fork_sharing), mm/share.c, mm/walk.h, mm/range.c; they are in tables.inc. Describes commit 6bf8142.
  *
- *   walk_lock() mm/walk.h       own()      table_own, table_copy, settle     touch()  a program's access, with space_fault
+ *   own()       table_own, table_copy, settle; touch(): a program's access, with space_fault
  *   fork()      fork_sharing: detaches the upper table, counts it, bumps, shoots down
  *   fault()     space_fault; and munmap of the one page: walk_lock, park, shoot down, frame_put
  *   unmap_all() munmap of all: range_lock of the root, unlink_detached or bury, range_shootdown, walk_wait, empty_dead
@@ -9,157 +9,11 @@
  *   hardware    any hart may fetch by way of the tables with V=1
  *
  * Each space has a root; below it an upper table, a leaf table, a page. Harts 0 and 1 run the parent, 2 the child; hart 0 forks and then may let
- * go of all; hart 1 touches the page, or unmaps it, meanwhile; the child touches it and exits. Must hold (design section 4): each read
- * sees the last write of its own space (3, 5); when a frame or a table is freed no TLB and no walker has it (2); at the end the counts are
- * what the entries say (1), and everything is free (6). settle() and walk_lock's second look at the entry make no difference here: harts answer when
- * they wait, never while they are at work under a lock, as the firmware does with tlb=rfence. NO_x leaves guard x out; then it must fail.
+ * go of all, or write to the page; hart 1 writes to the page, or unmaps it, meanwhile; the child reads it, or writes, and exits. Must hold (design
+ * section 4): each read sees the last write of its own space (3, 5); when a frame or a table is freed no TLB and no walker has it (2); at the end the
+ * counts are what the entries say (1), and everything is free (6). NO_x leaves guard x out; then it must fail.
  */
-#define DROP(h) tlb[h] = 0
-#include "harts.inc"
-
-#define FRAMES 5 /* from 1 on */
-#define TABLES 9 /* 1: the parent's root, 2: the child's, 3: upper, 4: leaf, others are made */
-#define W      1
-
-#define NONE	 0
-#define TABLE	 1
-#define DETACHED 2
-#define PAGE	 3
-
-byte lk[TABLES], kind[TABLES], to[TABLES], level[TABLES];
-byte names[TABLES]; /* the count of a table that is there; 0: free */
-bool w[TABLES], stale[TABLES], was_shared[TABLES];
-byte mem[FRAMES], count[FRAMES];
-byte forks[2];
-bool walking[N]; /* the walk epoch is odd */
-byte tlb[N];	 /* frame, W */
-byte last[2];
-bool forked, left;
-byte done, done_child;
-
-#define HARTS_OF(s) ((s) == 0 -> 3 : 4)
-
-inline put(frame)
-{
-	atomic {
-		assert(count[frame] > 0);
-		count[frame]--;
-		assert(count[frame] > 0 || (tlb[0] >> 1 != frame && tlb[1] >> 1 != frame && tlb[2] >> 1 != frame))
-	}
-}
-
-inline alloc()
-{
-	atomic {
-		new = 1;
-		do
-		:: count[new] != 0 -> new++
-		:: else -> break
-		od;
-		assert(new < FRAMES);
-		count[new] = 1
-	}
-}
-
-inline table_new(l)
-{
-	n = 3;
-	do
-	:: names[n] != 0 -> n++
-	:: else -> break
-	od;
-	assert(n < TABLES);
-	names[n] = 1;
-	level[n] = l;
-	stale[n] = false;
-	was_shared[n] = false;
-	lk[n] = 0
-}
-
-/* Nobody has it any more, by hardware or by software. */
-inline table_free(t)
-{
-	atomic {
-		assert(lk[t] == 0);
-		names[t] = 0;
-		kind[t] = NONE;
-		to[t] = 0;
-		w[t] = false
-	}
-}
-
-inline lock_table(x)
-{
-	do
-	:: atomic { lk[x] == 0 -> lk[x] = me + 1; assert(names[x] != 0); break }
-	:: SERVE
-	od
-}
-
-inline wait_for(h)
-{
-	do
-	:: !walking[h] -> break
-	:: SERVE
-	od
-}
-
-inline walk_wait()
-{
-#ifndef NO_WALK_WAIT
-	if
-	:: me != 0 -> wait_for(0)
-	:: else
-	fi;
-	if
-	:: me != 1 -> wait_for(1)
-	:: else
-	fi;
-	if
-	:: me != 2 -> wait_for(2)
-	:: else
-	fi;
-#else
-	skip
-#endif
-}
-
-/* To t, locked. */
-inline walk_lock()
-{
-	do
-	:: true ->
-		atomic {
-			walking[me] = true;
-			was = forks[s];
-			t = s + 1
-		}
-		do
-		:: atomic {
-			kind[t] == TABLE && level[t] > 0 ->
-			t = to[t];
-			assert(names[t] != 0)
-		   }
-		:: else -> break
-		od;
-		lock_table(t);
-		atomic {
-#ifndef NO_STALE
-		good = !stale[t];
-#else
-		good = true;
-#endif
-#ifndef NO_LOOK_AT_FORKS
-		good = good && forks[s] == was;
-#endif
-		good = good && !(kind[t] == TABLE && level[t] > 0);
-		if
-		:: good -> walking[me] = false; was = 0; break
-		:: else -> unlock(t); walking[me] = false
-		fi
-		}
-	od
-}
+#include "tables.inc"
 
 #ifndef NO_LOCK_OF_SHARED
 #define UNLOCK_SHARED                                                                                                            \
@@ -178,6 +32,7 @@ inline own()
 #endif
 	if
 	:: names[b] == 1 ->
+#ifndef NO_SETTLE
 		if
 		:: level[t] > 1 && kind[b] == TABLE ->
 			n = to[b];
@@ -186,6 +41,7 @@ inline own()
 			n = 0
 		:: else
 		fi;
+#endif
 		atomic {
 			kind[t] = TABLE;
 			UNLOCK_SHARED
@@ -296,10 +152,8 @@ inline touch()
 	if
 #ifndef SHORT
 	:: me == 2 -> write = false
-	:: me != 0 -> write = true
-#else
-	:: me == 2 -> write = true
 #endif
+	:: write = true
 	:: me == 1 -> write = true; unmapping = true
 	fi;
 	do
@@ -495,7 +349,7 @@ inline unmap_all()
 }
 
 #define LOCALS                                                                                                                   \
-	byte t, b, n, u, old, new, was;                                                                                                                                                                       \
+	byte t, b, n, u, old, new, was;                                                                                \
 	bool good, write, unmapping, gone, last_one
 
 proctype hart(byte me; byte s)
@@ -515,6 +369,7 @@ proctype hart(byte me; byte s)
 	:: me == 0 -> unmap_all()
 #ifndef SHORT
 	:: me == 0
+	:: me == 0 -> touch()
 #endif
 	:: me == 1
 	:: me == 2 -> exit_space()
@@ -523,7 +378,6 @@ proctype hart(byte me; byte s)
 	done++;
 	do
 	:: done == 3 && me == 0 -> break
-	:: SERVE
 	:: left -> goto over
 	od;
 	/* Everybody has left. */
@@ -566,6 +420,7 @@ init
 		run hart(0, 0);
 		run hart(1, 0);
 		run hart(2, 1);
-		run hardware()
+		run hardware();
+		run firmware()
 	}
 }

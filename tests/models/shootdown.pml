@@ -1,5 +1,5 @@
 /*
- * The mailbox of a shootdown: mm/tlb.c with tlb=ipi. Describes commit e346434.
+ * The mailbox of a shootdown: mm/tlb.c with tlb=ipi. Describes commit 6bf8142.
  *
  *   operate()   a range operation on the hart's own page: change the entry, tlb_shootdown (ask, fence_others), free the frame
  *   serve()     tlb_serve: by a hart in user mode when the interrupt comes, by a waiting one from hw_relax

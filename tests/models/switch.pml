@@ -1,8 +1,9 @@
 /*
  * Harts that join and leave a space while another shoots it down: mm/tlb.c, `active` and `cached`, with an ASID. Describes
- * commit e346434.
+ * commit 6bf8142; with tlb=broadcast all are asked always.
  *
- *   initiator   a range operation in the space, twice: entry (a store that may linger in the store buffer), targets(), ask, free
+ *   initiator   a range operation in the space, twice: entry (a store that may linger in the store buffer), targets(), ask, free; or of a
+ *               page alone, with tlb_shootdown_page (mm/tlb.h), whose look before that is to find nobody
  *   switcher    space_switch there and back: enter(), run, leave()
  *   hardware    fetches the entry for a hart whose satp is the space's, and uses what it holds; drains the store buffer
  *
@@ -48,6 +49,19 @@ proctype initiator()
 #ifndef NO_FENCE
 		buffered == 9; /* atomic_thread_fence in targets() */
 #endif
+		if
+		:: true
+		:: true ->
+			/* tlb_shootdown_page */
+			see = running;
+#ifndef NO_LOOK_AT_CACHED
+			see = see | cached;
+#endif
+			if
+			:: see & 6
+			:: else -> goto own
+			fi
+		fi;
 		see = running;
 		resting = cached & (ALL ^ see) & 6;
 		if
@@ -67,6 +81,7 @@ proctype initiator()
 #ifndef NO_ASK
 		asked = see & 6;
 #endif
+own:
 		tlb[0] = 0;
 		asked == 0;
 		freed = frame;

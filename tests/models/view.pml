@@ -1,8 +1,8 @@
 /*
- * A hart that links a leaf table into its view while another forks, or unmaps the table: mm/view.c. Describes commit e346434.
+ * A hart that links a leaf table into its view while another forks, or unmaps the table: mm/view.c. Describes commit 6bf8142.
  *
- *   linker    a fault's end, with the leaf's lock: view_link -> link_leaf: table.harts, the view's entry, fence, is_linked
- *   forker    fork_sharing: detach, bump, fence, views_clear, range_shootdown of all harts
+ *   linker    a fault's end, with the leaf's lock: view_link -> link_leaf: table.harts, note, the view's entry, fence, is_linked
+ *   forker    fork_sharing: detach; views_clear: fence, what is noted, the entries that it says; range_shootdown of all harts
  *   unmapper  a range operation that unlinks the leaf: lock it, view_unlink, stale, shoot down table.harts, free
  *   hardware  a hart fetches by its own view alone; stores of the link and of the detached entry may linger in store buffers
  *
@@ -16,6 +16,8 @@ bool stale;
 byte path_buffer = NOTHING;
 bool view[2]; /* hart's view leads to the leaf */
 byte view_buffer[2] = { NOTHING, NOTHING };
+bool linked[2]; /* table.linked of the view's table: there may be something in this group; from before, too */
+byte linked_buffer[2] = { NOTHING, NOTHING };
 bool tlb[2];
 bool asked[2];
 bool harts[2]; /* table.harts */
@@ -49,9 +51,15 @@ proctype linker(byte me)
 #ifndef NO_HARTS
 	harts[me] = true;
 #endif
+#ifndef NO_NOTE
+	if
+	:: linked[me] -> skip
+	:: !linked[me] -> linked_buffer[me] = true
+	fi;
+#endif
 	view_buffer[me] = true;
 #ifndef NO_FENCE_IN_LINK
-	view_buffer[me] == NOTHING;
+	view_buffer[me] == NOTHING && linked_buffer[me] == NOTHING;
 #endif
 #ifndef NO_IS_LINKED
 	if
@@ -87,8 +95,23 @@ inline ask_all(all)
 	!asked[1]
 }
 
+/* Its stores to the entry are coherent with the hart's own, which may come behind them. */
+inline clear_view(hart)
+{
+	atomic {
+		was = linked[hart];
+		linked[hart] = false
+	}
+	if
+	:: was -> view[hart] = false
+	:: else
+	fi
+}
+
 proctype remover(bool fork)
 {
+	bool was;
+
 	if
 	:: fork ->
 		path_buffer = false;
@@ -96,9 +119,8 @@ proctype remover(bool fork)
 		path_buffer == NOTHING;
 #endif
 #ifndef NO_CLEAR
-		/* Stores to the view's entry: coherent with the hart's own, which may come behind them. */
-		view[0] = false;
-		view[1] = false;
+		clear_view(0);
+		clear_view(1);
 #endif
 #ifndef NO_SHOOTDOWN
 		ask_all(true);
@@ -123,7 +145,7 @@ proctype remover(bool fork)
 	fi;
 	done == 2;
 	/* The fault's own stores have come through by its next fence, which is its lock's release. */
-	view_buffer[0] == NOTHING && view_buffer[1] == NOTHING;
+	view_buffer[0] == NOTHING && view_buffer[1] == NOTHING && linked_buffer[0] == NOTHING && linked_buffer[1] == NOTHING;
 	assert(!view[0] && !view[1] && !tlb[0] && !tlb[1])
 }
 
@@ -138,6 +160,8 @@ end:
 	:: atomic { asked[1] -> tlb[1] = false; asked[1] = false }
 	:: atomic { view_buffer[0] != NOTHING -> view[0] = view_buffer[0]; view_buffer[0] = NOTHING }
 	:: atomic { view_buffer[1] != NOTHING -> view[1] = view_buffer[1]; view_buffer[1] = NOTHING }
+	:: atomic { linked_buffer[0] != NOTHING -> linked[0] = linked_buffer[0]; linked_buffer[0] = NOTHING }
+	:: atomic { linked_buffer[1] != NOTHING -> linked[1] = linked_buffer[1]; linked_buffer[1] = NOTHING }
 	:: atomic { path_buffer != NOTHING -> path = path_buffer; path_buffer = NOTHING }
 	od
 }
@@ -145,6 +169,10 @@ end:
 init
 {
 	atomic {
+		if
+		:: linked[0] = true
+		:: true
+		fi;
 		run linker(0);
 		run linker(1);
 		if

@@ -1,6 +1,6 @@
 /*
  * A fault that is looked up by its hart's view while another hart forks: walk_try_leaf (mm/walk.h), fork_sharing (mm/fork.c).
- * Describes commit c910fb9.
+ * Describes commit 6bf8142.
  *
  *   walker    notes what fork must know of (an attachment, a seal), epoch_enter with its fence, forks, the view's entry, the leaf's
  *             lock, forks again; then it is at work in the leaf

@@ -12,5 +12,5 @@ from tests.conftest import BUILD, ROOT
 @pytest.mark.skipif(not shutil.which("spin"), reason="needs spin")
 def test_models_hold_and_need_their_guards():
     done = subprocess.run([sys.executable, ROOT / "scripts" / "model", "--build", BUILD, "--short"], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=600, check=False, env=dict(os.environ))
+                          capture_output=True, text=True, timeout=1200, check=False, env=dict(os.environ))
     assert done.returncode == 0, done.stdout + done.stderr
