@@ -158,8 +158,6 @@ $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_l
 
 # ---- Targets for people
 
-U74 := rv64,svade=on,svadu=off,sv48=off,sv57=off,h=off,sstc=off,mvendorid=0x489,marchid=0x8000000000000007,mimpid=0x20181004
-
 .PHONY: chains dist sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench compare report sweep run shell debug test unit unit-build coverage kernel-test user-test system-test \
 	conformance perf perf-guard torture soak torture-defects exercises documents \
 	lint layers format format-check cppcheck sparse tidy clang-build stackuse clean compile_commands.json ktest-image FORCE
@@ -223,11 +221,8 @@ user-test: ## Run the programs in tests/user on Corral
 	@scripts/test --build $(O) user
 system-test: ## Boot the matrix of harts and memory, and break things
 	@scripts/test --build $(O) system
-chains: ## All chains of firmware, and firmware of our own; tests/user on a U74 as QEMU 10 plays it, and on sifive_u: half an hour
-	$(Q)$(MAKE) --no-print-directory MODE=debug image ktest-image user user-tests
-	CORRAL_LONG=1 CORRAL_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -ra -p no:cacheprovider tests/system/test_chains.py tests/system/test_boards.py tests/system/test_firmware.py
-	CORRAL_OPTIONS="--qemu 10 --qemu-args '-cpu $(U74)'" scripts/test --build $(O) user
-	CORRAL_OPTIONS="--machine sifive_u" scripts/test --build $(O) user
+chains: ## All that is known of boards: chains of firmware, images, trees, cards; tests/user on a U74 as QEMU 10 plays it, and on sifive_u: an hour
+	@scripts/test --build $(O) chains user-u74 user-sifive_u
 ktest-image: $(B)/Image-test
 
 dist: image user ## A tarball that needs nothing but QEMU: build/corral-VERSION.tar.gz

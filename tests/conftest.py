@@ -14,6 +14,7 @@ CORRAL = ROOT / "scripts" / "corral"
 KERNEL = pathlib.Path(os.environ.get("CORRAL_KERNEL", BUILD / "virt-debug" / "Image"))
 OPTIONS = shlex.split(os.environ.get("CORRAL_OPTIONS", ""))  # another machine or firmware: make chains
 LONG = pytest.mark.skipif(not os.environ.get("CORRAL_LONG"), reason="the long form: make chains")
+SLOW = int(os.environ.get("CORRAL_SLOW", "1"))  # how many times as long a run may take: a machine that is busy
 MOST_HARTS = 4 if "sifive_u" in OPTIONS else 8
 
 
@@ -37,7 +38,7 @@ def corral(tmp_path):
         runs += 1
         log = tmp_path / f"kernel-{runs}.log"
         command = [str(CORRAL), "run", "--build", str(BUILD), "--kernel", str(KERNEL), "--harts", str(min(harts, MOST_HARTS)),
-                   "--mem", mem, "--timeout", str(timeout), "--log", str(log)]
+                   "--mem", mem, "--timeout", str(timeout * SLOW), "--log", str(log)]
         command += OPTIONS
         command += ["--append", append] if append else []
         for spec in files:

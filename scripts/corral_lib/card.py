@@ -126,9 +126,9 @@ def fill(path, first_fat, kernel, initramfs, arguments, more):
     for name in sorted({os.path.dirname(name) for name in [NAMES["config"], *more]} - {""}):
         tool("mmd", "-i", place, "::/" + name)
     with tempfile.TemporaryDirectory(prefix="corral-") as folder:
-        # A copy without the host's times and modes.
-        for name, data in [(NAMES["kernel"], kernel), (NAMES["initramfs"], initramfs),
-                           (NAMES["config"], config(arguments).encode()), *sorted(more.items())]:
+        # A copy without the host's times and modes. The small file first: a card that was written halfway then says what it lacks.
+        for name, data in [(NAMES["config"], config(arguments).encode()), (NAMES["kernel"], kernel), (NAMES["initramfs"], initramfs),
+                           *sorted(more.items())]:
             copy = os.path.join(folder, "file")
             with open(copy, "wb") as file:
                 file.write(data)

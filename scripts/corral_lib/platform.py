@@ -15,6 +15,8 @@ SYSTEM_QEMU, SYSTEM_VERSION = "qemu-system-riscv64", "7.2"
 QEMUS = (SYSTEM_VERSION, "10")
 GENERIC = "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin"
 U_BOOT = "/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin"
+# What is nearest to a U74 in QEMU 10: A and D bits trap, Sv39 only, no Sstc, no H, and its ids, so that every fence is the global one.
+U74 = "rv64,svade=on,svadu=off,sv48=off,sv57=off,h=off,sstc=off,mvendorid=0x489,marchid=0x8000000000000007,mimpid=0x20181004"
 CHAIN_BOARD = "sifive-unleashed"  # what sifive_u is
 CHAIN_MEMORY = "8G"               # what that board's device tree says it has
 # QEMU 7.2 answers every second CMD0 of an SD card wrongly; U-Boot asks once, and then this script.

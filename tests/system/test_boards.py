@@ -194,6 +194,39 @@ def test_cards_that_do_not_boot(built, tmp_path, spoil, words):
     child.close(force=True)
 
 
+def cut_to(path, part):
+    """A file on the card becomes shorter than it was."""
+    def spoil(sd):
+        whole = subprocess.run(["mcopy", "-n", "-i", f"{sd}@@8M", f"::/{path}", "-"], capture_output=True, check=True).stdout
+        subprocess.run(["mcopy", "-o", "-i", f"{sd}@@8M", "-", f"::/{path}"], input=whole[:int(len(whole) * part)], check=True)
+    return spoil
+
+
+def half_written(sd):
+    """make flash was stopped in the middle of the kernel: from there on, the card has what it had before."""
+    whole = sd.read_bytes()
+    at = whole.index(KERNEL.read_bytes()[:4096]) + KERNEL.stat().st_size // 2
+    sd.write_bytes(whole[:at] + bytes(len(whole) - at))
+
+
+@LONG
+@pytest.mark.parametrize("spoil,words", [
+    (cut_to("Image", 0.5), r"corral: the kernel's image is cut off"),
+    (cut_to("initramfs.cpio", 0.5), r"corral: cannot start: [^\r\n]*initramfs"),
+    (half_written, r"corral: the kernel's image is cut off"),
+    (lambda sd: os.truncate(sd, 128 << 20), r"Couldn't find partition mmc 0:1"),
+], ids=["kernel", "initramfs", "half-written", "small-card"])
+def test_cards_that_are_cut_off(built, tmp_path, spoil, words):
+    """U-Boot loads what there is of it, and Corral says in one line what is missing; of a card that is smaller than its table, U-Boot does."""
+    sd, flash = built("sifive-unleashed", KEEPING), tmp_path / "flash"
+    card.write_flash(str(flash), card.BOARDS["sifive-unleashed"])
+    spoil(sd)
+    command_line = unleashed(6, sd, flash) + ["-nic", "none"]
+    child = pexpect.spawn(command_line[0], command_line[1:], timeout=200, encoding="utf-8", codec_errors="replace", echo=False)
+    child.expect(words)
+    child.close(force=True)
+
+
 # ---- The Unmatched
 
 def fit_part(board, number, path):

@@ -13,9 +13,7 @@ from tests.user.cases import CASES
 QEMU_10 = ["--qemu", "10"]
 SIFIVE_U = ["--machine", "sifive_u"]
 U_BOOT = ["--firmware", "u-boot"]
-# What is nearest to a U74 here: A and D bits trap, Sv39 only, no Sstc, no H, and its ids, so that every fence is the global one.
-U74 = QEMU_10 + ["--qemu-args", "-cpu rv64,svade=on,svadu=off,sv48=off,sv57=off,h=off,sstc=off,"
-                                "mvendorid=0x489,marchid=0x8000000000000007,mimpid=0x20181004"]
+U74 = QEMU_10 + ["--qemu-args", "-cpu " + platform.U74]
 CHAINS = {
     "virt-u-boot": U_BOOT, "virt-opensbi-1.6": ["--firmware", "opensbi-1.6"], "virt-qemu-7.2": ["--qemu", "7.2"],
     "virt-qemu-10": QEMU_10, "virt-qemu-10-opensbi-1.1": QEMU_10 + ["--firmware", "opensbi-1.1"],

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from corral_lib import platform
 from tests.conftest import KERNEL, LONG, ROOT
 from tests.user.cases import CASES
 
@@ -36,8 +37,8 @@ def firmware(tmp_path_factory):
 
 @pytest.fixture
 def on(firmware, corral, programs):
-    def run(name, program, *args, append="", **more):
-        return corral(programs / program, *args, append="audit=on " + append, options=["--qemu-args", f"-bios {firmware(name)}"],
+    def run(name, program, *args, append="", options=(), **more):
+        return corral(programs / program, *args, append="audit=on " + append, options=["--qemu-args", f"-bios {firmware(name)}", *options],
                       timeout=120, **more)
     return run
 
@@ -73,6 +74,18 @@ def test_old_u74(on, program, harts):
     """No ASIDs, no time, SBI 0.2 alone: all at once."""
     done = on("old-u74", program, *CASES[program].get("args", []), harts=harts)
     assert done.status == 0 and done.out.endswith("ok\n") and "audit: ok" in done.log, done
+
+
+@LONG
+@pytest.mark.parametrize("program", ["cow_fork", "residency", "space_switch", "shootdown_munmap"])
+def test_all_of_a_u74(on, program):
+    """On QEMU 10, which plays the rest of one: A and D bits that trap, Sv39 alone, its ids."""
+    try:
+        platform.qemu_10()
+    except platform.Impossible as error:
+        pytest.skip(str(error))
+    done = on("old-u74", program, *CASES[program].get("args", []), harts=4, options=["--qemu", "10", "--qemu-args", "-cpu " + platform.U74])
+    assert done.status == 0 and done.out.endswith("ok\n") and "audit: ok" in done.log and "CIP-1200" in done.log, done
 
 
 @pytest.mark.parametrize("name,program", [("no-asid", "cow_threads"), ("sbi-0.2", "stale_frame"), ("no-time", "timers"),

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.system import trees
 from tests.system.trees import with_property, without
 
@@ -164,6 +165,13 @@ def test_errata(programs, tmp_path):
 def test_errata_by_id(programs, tmp_path, ids, names):
     done = trees.boot(tmp_path, programs / "machine", "", lambda text: text, more=["-cpu", f"rv64,mvendorid=0x489,{ids}"])
     assert done.status == 0 and set(re.findall(r"erratum: SiFive (CIP-\d+)", done.text)) == names, done
+
+
+def test_template_for_a_board():
+    """What HARDWARE.md says to copy can be compiled as it is."""
+    words = ["gcc", "-x", "c", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{ROOT}", str(ROOT / "board" / "template.c.txt")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # ---- GPIO lines
