@@ -159,7 +159,7 @@ $(O)/initramfs.cpio: $(USER_BIN) scripts/mkinitramfs $(wildcard scripts/corral_l
 # ---- Targets for people
 
 .PHONY: chains dist sdcard spiflash flash needs-board help setup all image user initramfs user-tests bench compare report sweep run shell debug test unit unit-build coverage kernel-test user-test system-test \
-	conformance perf perf-guard torture soak torture-defects exercises documents \
+	conformance perf perf-guard torture soak exhaust torture-defects exercises documents \
 	lint layers format format-check cppcheck sparse tidy clang-build stackuse clean compile_commands.json ktest-image FORCE
 
 help: ## This list
@@ -249,6 +249,9 @@ perf-guard: image user perf-programs ## Fail where a count of instructions has b
 torture: ## Try to break the debug kernel for MINUTES=10: storms, delays, failing allocations (docs/reliability.md)
 	$(Q)$(MAKE) --no-print-directory MODE=debug image user-tests perf-programs
 	@scripts/torture --build $(O) run --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+exhaust: ## Memory exhausted ROUNDS=1000 times: exactly those are ended whom the rule names, and all memory comes back
+	$(Q)$(MAKE) --no-print-directory MODE=debug image user-tests
+	@scripts/torture --build $(O) exhaust --rounds $(or $(ROUNDS),1000) $(if $(findstring command,$(origin HARTS)),--harts $(HARTS)) $(if $(SEED),--seed $(SEED))
 soak: ## Everything together for MINUTES=60 on 8 harts: not a frame may be lost, nor become anything slower
 	$(Q)$(MAKE) --no-print-directory MODE=debug image user-tests
 	@scripts/torture --build $(O) soak --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))

@@ -29,12 +29,15 @@ static void clear_work(struct thread *thread, uint32_t bits)
 static void out_of_memory(struct thread *thread, uint64_t address)
 {
 	struct process *process = thread->process;
+	bool first;
 
-	klog("out of memory: %s (process %u) wanted the page at %#lx and is killed", thread->name, process->pid,
-	     (unsigned long)address);
 	spin_lock(&process->lock, RANK_PROCESS);
+	first = !process->ending;
 	process_end_locked(process, SIGKILL);
 	spin_unlock(&process->lock, RANK_PROCESS);
+	if (first)
+		klog("out of memory: %s (process %u) wanted the page at %#lx and is killed", thread->name, process->pid,
+		     (unsigned long)address);
 }
 
 /* Memory of another space (a new program's, a child's) is the call's to answer for: it fails with ENOMEM. */

@@ -128,6 +128,7 @@ CASES = {
     "random_compare": {"args": ["1", "20"], "harts": FEW, "emulation": FALLS_OVER},
     "soak": {"args": ["2", "1"], "harts": (1,)},
     "fail_alloc": {"append": "zero=demand", "emulation": "it takes the debug kernel"},
+    "hogs": {"args": ["3", "1"], "mem": "64M", "harts": (1,), "limit": 120, "emulation": "it takes a small machine"},
     "oom": {"args": ["200"], "mem": "128M", "limit": 120, "emulation": "it takes a small machine"},
 
     # Processes and threads.
