@@ -9,10 +9,12 @@ import os
 import shlex
 import sys
 
+from corral_lib import manual
+
 
 def main():
     if len(sys.argv) < 3:
-        print(__doc__.strip())
+        print(manual.page("compile_commands.py", __doc__, "scripts/compile_commands.py OUT COMMAND FILE..."))
         sys.exit("--help" not in sys.argv)
     out, command, *files = sys.argv[1:]
     words = shlex.split(command)

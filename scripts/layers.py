@@ -8,6 +8,8 @@ import pathlib
 import re
 import sys
 
+from corral_lib import manual
+
 ALLOWED = {
     "lib": set(),
     "mm": {"lib"},
@@ -61,7 +63,7 @@ def check(root):
 
 def main():
     if len(sys.argv) > 1:
-        print(__doc__.strip())
+        print(manual.page("layers.py", __doc__, "scripts/layers.py"))
         sys.exit(sys.argv[1] not in ("-h", "--help"))
     found = check(pathlib.Path(__file__).resolve().parent.parent)
     print("\n".join(found), file=sys.stderr, end="\n" if found else "")

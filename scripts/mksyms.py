@@ -7,6 +7,8 @@
 import subprocess
 import sys
 
+from corral_lib import manual
+
 
 def functions(nm, elf):
     """(address, name) of each function, sorted, one name an address, local labels left out."""
@@ -36,7 +38,7 @@ def assembly(symbols):
 
 def main():
     if len(sys.argv) < 5 or sys.argv[1] in ("-h", "--help"):
-        print(__doc__.strip())
+        print(manual.page("mksyms.py", __doc__, "scripts/mksyms.py make NM ELF OUT.S", "scripts/mksyms.py check NM OLD NEW"))
         sys.exit("--help" not in sys.argv)
     what, nm, first, second = sys.argv[1:5]
     if what == "make":

@@ -1,5 +1,4 @@
 """The command line of scripts/corral."""
-import argparse
 import os
 import re
 import shlex
@@ -7,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from . import card, cpio, diff, disk, elf, machine, platform, shell, trace
+from . import card, cpio, diff, disk, elf, machine, manual, platform, shell, trace
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 TAIL_LINES = 40
@@ -15,6 +14,13 @@ TAIL_LINES = 40
 PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                   b"!#$%&()*+,-./:;<=>?@[]^_`{|}~") | frozenset(range(0x80, 0x100))
 
+TOP = """\
+NAME
+  corral - programs on Corral: run them, draw what they do, compare what was measured
+
+DESCRIPTION
+  Each command has a page of its own: corral COMMAND --help.
+"""
 DESCRIPTION = """\
 NAME
   corral run - boot Corral in QEMU and run one program on it
@@ -66,25 +72,23 @@ def quote(word):
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="corral", description="Runs programs on Corral. See: corral run --help")
+    top = manual.Parser(prog="corral", description=TOP)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     command = commands.add_parser(
         "run", help="boot and run a program", description=DESCRIPTION, epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="corral run [OPTION]... -- PROGRAM [ARG...]")
     add_options(command.add_argument)
     command.add_argument("--initramfs", metavar="FILE", help="another initramfs, as it is; PROGRAM is then a path in it")
     command.add_argument("program", nargs="*", metavar="PROGRAM [ARG...]", help="what to run, and its arguments")
     command = commands.add_parser(
         "shell", help="boot to a shell", description=shell.DESCRIPTION, epilog=shell.EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="corral shell [OPTION]... [-- COMMAND [ARG...]]")
     add_options(command.add_argument)
     command.add_argument("program", nargs="*", metavar="COMMAND [ARG...]", help="what to run instead of a shell to type at")
     diff.add_parser(commands)
     command = commands.add_parser(
         "trace", help="run a program and draw a timeline of its faults, forks and shootdowns", description=trace.DESCRIPTION,
-        epilog=trace.EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=trace.EPILOG,
         usage="corral trace [OPTION]... -- PROGRAM [ARG...]\n       corral trace --from FILE [--out FILE]")
     trace.add_options(command.add_argument)
     add_options(command.add_argument)

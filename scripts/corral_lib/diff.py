@@ -1,5 +1,4 @@
 """corral diff: what changed between two results beyond noise."""
-import argparse
 import json
 import statistics
 import sys
@@ -139,8 +138,7 @@ def show(rows, exact, everything):
 
 
 def add_parser(commands):
-    command = commands.add_parser("diff", help="what changed between two results", description=DESCRIPTION, epilog=EPILOG,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    command = commands.add_parser("diff", help="what changed between two results", description=DESCRIPTION, epilog=EPILOG)
     command.add_argument("--json", action="store_true", help="all rows as JSON on standard output")
     command.add_argument("--all", action="store_true", help="also what did not change")
     command.add_argument("--worse", action="store_true", help="status 1 only where something became worse, or is gone")

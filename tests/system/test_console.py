@@ -35,6 +35,15 @@ def test_harts(corral, programs, harts):
     assert (sent > 0) == (harts > 1) and received <= sent
 
 
+@pytest.mark.parametrize("program", ("bench", "corral-map", "corral-top"))
+def test_help(corral, program):
+    """A page of the manual."""
+    done = corral(BUILD / "user" / program, "--help", harts=1)
+    heads = [line for line in done.out.splitlines() if line.isupper() and not line.startswith(" ")]
+    assert done.status == 0 and heads[:3] == ["NAME", "SYNOPSIS", "DESCRIPTION"] and "OPTIONS" in heads and "EXIT STATUS" in heads, done
+    assert done.out.startswith(f"NAME\n  {program} - ") and max(map(len, done.out.splitlines())) <= 120, done
+
+
 # ---- corral-map
 
 def test_map(corral, programs):

@@ -11,6 +11,7 @@ from conftest import BUILD, LONG, ROOT
 
 FOUND = documents.commands(ROOT)
 WHERE = {f"{command.page}:{command.line}": command for command in FOUND}
+MANUAL = ("NAME", "SYNOPSIS", "DESCRIPTION", "ARGUMENTS", "OPTIONS", "EXIT STATUS")
 ELSEWHERE = {"compare.py", "design.md"}  # Google Benchmark's; what Corral began from
 HELLO = """
 #include <stdio.h>
@@ -174,6 +175,15 @@ def test_every_command(tmp_path):
 
 @pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and os.access(path, os.X_OK)))
 def test_each_script_explains_itself(script):
-    text = helps("scripts/" + script)
-    assert len(text.splitlines()) >= 3, f"scripts/{script} --help says {text!r}"
-    assert script in text
+    pages = [helps("scripts/" + script)]
+    parts = re.findall(r"^    (\w+) ", pages[0][pages[0].find("\nARGUMENTS"):], re.MULTILINE) if script in ("corral", "torture") else []
+    assert len(parts) == {"corral": 4, "torture": 5}.get(script, 0)
+    pages += [helps("scripts/" + script, part) for part in parts]
+    for text in pages:
+        heads = re.findall(r"^[A-Z][A-Z ]+$", text, re.MULTILINE)
+        ours = [head for head in heads if head in MANUAL]
+        assert ours == sorted(ours, key=MANUAL.index), text
+        assert {"NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS"} <= set(heads), f"scripts/{script} --help says {text!r}"
+        assert re.search(rf"^NAME\n  {re.escape(script)}( \w+)? - \w.+\n\nSYNOPSIS\n  \S*{re.escape(script)}\b", text), text
+        unsaid = [line for line, after in zip(text.splitlines(), text.splitlines()[1:]) if re.match(r"  --?[a-z-]+( \S+)?$", line) and not after.startswith("     ")]
+        assert not unsaid, f"options without a word: {unsaid}"

@@ -12,9 +12,14 @@
 #include "user/bench/machine.h"
 
 const char options_help[] =
-	"usage: bench [OPTION]...\n"
-	"Measures what copy-on-write, faults, mappings and TLB shootdowns cost, in ns per call or page.\n"
-	"\n"
+	"NAME\n"
+	"  bench - what copy-on-write, faults, mappings and TLB shootdowns cost\n\n"
+	"SYNOPSIS\n"
+	"  bench [OPTION]...\n\n"
+	"DESCRIPTION\n"
+	"  Measures in ns per call or page, on Corral and on Linux, checks the data meanwhile, and prints a table. Under\n"
+	"  QEMU's -icount a nanosecond is an instruction. docs/benchmarks.md says what each benchmark measures.\n\n"
+	"OPTIONS\n"
 	"  --list              print the names and stop\n"
 	"  --filter=REGEX      only the benchmarks whose name matches (extended; a leading '-' negates)\n"
 	"  --sizes=MIB,...     sizes for the fork benchmarks (default 0,1,16,64,256)\n"
@@ -33,9 +38,12 @@ const char options_help[] =
 	"  --quick             a short run for tests: 2 repetitions of 200us, at most 2s, fork sizes up to 1 MiB\n"
 	"  --help              print this and stop\n"
 	"\n"
-	"--benchmark_list_tests, --benchmark_filter, --benchmark_repetitions, --benchmark_min_time,\n"
-	"--benchmark_format and --benchmark_out mean the same as in Google Benchmark.\n"
-	"Exit status: 0 all measured or skipped with a reason, 1 wrong data or an error, 2 a bad option.\n";
+	"  --benchmark_list_tests, --benchmark_filter, --benchmark_repetitions, --benchmark_min_time,\n"
+	"  --benchmark_format and --benchmark_out mean the same as in Google Benchmark.\n\n"
+	"EXIT STATUS\n"
+	"  0  all measured, or skipped with a reason\n"
+	"  1  wrong data or an error\n"
+	"  2  a bad option\n";
 
 enum option_code {
 	OPT_LIST = 1,

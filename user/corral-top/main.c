@@ -29,6 +29,8 @@ static const char help[] =
 	"  copies       of these: a shared page was copied   reuses    nobody else had it any more\n"
 	"  shootdowns   that asked other harts               served    others' that were answered here\n"
 	"  ipis_sent, ipis_received   interrupts             fences    of this hart's TLB\n\n"
+	"EXIT STATUS\n"
+	"  0; 1: this is not Corral; 2: wrong arguments\n\n"
 	"FILES\n"
 	"  /proc/corral/memory, /proc/corral/harts   where it is from\n";
 
