@@ -18,6 +18,7 @@
 #include "kernel/proc_text.h"
 #include "kernel/process.h"
 #include "kernel/random.h"
+#include "kernel/sched.h"
 #include "kernel/shm.h"
 #include "kernel/text.h"
 #include "kernel/touch.h"
@@ -56,6 +57,14 @@ static int proc_fill(struct node *node, struct text *text)
 		node->made.of(text, process);
 	process_put(process);
 	return error;
+}
+
+bool proc_goes_on(const struct text *text)
+{
+	sched_breathe();
+	/* relaxed: acted upon when the call returns */
+	return (text == NULL || !text->failed) &&
+	       (atomic_load_explicit(&current_thread()->work, memory_order_relaxed) & WORK_KILL) == 0;
 }
 
 static int proc_refresh(struct file *file)

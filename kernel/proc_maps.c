@@ -92,15 +92,15 @@ static void put_region(struct text *text, const struct names *names, const struc
 
 /* ---- Every region in turn: none, once the process has ended. */
 
-static void visit_regions(struct process *process, void (*visit)(void *ctx, const struct space_region *region),
-			  void *ctx)
+static void visit_regions(const struct text *text, struct process *process,
+			  void (*visit)(void *ctx, const struct space_region *region), void *ctx)
 {
 	struct space *space = process_space(process);
 	struct space_region region;
 
 	if (space == NULL)
 		return;
-	for (vaddr_t at = VADDR(0); space_next_region(space, at, &region); at = region.end)
+	for (vaddr_t at = VADDR(0); proc_goes_on(text) && space_next_region(space, at, &region); at = region.end)
 		visit(ctx, &region);
 	space_put(space);
 }
@@ -116,7 +116,7 @@ static void visit_named(struct text *text, struct process *process,
 	struct listing listing = { .text = text };
 
 	names_take(process, &listing.names);
-	visit_regions(process, visit, &listing);
+	visit_regions(text, process, visit, &listing);
 	names_drop(&listing.names);
 }
 
@@ -204,7 +204,7 @@ void proc_smaps_rollup(struct text *text, struct process *process)
 {
 	struct rollup sum = { .locked = 0 };
 
-	visit_regions(process, rollup_region, &sum);
+	visit_regions(text, process, rollup_region, &sum);
 	text_put(text, "%08llx-%08llx ---p 00000000 00:00 0                          [rollup]\n", 0ULL,
 		 (unsigned long long)USER_END);
 	put_use(text, &sum.use, sum.locked);
@@ -229,7 +229,7 @@ static void measure_region(void *ctx, const struct space_region *region)
 void proc_measure(struct process *process, struct proc_sizes *out)
 {
 	memset(out, 0, sizeof(*out));
-	visit_regions(process, measure_region, out);
+	visit_regions(NULL, process, measure_region, out);
 }
 
 void proc_statm(struct text *text, struct process *process)

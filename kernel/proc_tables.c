@@ -32,7 +32,7 @@ void proc_tables(struct text *text, struct process *process)
 	text_put(text, "range level way state rights of pages shared most\n");
 	if (space == NULL)
 		return;
-	for (vaddr_t at = VADDR(0); space_next_run(space, at, &run); at = run.end)
+	for (vaddr_t at = VADDR(0); proc_goes_on(text) && space_next_run(space, at, &run); at = run.end)
 		put_run(text, &run);
 	space_put(space);
 }

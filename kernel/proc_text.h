@@ -12,6 +12,12 @@ struct node_magic;
 struct process;
 struct text;
 
+/*
+ * Between the lines of what may be long, no lock held: other threads run, the audit may stop the machine. False: nobody wants the rest, as
+ * there is no memory for it (text may be NULL), or the reader is to end.
+ */
+bool proc_goes_on(const struct text *text);
+
 void proc_maps(struct text *text, struct process *process);
 void proc_smaps(struct text *text, struct process *process);
 void proc_smaps_rollup(struct text *text, struct process *process);

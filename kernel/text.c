@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/hw.h"
 #include "mm/slab.h"
 
-#define TEXT_LINE 512U /* the longest that one text_put writes */
+#define TEXT_LINE  512U		 /* the longest that one text_put writes */
+#define TEXT_SERVE 4096U	 /* so much is written before others are served */
+#define TEXT_PART  (64U * 1024U) /* copied before they are */
 
 struct text *text_create(size_t size)
 {
@@ -43,7 +46,10 @@ static bool text_room(struct text *text, size_t n)
 		text->failed = true;
 		return false;
 	}
-	memcpy(bytes, text->bytes, text->used);
+	for (size_t at = 0; at < text->used; at += TEXT_PART) {
+		memcpy(bytes + at, text->bytes + at, MIN(text->used - at, TEXT_PART));
+		hw_relax();
+	}
 	kfree(text->bytes);
 	text->bytes = bytes;
 	text->size = text->size * 2 + TEXT_LINE;
@@ -63,6 +69,8 @@ void text_put(struct text *text, const char *fmt, ...)
 	n = printed < 0 ? 0 : MIN((size_t)printed, sizeof(line) - 1);
 	if (!text_room(text, n))
 		return;
+	if (text->used / TEXT_SERVE != (text->used + n) / TEXT_SERVE)
+		hw_relax();
 	memcpy(text->bytes + text->used, line, n);
 	text->used += n;
 }

@@ -14,6 +14,7 @@ enum {
 	FORGERS = 2,
 	SECONDS_READ = 3,
 	FORGED_PAGES = 1200,
+	LISTED_PAGES = 24000,
 	VICTIMS = 3,
 	READERS = 4,
 	TEXT = 2 << 20
@@ -317,7 +318,52 @@ static void many_readers(void)
 	atomic_store(&shared->stop, true);
 	for (unsigned i = 0; i < COUNT(pid); i++)
 		child_wait(pid[i]);
+	atomic_store(&shared->stop, false);
 	CHECK(atomic_load(&shared->reads) > 0 && atomic_load(&shared->runs) > 0);
+}
+
+/* ---- A listing that takes long: others run meanwhile, also where there is one hart. */
+
+static atomic_ulong others;
+
+static void *counts(void *arg)
+{
+	while (!atomic_load(&shared->stop)) {
+		atomic_fetch_add(&others, 1);
+		relax();
+	}
+	return arg;
+}
+
+static void long_listing(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+	unsigned long before;
+	char byte;
+
+	CHECK(fd >= 0);
+	while (atomic_load(&others) == 0)
+		relax();
+	before = atomic_load(&others);
+	CHECK_EQ(pread(fd, &byte, 1, 0), 1);
+	CHECK(atomic_load(&others) > before + 2);
+	CHECK(close(fd) == 0);
+}
+
+static void listings_last(void)
+{
+	char *at = map_anon(LISTED_PAGES * PAGE);
+	pthread_t thread;
+
+	for (size_t i = 0; i < LISTED_PAGES; i += 2)
+		CHECK(mprotect(at + i * PAGE, PAGE, PROT_READ) == 0);
+	thread = thread_start(counts, NULL);
+	long_listing("/proc/self/tables");
+	long_listing("/proc/self/maps");
+	atomic_store(&shared->stop, true);
+	thread_join(thread);
+	CHECK(munmap(at, LISTED_PAGES * PAGE) == 0);
+	atomic_store(&shared->stop, false);
 }
 
 int main(int argc, char **argv)
@@ -328,5 +374,6 @@ int main(int argc, char **argv)
 	shared = map_shared(PAGE);
 	tables_turn();
 	many_readers();
+	listings_last();
 	return pass();
 }
