@@ -57,6 +57,8 @@ void fork_hot(const struct fork *fork)
 	}
 }
 
+#define SERVE_PAGES 16U /* 64 KiB copied */
+
 /* What the child's table has, the parent's has at the same place: no more, and all of it locked. */
 static void eager_table(pfn_t parent, pfn_t child, unsigned level)
 {
@@ -69,6 +71,8 @@ static void eager_table(pfn_t parent, pfn_t child, unsigned level)
 
 		if (level == 0) {
 			copy_locked(from, slot);
+			if (left % SERVE_PAGES == 0)
+				hw_relax();
 		} else if (pte_is_table(pte_load(slot))) {
 			spin_lock(&frame_of(below)->table.lock, RANK_TABLE);
 			eager_table(pte_pfn(pte_load(from)), below, level - 1);
