@@ -32,7 +32,7 @@ def shell(request, tmp_path):
         child.expect_exact(PROMPT)
         seen = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", child.before).replace("\r\n", "\n")
         return seen.partition("\n")[2]
-    run.child, run.log = child, log
+    run.child, run.log, run.harts = child, log, request.param
     child.expect_exact(PROMPT)
     yield run
     child.close(force=True)
@@ -99,7 +99,9 @@ def test_map(shell):
     table = shell("corral-map self\r")
     assert "\x1b" not in table and re.search(r"private +writable +rw-p +anonymous .*\[stack\]\n", table)
     assert "behind detached tables" in table
-    assert "no such process" in shell("corral-map 4242 | cat\r").lower() or shell("echo\r") == "\n"
+    for wrong in ("4242", "0", "''", ".", "-1", "self/task", "99999999999999999999"):
+        assert shell(f"corral-map {wrong} > /dev/null 2>&1; echo $?\r") in ("1\n", "2\n"), wrong
+    assert shell("cp /bin/corral-map /tmp/$(printf 'a\\033b'); cd /tmp; ./a?b self | grep -c 'a?b'; cd /; rm /tmp/a?b\r") != "0\n"
 
 
 def test_top(shell):
@@ -114,6 +116,18 @@ def test_top(shell):
     assert shell("echo back\r") == "back\n"
     plain = shell("TERM=dumb corral-top -n 1 -d 0.1\r")
     assert plain.startswith("top ") and "memory free=" in plain
+    # Nobody reads, and nobody is killed for it.
+    assert shell("(trap '' PIPE; corral-top --plain -d 0.05; echo $? > /tmp/s) | head -n 1 | cut -c 1-4; cat /tmp/s\r") == "top \n1\n"
+    # A terminal that does not know how large it is; Ctrl-Z in the middle.
+    shell("stty rows 0 cols 0\r")
+    shell.child.send("corral-top -d 0.1\r")
+    shell.child.expect_exact("\x1b[H")
+    shell.child.expect(rf"\n{shell.harts - 1} +[^\n]*\n")
+    assert "Stopped" in shell("\x1a") and "\x1b[?25h" in shell.child.before
+    shell.child.send("fg\r")
+    for _ in range(2):
+        shell.child.expect_exact("\x1b[H")
+    shell("q")
     shell.child.send("corral-top -d 100\r")
     shell.child.expect_exact("corral-top -d 100")
     shell.child.expect_exact("\n")

@@ -66,6 +66,14 @@ static FILE *open_of(const char *pid, const char *name)
 	return file;
 }
 
+/* The process may have ended since it was opened. */
+static void close_of(FILE *file, const char *pid)
+{
+	if (ferror(file))
+		fail(pid);
+	fclose(file);
+}
+
 static void read_runs(const char *pid)
 {
 	FILE *file = open_of(pid, "tables");
@@ -82,7 +90,7 @@ static void read_runs(const char *pid)
 			fail("memory");
 		table.run[table.n++] = run;
 	}
-	fclose(file);
+	close_of(file, pid);
 }
 
 /* ---- Names of regions. */
@@ -107,20 +115,25 @@ static void read_maps(const char *pid)
 
 		if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %63[^\n]", &region.start, &region.end, region.name) < 2)
 			continue;
+		/* What a file is called may not be meant for a terminal. */
+		for (char *c = region.name; *c != 0; c++)
+			*c = (unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c;
 		maps.region = realloc(maps.region, (maps.n + 1) * sizeof(region));
 		if (maps.region == NULL)
 			fail("memory");
 		maps.region[maps.n++] = region;
 	}
-	fclose(file);
+	close_of(file, pid);
 }
 
+/* Asked for in the order of addresses. */
 static const char *name_of(const struct run *run)
 {
-	for (size_t i = 0; i < maps.n; i++)
-		if (run->start >= maps.region[i].start && run->start < maps.region[i].end)
-			return maps.region[i].name;
-	return "";
+	static size_t at;
+
+	while (at < maps.n && maps.region[at].end <= run->start)
+		at++;
+	return at < maps.n && run->start >= maps.region[at].start ? maps.region[at].name : "";
 }
 
 /* ---- Showing it. */

@@ -40,11 +40,27 @@ struct options {
 	double every;
 };
 
-static volatile sig_atomic_t ended;
+#define PAUSE_MAX 1000.0 /* seconds, of one poll */
+
+static volatile sig_atomic_t ended, stopped;
 
 static void on_signal(int signo)
 {
 	ended = signo;
+}
+
+static void on_stop(int signo)
+{
+	stopped = signo;
+}
+
+/* Ctrl-Z: the shell gets the terminal as it was, and fg draws the screen anew. */
+static void stop_here(void)
+{
+	stopped = 0;
+	screen_end();
+	raise(SIGSTOP);
+	screen_begin();
 }
 
 static void usage(void)
@@ -108,11 +124,13 @@ static bool pause_until(double due, bool keys)
 		double left;
 		char key;
 
+		if (stopped != 0)
+			stop_here();
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		left = due - ((double)now.tv_sec + (double)now.tv_nsec / 1e9);
 		if (left <= 0)
 			return false;
-		if (poll(&input, 1, (int)(left * 1000) + 1) <= 0)
+		if (poll(&input, 1, (int)((left < PAUSE_MAX ? left : PAUSE_MAX) * 1000) + 1) <= 0)
 			continue;
 		if (read(STDIN_FILENO, &key, 1) != 1)
 			keys = false;
@@ -127,11 +145,14 @@ static int run(const struct options *options)
 	static struct sample samples[2];
 	static double rates[MAX_HARTS + 1][COUNTS];
 	bool keys = options->style == STYLE_SCREEN && isatty(STDIN_FILENO);
+	struct sigaction stop = { .sa_handler = on_stop };
 
 	if (!sample_read(&samples[0]))
 		return 1;
-	if (options->style == STYLE_SCREEN)
+	if (options->style == STYLE_SCREEN) {
+		sigaction(SIGTSTP, &stop, NULL);
 		screen_begin();
+	}
 	for (unsigned long n = 1; ended == 0; n++) {
 		struct sample *before = &samples[(n - 1) % 2], *now = &samples[n % 2];
 
@@ -140,7 +161,8 @@ static int run(const struct options *options)
 		if (!sample_read(now))
 			return 1;
 		sample_rates(before, now, rates);
-		show(options->style, now, rates, options->every);
+		if (!show(options->style, now, rates, options->every))
+			return 1;
 		if (n == options->count)
 			break;
 	}
@@ -156,6 +178,7 @@ int main(int argc, char **argv)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
+	sigaction(SIGQUIT, &action, NULL);
 	status = run(&options);
 	screen_end();
 	return status;

@@ -148,10 +148,12 @@ static void put_rates(const char *name, const double *rates)
 
 static void show_screen(const struct sample *now, double rates[][COUNTS], double every)
 {
-	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+	struct winsize size;
 	unsigned rows;
 
-	(void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	/* A terminal need not know: one at a serial line says 0. */
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0)
+		size = (struct winsize){ .ws_row = 24, .ws_col = 80 };
 	rows = size.ws_row > FIXED_LINES ? size.ws_row - FIXED_LINES : 1;
 	/* Lines that are too long are cut, not folded. */
 	printf("\033[H\033[?7l" BOLD "corral-top" USUAL "  up %.1f s  every %g s  q quits" REST REST, now->seconds,
@@ -171,7 +173,7 @@ static void show_screen(const struct sample *now, double rates[][COUNTS], double
 	printf("\033[J\033[?7h");
 }
 
-void show(enum style style, const struct sample *now, double rates[][COUNTS], double every)
+bool show(enum style style, const struct sample *now, double rates[][COUNTS], double every)
 {
 	static char buffer[65536];
 	static bool buffered;
@@ -185,5 +187,5 @@ void show(enum style style, const struct sample *now, double rates[][COUNTS], do
 		show_json(now, rates);
 	else
 		show_plain(now, rates);
-	fflush(stdout);
+	return fflush(stdout) == 0 && !ferror(stdout);
 }

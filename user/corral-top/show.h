@@ -6,7 +6,8 @@
 
 enum style { STYLE_SCREEN, STYLE_PLAIN, STYLE_JSON };
 
-void show(enum style style, const struct sample *now, double rates[][COUNTS], double every);
+/* False: it cannot be written. */
+bool show(enum style style, const struct sample *now, double rates[][COUNTS], double every);
 
 /* The terminal while there is a screen, and as it was. Both may be called without one. */
 void screen_begin(void);
