@@ -63,6 +63,8 @@ void text_put(struct text *text, const char *fmt, ...)
 	size_t n;
 	int printed;
 
+	if (text->failed && !text->fixed)
+		return;
 	va_start(args, fmt);
 	printed = vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);

@@ -15,6 +15,7 @@
 #include "firmware/hart.h"
 #include "firmware/log.h"
 #include "firmware/trap.h"
+#include "kernel/proc_text.h"
 #include "kernel/text.h"
 #include "kernel/thread.h"
 #include "mm/space.h"
@@ -138,31 +139,33 @@ static int record_line(char *line, unsigned hart, const struct trace_record *rec
 			(unsigned long)argument[3]);
 }
 
-/* The head, then each hart's records, each line by itself. */
-static void each_line(void (*put)(void *ctx, const char *line, size_t n), void *ctx)
+/* The head, then each hart's records, each line by itself, as long as put says true. */
+static void each_line(bool (*put)(void *ctx, const char *line, size_t n), void *ctx)
 {
 	struct trace_record record;
 	char line[LINE];
+	bool more;
 
 	if (trace_wanted == 0)
 		return;
-	put(ctx, line, (size_t)head_line(line));
+	more = put(ctx, line, (size_t)head_line(line));
 	for (unsigned i = 0; i < MM_COUNTERS; i++)
-		put(ctx, line, (size_t)snprintf(line, LINE, " %s", mm_counter_name[i]));
-	put(ctx, "\n", 1);
-	for (unsigned h = 0; h < hw_harts(); h++) {
+		more = more && put(ctx, line, (size_t)snprintf(line, LINE, " %s", mm_counter_name[i]));
+	more = more && put(ctx, "\n", 1);
+	for (unsigned h = 0; h < hw_harts() && more; h++) {
 		uint64_t written = trace_written(h), from = written - MIN(written, trace_records());
 
-		put(ctx, line, (size_t)snprintf(line, LINE, "%x written %lx\n", h, (unsigned long)written));
-		for (uint64_t n = from; n < written; n++)
+		more = put(ctx, line, (size_t)snprintf(line, LINE, "%x written %lx\n", h, (unsigned long)written));
+		for (uint64_t n = from; n < written && more; n++)
 			if (trace_get(h, n, &record))
-				put(ctx, line, (size_t)record_line(line, h, &record));
+				more = put(ctx, line, (size_t)record_line(line, h, &record));
 	}
 }
 
-static void to_text(void *ctx, const char *line, size_t n)
+static bool to_text(void *ctx, const char *line, size_t n)
 {
 	text_put(ctx, "%.*s", (int)n, line);
+	return proc_goes_on(ctx);
 }
 
 void trace_text(struct text *text)
@@ -174,7 +177,7 @@ struct dump {
 	bool inside; /* a line */
 };
 
-static void to_log(void *ctx, const char *line, size_t n)
+static bool to_log(void *ctx, const char *line, size_t n)
 {
 	struct dump *dump = ctx;
 
@@ -182,6 +185,7 @@ static void to_log(void *ctx, const char *line, size_t n)
 		console_write_sync(CONSOLE_KERNEL, "trace: ", strlen("trace: "));
 	console_write_sync(CONSOLE_KERNEL, line, n);
 	dump->inside = line[n - 1] != '\n';
+	return true;
 }
 
 void trace_dump(void)

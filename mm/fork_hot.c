@@ -27,23 +27,25 @@ void fork_hot_leaf(struct fork *fork, pfn_t parent, pfn_t child, uint64_t va)
 	}
 }
 
-/* The child's leaf table is locked. */
-static void copy_locked(_Atomic uint64_t *parent, _Atomic uint64_t *child)
+/* The child's leaf table is locked. False: there is no memory. */
+static bool copy_locked(_Atomic uint64_t *parent, _Atomic uint64_t *child)
 {
 	pte_t pte = pte_load(child);
 	pfn_t old = pte_pfn(pte), new;
 
 	/* A private page to be copied when it is written, which nobody executes. */
 	if ((pte.v & (PTE_V | PTE_U | PTE_W | PTE_X | PTE_MAYWRITE)) != (PTE_V | PTE_U | PTE_MAYWRITE) ||
-	    frame_of(old)->kind != FRAME_ANON || pte_pfn(pte_load(parent)).v != old.v ||
-	    frame_alloc(FRAME_ANON, &new) != 0)
-		return;
+	    frame_of(old)->kind != FRAME_ANON || pte_pfn(pte_load(parent)).v != old.v)
+		return true;
+	if (frame_alloc(FRAME_ANON, &new) != 0)
+		return false;
 	hw_page_copy(frame_data(new), frame_data(old));
 	mm_count(MM_COW_COPIES);
 	pte_swap(child, pte_leaf(new, (pte.v & (PTE_R | PTE_MAYWRITE)) | PTE_W));
 	frame_put(old);
 	if (frame_is_sole(old))
 		pte_set(parent, PTE_W | PTE_A | PTE_D);
+	return true;
 }
 
 void fork_hot(const struct fork *fork)
@@ -52,36 +54,39 @@ void fork_hot(const struct fork *fork)
 		if (fork->written[i].child == NULL)
 			continue;
 		spin_lock(&frame_of(fork->written[i].leaf)->table.lock, RANK_TABLE);
-		copy_locked(fork->written[i].parent, fork->written[i].child);
+		(void)copy_locked(fork->written[i].parent, fork->written[i].child);
 		table_unlock(fork->written[i].leaf);
 	}
 }
 
 #define SERVE_PAGES 16U /* 64 KiB copied */
 
-/* What the child's table has, the parent's has at the same place: no more, and all of it locked. */
-static void eager_table(pfn_t parent, pfn_t child, unsigned level)
+/* What the child's table has, the parent's has at the same place: no more, and all of it locked. False: there is no memory. */
+static bool eager_table(pfn_t parent, pfn_t child, unsigned level)
 {
 	struct table_walk walk = table_walk(child);
 
-	for (unsigned left = frame_of(child)->table.used; left != 0; left--) {
+	bool more = true;
+
+	for (unsigned left = frame_of(child)->table.used; more && left != 0; left--) {
 		_Atomic uint64_t *slot = table_walk_next(&walk);
 		_Atomic uint64_t *from = pt_slot(parent, (unsigned)(slot - pt_slot(child, 0)));
 		pfn_t below = pte_pfn(pte_load(slot));
 
 		if (level == 0) {
-			copy_locked(from, slot);
+			more = copy_locked(from, slot);
 			if (left % SERVE_PAGES == 0)
 				hw_relax();
 		} else if (pte_is_table(pte_load(slot))) {
 			spin_lock(&frame_of(below)->table.lock, RANK_TABLE);
-			eager_table(pte_pfn(pte_load(from)), below, level - 1);
+			more = eager_table(pte_pfn(pte_load(from)), below, level - 1);
 			table_unlock(below);
 		}
 	}
+	return more;
 }
 
 void fork_eager(pfn_t parent, pfn_t child)
 {
-	eager_table(parent, child, PT_ROOT);
+	(void)eager_table(parent, child, PT_ROOT);
 }

@@ -118,6 +118,8 @@ static void *small_alloc(struct slab_class *class)
 	return object;
 }
 
+#define SERVE_PAGES 16U /* 64 KiB cleared */
+
 static void *block_alloc(size_t bytes)
 {
 	unsigned order = 0;
@@ -129,8 +131,11 @@ static void *block_alloc(size_t bytes)
 	if (frame_alloc_block(FRAME_KERNEL, order, &pfn) != 0)
 		return NULL;
 	frame_of(pfn)->slab.class = NULL;
-	for (uint64_t i = 0; i < (UINT64_C(1) << order); i++)
+	for (uint64_t i = 0; i < (UINT64_C(1) << order); i++) {
 		hw_page_clear(frame_data(PFN(pfn.v + i)));
+		if (i % SERVE_PAGES == SERVE_PAGES - 1)
+			hw_relax();
+	}
 	return frame_data(pfn);
 }
 

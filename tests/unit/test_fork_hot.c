@@ -116,6 +116,43 @@ static void eager_fork_copies_all(void **state)
 	unit_end(parent);
 }
 
+static unsigned allocations;
+
+static void count_allocations(void)
+{
+	allocations++;
+}
+
+/* Where memory ends in the middle, it does not ask for each of the rest: those are shared, until they are written. */
+static void eager_fork_short_of_memory(void **state)
+{
+	struct space *parent = unit_begin(&machine), *child;
+	int error = -ENOMEM;
+
+	(void)state;
+	space_set_fork_policy(FORK_EAGER);
+	(void)unit_map(parent, AT, 700, RW);
+	for (unsigned i = 0; i < 700; i++)
+		unit_store_in(parent, AT + PAGES(i), i + 1);
+	for (unsigned n = 1; error != 0; n++) {
+		allocations = 0;
+		fake_allocating = count_allocations;
+		fake_fail_at(n, true);
+		error = space_fork(parent, &child);
+		fake_fail_at(0, false);
+		fake_allocating = NULL;
+		assert_true(n < 100 && (error == 0 || error == -ENOMEM));
+		assert_int_equal(allocations, n);
+		unit_audit();
+	}
+	for (unsigned i = 0; i < 700; i++) {
+		unit_store_in(parent, AT + PAGES(i), 1000);
+		assert_int_equal(unit_load_in(child, AT + PAGES(i)), i + 1);
+	}
+	unit_drop(child);
+	unit_end(parent);
+}
+
 /* A page that is named as often as it can be is not given to a child: fork fails, and no descriptor has a count too much. */
 static void full_count(void **state)
 {
@@ -145,6 +182,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(written_pages_are_copied_at_once),
 	UNIT_TEST(written_pages_that_are_not_alike),
 	UNIT_TEST(eager_fork_copies_all),
+	UNIT_TEST(eager_fork_short_of_memory),
 	UNIT_TEST(full_count),
 };
 

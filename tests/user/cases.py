@@ -139,6 +139,7 @@ CASES = {
     "smaps": {"emulation": "QEMU makes up its own /proc/self", "harts": FEW},
     "proc_task": {"emulation": "QEMU's threads and files are in /proc, too", "harts": FEW},
     "proc_storm": {"seeded": True, "harts": (1, 4, 8), "emulation": "Linux has no such files"},
+    "proc_storm-trace": {"program": "proc_storm", "seeded": True, "harts": (1,), "append": "trace=fault,fork trace-records=16384"},
     "pidfds": {"harts": FEW, "emulation": "QEMU 7.2 has no process_mrelease"},
     "fuzz_sockets": {"seeded": True, "harts": FEW},
     "file_locks": {"harts": FEW},

@@ -360,6 +360,8 @@ static void listings_last(void)
 	thread = thread_start(counts, NULL);
 	long_listing("/proc/self/tables");
 	long_listing("/proc/self/maps");
+	if (slurp("/proc/corral/trace", map_anon(TEXT), TEXT, MIB) > 200000)
+		long_listing("/proc/corral/trace");
 	atomic_store(&shared->stop, true);
 	thread_join(thread);
 	CHECK(munmap(at, LISTED_PAGES * PAGE) == 0);
