@@ -54,6 +54,19 @@ static void pages_go_along(void **state)
 	unit_end(space);
 }
 
+/* What was to be moved, and was not, is not looked upon as free: the next mapping is below it, not in its hole. */
+static void nothing_is_given_back(void **state)
+{
+	struct space *space = unit_begin(&machine);
+	vaddr_t at = unit_map(space, 0, 3, RW);
+
+	(void)state;
+	assert_int_equal(space_unmap(space, VADDR(at.v + PAGES(1)), PAGES(1)), 0);
+	assert_int_equal(move(space, at.v, 3, TO, 3, false), -EFAULT);
+	assert_int_equal(unit_map(space, 0, 1, RW).v, at.v - PAGE_SIZE);
+	unit_end(space);
+}
+
 /* A part of a big reservation, untouched but for a few pages, and back by hint. */
 static void reservations_split(void **state)
 {
@@ -216,6 +229,7 @@ static void regions_grow(void **state)
 
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(pages_go_along),
+	UNIT_TEST(nothing_is_given_back),
 	UNIT_TEST(reservations_split),
 	UNIT_TEST(source_is_kept),
 	UNIT_TEST(refused),

@@ -15,6 +15,33 @@
 
 static const struct fake_config machine = { .harts = 2, .asid_bits = 16 };
 
+static void waits(void)
+{
+	fail_msg("the end of a space waits for a walk in another");
+}
+
+/* Tables that nobody shared go at once: nobody else can be on his way through them. */
+static void its_own_tables_are_not_waited_for(void **state)
+{
+	struct space *space = unit_begin(&machine), *other;
+
+	(void)state;
+	fake_hart_enter(1);
+	walk_enter();
+	fake_hart_enter(0);
+	other = unit_space();
+	(void)unit_map(other, AT, 2, RW);
+	unit_store(VADDR(AT), 1);
+	space_switch(space);
+	fake_waiting = waits;
+	space_put(other);
+	fake_waiting = NULL;
+	fake_hart_enter(1);
+	walk_exit();
+	fake_hart_enter(0);
+	unit_end(space);
+}
+
 /* One lock does it, both ways; the table's end, and beyond it. */
 static void within_a_leaf(void **state)
 {
@@ -387,6 +414,7 @@ static void forced_for_all_harts(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
+	UNIT_TEST(its_own_tables_are_not_waited_for),
 	UNIT_TEST(within_a_leaf),
 	UNIT_TEST(a_word_without_the_lock),
 	UNIT_TEST(reached_once),

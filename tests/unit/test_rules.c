@@ -243,7 +243,7 @@ static void traits_stay(void **state)
 
 static void limits_of_growth(void **state)
 {
-	vaddr_t at = page(1000), last = VADDR(USER_END - PAGES(1)), to = VADDR(0);
+	vaddr_t at = page(1000), last = VADDR(USER_END - PAGES(1)), to = VADDR(0), first = VADDR(0);
 	struct object *object;
 
 	(void)state;
@@ -261,6 +261,9 @@ static void limits_of_growth(void **state)
 	assert_int_equal(space_extend(space, VADDR(USER_END + PAGES(1)), PAGES(1)), -EFAULT);
 	(void)unit_map(space, last.v, 1, RW);
 	assert_int_equal(space_extend(space, VADDR(USER_END), PAGES(1)), -ENOMEM);
+	assert_int_equal(space_map(space, PLACE_FIXED, &first, PAGES(1), RW, mapping_anon(MAPPING_FORK_COPY)), 0);
+	assert_int_equal(space_extend(space, VADDR(PAGES(1)), PAGES(1)), 0);
+	unit_store(VADDR(PAGES(1)), 1);
 	/* The same object once more. */
 	assert_int_equal(object_create(PAGES(8), "0123", 4, &object), 0);
 	(void)unit_map_object(space, TO, 4, R, object, 0, true);
