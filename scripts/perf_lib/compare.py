@@ -41,7 +41,7 @@ class Comparison:
     def __init__(self, args, step, save):
         self.args, self.step, self.save = args, step, save
         self.interrupted = None
-        self.results = {"instructions": [], "shared": [], "wall": [], "artefacts": list(ARTEFACTS), "failed": {}, "complete": False}
+        self.results = {"cut": [], "instructions": [], "shared": [], "wall": [], "artefacts": list(ARTEFACTS), "failed": {}, "complete": False}
 
     def names(self):
         """Of the runs, in order."""
@@ -95,6 +95,11 @@ class Comparison:
         cases = (f"steps={args.steps}", *[case for case in lines.LINUX_CASES if not case.endswith("_word")])
         done = self.sides(f"shared lines, {harts} harts", lambda: lines.on_corral(args, harts, cases, operations=1),
                           lambda thp: lines.on_linux(args, harts, cases, thp), args.thp)
+        for key, figures in done.items():
+            missing = [case for case in cases[1:] if figures and not figures.get(case)]
+            if missing:
+                self.results["cut"].append(f"{key.replace('_', ', THP ').replace('linux', 'Linux').replace('corral', 'Corral')}, {harts} harts: "
+                                           f"no time was left for {', '.join(missing)} (--timeout)")
         for case in cases[1:]:
             row = {"case": case, "harts": harts}
             for key, figures in done.items():

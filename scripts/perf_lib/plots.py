@@ -93,10 +93,11 @@ def bars(name, groups, titles, ylabel, log=False, values=False):
     longest = max(map(len, groups))
     text += "set xtics rotate by -32 left\n" if longest * len(groups) > 44 else ""
     text += f"set rmargin {max(2, min(12, longest // 2))}\n" if longest * len(groups) > 44 else ""
-    top = max([value for group in groups.values() for value in group if value is not None] + [0.01])
+    found = [value for group in groups.values() for value in group if value is not None]
+    top, least = max(found + [0.01]), min([value for value in found if value > 0] + [1])
     text += f"set xrange [-0.6:{len(groups) - 0.4}]\n"
     text += "set logscale y\nset format y '%g'\n" if log else ""
-    text += f"set yrange [{'*' if log else 0}:{top * (2 if log else 1.15)}]\n" + key(titles)
+    text += f"set yrange [{least / 2 if log else 0}:{top * (2 if log else 1.15)}]\n" + key(titles)
     plots = [f"$d using ($1+{(i - (len(titles) - 1) / 2) * width}):{i + 2} with boxes {colour(i)} title {quoted(title)}" for i, title in enumerate(titles)]
     if values:
         plots += [f"$d using ($1+{(i - (len(titles) - 1) / 2) * width}):{i + 2}:(sprintf(${i + 2} >= 1000 ? '%.0f' : '%.3g', ${i + 2})) with labels offset 0,0.6 "

@@ -139,14 +139,18 @@ def shootdown_figure(results):
 
 def ipi_figure(results):
     rows = (results.get("compare") or {}).get("shared") or []
+    rows = [row for row in rows if row["case"] not in ("getpid", "null_syscall", "futex")]
     if rows:
+        keys = [key for key in ("corral", "linux_never", "linux_always") if any(row.get(key) for row in rows)]
+        # As many harts as Linux came to all of it on.
         harts = max(row["harts"] for row in rows)
-        own = [row for row in rows if row["harts"] == harts and row["case"] not in ("getpid", "null_syscall", "futex")]
-        keys = [key for key in ("corral", "linux_never", "linux_always") if any(row.get(key) for row in own)]
+        harts = max((n for n in {row["harts"] for row in rows} if all(row.get(key) for row in rows if row["harts"] == n for key in keys)), default=harts)
+        own = [row for row in rows if row["harts"] == harts]
         titles = [{"corral": "Corral", "linux_never": "Linux 6.12", "linux_always": "Linux, huge pages"}[key] for key in keys]
         groups = {row["case"]: [row[key] and row[key]["ipis"] for key in keys] for row in own}
         caption = f"Interrupts to other harts an operation, {harts} harts that each work on memory of their own (cow_siblings: processes with pages in common)."
         data = "".join(page.table(*compare.shared_table(results["compare"], n)) for n in sorted({row["harts"] for row in rows}))
+        caption += "".join(f" {line}." for line in results["compare"].get("cut", ()))
     else:
         done = [row for row in results["kept"].get("shootdown", ()) if row["harts"] == max(row["harts"] for row in results["kept"]["shootdown"])]
         if not done:
@@ -175,26 +179,38 @@ def sweep_figure(done):
     for value, more in done.get("rested", {}).items():
         by_value[value] |= {"first store after a rest": more["first store after a rest"]}
     changed = [name for name in base if any(abs(by_value[value].get(name, base[name]) / base[name] - 1) > 0.02 for value in values[1:] if base[name])]
-    asked = {name: [done["asked"].get(value, {}).get(name) for value in values] for name in next(iter(done.get("asked", {}).values()), {})}
-    counted = {value: sweep.medians(one, "ipis") for value, one in done["counted"].items()}
     data = "".join(page.table(heads, rows) for heads, rows in sweep.tables(done))
-    knob, title = done["knob"], f"{done['knob']}=" + "|".join(values)
+    knob, title, harts = done["knob"], f"{done['knob']}=" + "|".join(values), done["harts"]
+    titles = [f"{knob}={value}" for value in values]
+    counted = [(f"How often an operation asks another of {harts} harts", "other harts asked, an operation", done.get("asked", {}))]
+    counted += [(f"{what} an operation on {harts} harts", f"{what} an operation", {value: sweep.medians(one, name) for value, one in done["counted"].items()})
+                for what, name in (("Interrupts", "ipis"), ("Fences", "fences"))]
     if changed:
-        groups = {re.sub("/(pages|harts|MiB):", " ", name): [by_value[value].get(name, 0) / base[name] for value in values] for name in changed[:8]}
-        svg = plots.bars(f"sweep-{knob}", groups, [f"{knob}={value}" for value in values], f"times {knob}={values[0]}", log=True)
-        caption = "Instructions on one hart, as a ratio to the first; what changes by less than 2 % is left out. Logarithmic."
-    elif any(len(set(group)) > 1 for group in asked.values()):
-        groups = {name.replace("_", " "): group for name, group in asked.items() if len(set(group)) > 1}
-        svg = plots.bars(f"sweep-{knob}", groups, [f"{knob}={value}" for value in values], "other harts asked, an operation")
-        caption = f"How often an operation asks another of {done['harts']} harts; instructions on one hart do not differ by 2 %."
-    else:
-        names = [name for name in next(iter(counted.values()), {}) if any(one.get(name) for one in counted.values())]
-        groups = {re.sub("/(pages|harts|MiB):", " ", name): [counted.get(value, {}).get(name) for value in values] for name in names}
-        if not groups:
-            return page.figure(f"plot-sweep-{knob}", title, "", "No instruction count differs by 2 %.", data)
-        svg = plots.bars(f"sweep-{knob}", groups, [f"{knob}={value}" for value in values], "IPIs an operation")
-        caption = f"Interrupts an operation on {done['harts']} harts; instructions on one hart do not differ by 2 %."
-    return page.figure(f"plot-sweep-{knob}", title, svg, caption, data)
+        groups = {short(name): [by_value[value].get(name, 0) / base[name] for value in values] for name in changed[:8]}
+        return page.figure(f"plot-sweep-{knob}", title, plots.bars(f"sweep-{knob}", groups, titles, f"times {knob}={values[0]}", log=wide(groups)),
+                           "Instructions on one hart, as a ratio to the first; what changes by less than 2 % is left out." + " Logarithmic." * wide(groups), data)
+    for what, label, found in counted:
+        groups = {short(name): [found.get(value, {}).get(name) for value in values] for name in next(iter(found.values()), {})}
+        groups = {name: group for name, group in groups.items() if differ(group)}
+        if groups:
+            return page.figure(f"plot-sweep-{knob}", title, plots.bars(f"sweep-{knob}", groups, titles, label, log=wide(groups)),
+                               f"{what}; instructions on one hart do not differ by 2 %." + " Logarithmic." * wide(groups), data)
+    return page.figure(f"plot-sweep-{knob}", title, "", "No instruction count differs by 2 %, and nothing that is counted on several harts.", data)
+
+
+def short(name):
+    return re.sub("/(pages|harts|MiB):", " ", name).replace("_", " ") if "/" in name else name
+
+
+def differ(group):
+    found = [value for value in group if value is not None]
+    return len(found) > 1 and max(found) - min(found) > max(0.05, 0.05 * max(found))
+
+
+def wide(groups):
+    """Whether bars would not be seen beside others but on a logarithmic scale."""
+    found = [value for group in groups.values() for value in group if value]
+    return bool(found) and max(found) > 20 * min(found)
 
 
 # ---- The page
@@ -239,6 +255,7 @@ def beside_linux(results):
     if compared["wall"]:
         parts.append("<details><summary>Time, as a ratio only</summary>" + page.table(*compare.wall_table(compared), mark="Linux") +
                      "".join(f"<p><small>{page.text(line)}</small></p>" for line in compared["artefacts"]) + "</details>")
+    parts += [f"<p>{page.text(line)}.</p>" for line in compared.get("cut", ())]
     parts.append("<p>Where Linux does with less: " + ("; ".join(map(page.text, wins)) if wins else "nowhere") + ".</p>")
     return "".join(parts)
 

@@ -49,7 +49,7 @@ INSTEAD = {
     "make kernel-test": ("test", "scripts/test"),
     "make chains": ("test", "tests/system/test_chains.py"),
     "make shell": ("test", "tests/system/test_shell.py"),
-    "make debug": ("test", "tests/system/test_corral_script.py"),
+    "make debug": ("test", "tests/system/test_gdb.py"),
     "make flash": ("test", "tests/system/test_flash.py"),
     "make sdcard BOARD=sifive-unmatched && make flash": ("test", "tests/system/test_flash.py"),
     "scripts/flash": ("test", "tests/system/test_flash.py"),

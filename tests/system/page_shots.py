@@ -36,6 +36,17 @@ def look(page, tmp_path, width, height, dark=False):
     return json.loads(found[1]), shot
 
 
+def printed(page, tmp_path):
+    """(pages, the colours that are filled) of its PDF, printed where the screen is dark."""
+    pdf = tmp_path / "page.pdf"
+    (tmp_path / "frame.html").write_bytes(page.read_bytes())
+    chromium(tmp_path, 1000, 1000, "--blink-settings=preferredColorScheme=0", "--no-pdf-header-footer", f"--print-to-pdf={pdf}")
+    data = pdf.read_bytes()
+    streams = [zlib.decompress(found) for found in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.DOTALL) if found[:1] == b"x"]
+    colours = {tuple(round(255 * float(part)) for part in found.split()) for found in re.findall(rb"([\d.]+ [\d.]+ [\d.]+) rg\b", b"".join(streams))}
+    return len(re.findall(rb"/Type\s*/Page\b", data)), colours
+
+
 def rows(path):
     """The pixels of a PNG of 8 bits a channel without interlacing: its rows as bytes, and bytes a pixel."""
     data = path.read_bytes()

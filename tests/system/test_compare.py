@@ -143,6 +143,14 @@ def test_where_linux_wins_is_said(compared):
         assert rows and {len(row) for row in rows} == {len(heads)}
 
 
+def test_what_linux_had_no_time_for_is_said(monkeypatch, compared):
+    monkeypatch.setattr(lines, "on_linux", lambda *_: {case: figures for case, figures in measured(5.0).items() if case != "cow_disjoint"})
+    job = compare.Comparison(FEW, lambda _: None, lambda _: None)
+    job.run()
+    assert job.results["cut"] == [f"Linux, THP {thp}, 2 harts: no time was left for cow_disjoint (--timeout)" for thp in ("never", "always")]
+    assert compared[0]["cut"] == []
+
+
 def test_a_linux_that_fails_leaves_the_rest(monkeypatch, compared):
     def fail(*_, **__):
         raise runs.Failed("it does not come up")

@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import documents
 import fat_image
@@ -138,7 +139,7 @@ def prepare(where):
 
 def run(text, where, limit):
     print("$", text)
-    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "O", "CORRAL_OPTIONS")}
+    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "O") and not key.startswith("CORRAL_")}
     return subprocess.run(text, shell=True, cwd=where, capture_output=True, text=True, errors="replace", check=False, timeout=limit,
                           stdin=subprocess.DEVNULL, env=environment)
 
@@ -166,9 +167,11 @@ def test_every_command(tmp_path):
     prepare(where)
     wrong = []
     for text, command in documents.to_run(FOUND).items():
+        began = time.monotonic()
         done = run(text, where, 3600)
-        print(f"{command.page}:{command.line}: {text}: {done.returncode}", flush=True)
+        print(f"{command.page}:{command.line}: {text}: {done.returncode}, {time.monotonic() - began:.0f} s", flush=True)
         if done.returncode != 0:
+            print(done.stdout[-800:], done.stderr[-800:], flush=True)
             wrong.append(f"{command.page}:{command.line}: {text}: {done.returncode}\n{done.stdout[-800:]}{done.stderr[-800:]}")
     assert not wrong, "\n".join(wrong)
 

@@ -34,7 +34,8 @@ def comparison():
 def swept(knob, values):
     results = {value: bench({"cow_copy": 1000.0 / (i + 1) if knob == "fork" else 1000.0, "zero_fill": 700.0}) for i, value in enumerate(values)}
     return {"context": record.context(arguments=[knob]), "knob": knob, "values": list(values), "harts": 2, "results": results,
-            "counted": {value: bench({"munmap/pages:512/harts:2": 1.0}) for value in values}, "failed": {}, "complete": True}
+            "counted": {value: bench({"munmap/pages:512/harts:2": 1.0}) for value in values},
+            "asked": {value: {"own_range/1": i} for i, value in enumerate(values)} if knob == "tlb" else {}, "failed": {}, "complete": True}
 
 
 @pytest.fixture
@@ -101,6 +102,35 @@ def test_in_a_browser(html, tmp_path, width, height, dark):
         assert figure["width"] > 0.7 * min(width, 430) and figure["height"] > 150 and figure["shapes"] > 5 and figure["texts"] > 5, figure
     mean, colours = page_shots.brightness(shot)
     assert colours > 40 and (mean < 70 if dark else mean > 215), (mean, colours)
+
+
+@needs_gnuplot
+@pytest.mark.skipif(not page_shots.CHROMIUM, reason="needs chromium, 100 MB and more, which scripts/packages leaves out")
+def test_on_paper(html, tmp_path):
+    """Black on white, however the screen is, with the plots' colours."""
+    pages, colours = page_shots.printed(html, tmp_path)
+    assert 2 <= pages <= 8 and {(0, 0, 0), (11, 111, 184), (209, 86, 10)} <= colours and (20, 24, 27) not in colours, (pages, colours)
+
+
+@needs_gnuplot
+def test_bars_that_can_be_seen_beside_others():
+    """A knob that only fences tell of has those; bars of very different height are on a logarithmic scale, others not."""
+    results = swept("asid", ("on", "off"))
+    results["counted"] = {"on": bench({"fork_exit_wait/MiB:0": 1.0}), "off": bench({"fork_exit_wait/MiB:0": 1.0})}
+    for entry in results["counted"]["off"]["benchmarks"]:
+        entry["fences"] = 8.0
+    assert "Fences an operation on 2 harts" in report.sweep_figure(results) and "Logarithmic" not in report.sweep_figure(results)
+    assert report.wide({"a": [512, 1]}) and not report.wide({"a": [1, 0], "b": [3, None]})
+    assert "nothing that is counted" in report.sweep_figure(swept("asid", ("on", "off")))
+
+
+@needs_gnuplot
+def test_interrupts_are_of_harts_that_linux_came_to():
+    results = {"compare": comparison()}
+    results["compare"]["shared"] += [row | {"harts": 8, "linux_never": None} for row in results["compare"]["shared"][:1]]
+    results["compare"]["cut"] = ["Linux, THP never, 8 harts: no time was left for fault_disjoint (--timeout)"]
+    found = report.ipi_figure(results)
+    assert "operation, 2 harts that" in found and "no time was left for fault_disjoint" in found
 
 
 # ---- What is measured for it
