@@ -60,3 +60,14 @@ def test_how_many_pages_a_request_is_about(corral):
 def test_without_asids_switches_flush(corral):
     fences = {way: medians(corral, f"asid={way}", "^fork_exit_wait/MiB:0$")["fork_exit_wait/MiB:0"]["local_fences"] for way in ("on", "off")}
     assert fences["off"] > fences["on"] + 1
+
+
+def test_how_much_of_a_file_a_fault_maps(corral):
+    """Faults around make each page cheaper, the more of them there are; behind others, for in the first leaf table of a process there are none (docs/benchmarks.md)."""
+    cost = []
+    for pages in (1, 4, 16, 64):
+        done = corral("bench", "--format=json", "--repetitions=3", "--filter=^(zero_fill|file_(shared_fault|private_cow))$", harts=1, append=f"faultaround={pages}",
+                      options=["--kernel", str(BUILD / "virt-release" / "Image"), "--icount"])
+        assert done.status == 0, done
+        cost += [entry["real_time"] for entry in json.loads(done.out)["benchmarks"] if entry["name"] == "file_shared_fault_median"]
+    assert cost == sorted(cost, reverse=True) and cost[0] > 3 * cost[2], cost
