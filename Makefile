@@ -70,7 +70,7 @@ NM      := $(CROSS)nm
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 ABI      := -march=$(MARCH) -mabi=lp64 -mcmodel=medany
 MODE_release := -DNDEBUG
-MODE_debug   := -DCORRAL_DEBUG
+MODE_debug   := -DCORRAL_DEBUG -fstack-protector-strong
 # The compiler's own freestanding headers, then picolibc's; nothing of the host's.
 SYSINCLUDE := -nostdinc -isystem $(shell $(CC) -print-file-name=include) -isystem $(PICOLIBC)/include -isystem $(LIBFDT)
 KINCLUDE   := -I. -Ifirmware/include -I$(GEN) $(SYSINCLUDE)

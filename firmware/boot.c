@@ -14,6 +14,7 @@
 #include "firmware/memory.h"
 #include "firmware/page.h"
 #include "firmware/sbi.h"
+#include "firmware/stacks.h"
 #include "firmware/time.h"
 #include "firmware/trap.h"
 #include "firmware/tree.h"
@@ -135,6 +136,7 @@ void boot_main(uint64_t hart_id, uint64_t fdt_pa)
 	const void *fdt = tree_fdt();
 	power_find(fdt);
 	tree_describe(fdt);
+	stack_canary_init(fdt);
 	errata_init();
 	trap_init();
 	banks_find();

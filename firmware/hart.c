@@ -19,12 +19,12 @@
 #include "firmware/panic.h"
 #include "firmware/pmu.h"
 #include "firmware/sbi.h"
+#include "firmware/stacks.h"
 #include "firmware/trap.h"
 #include "firmware/tree.h"
 #include "lib/check.h"
 #include "lib/hw.h"
 
-#define HART_STACK	16384UL
 #define EMERGENCY_STACK 8192UL
 /* On a busy host an emulated hart has been seen to need more than one second; only a tree that lies costs a boot all of it. */
 #define START_LIMIT_NS UINT64_C(4000000000)
@@ -108,8 +108,8 @@ static void block_init(struct hart *hart, unsigned index, uint64_t id)
 {
 	hart->index = index;
 	hart->id = id;
-	hart->kernel_sp = (uint64_t)early_alloc(HART_STACK, PAGE_SIZE) + HART_STACK;
-	hart->emergency_sp = (uint64_t)early_alloc(EMERGENCY_STACK, PAGE_SIZE) + EMERGENCY_STACK;
+	hart->kernel_sp = stack_early(KERNEL_STACK_BYTES);
+	hart->emergency_sp = stack_early(EMERGENCY_STACK);
 }
 
 static unsigned harts_count(const void *fdt)

@@ -13,6 +13,7 @@
  */
 #include "firmware/memory.h"
 
+#include "firmware/stacks.h"
 #include "lib/check.h"
 #include "lib/errno.h"
 #include "lib/hw.h"
@@ -27,6 +28,9 @@
 #define KERNEL_R  (PTE_V | PTE_G | PTE_A | PTE_D | PTE_R)
 #define KERNEL_RW (KERNEL_R | PTE_W)
 #define KERNEL_RX (KERNEL_R | PTE_X)
+
+/* Of a page below a stack: not valid, and not nothing. */
+#define GUARD 0x100UL
 
 #define ENTRIES	     512
 #define KERNEL_HALF  256
@@ -164,6 +168,46 @@ static void back_bank(struct phys_range bank, uint64_t *mapped)
 	CHECK(map_range(start, pa.v, end - start, KERNEL_RW) == 0);
 }
 
+#ifdef CORRAL_DEBUG
+/* A leaf becomes a table of leaves that map the same. */
+static void split(uint64_t *entry, unsigned level)
+{
+	uint64_t *table = table_new();
+
+	for (unsigned i = 0; i < ENTRIES; i++)
+		table[i] = *entry + (i * span_of(level - 1) >> PAGE_SHIFT << 10);
+	*entry = hw_paddr(table).v >> PAGE_SHIFT << 10 | PTE_V;
+}
+
+static void make_guard(uint64_t va)
+{
+	uint64_t *table = kmap.root;
+
+	for (unsigned level = 2; level > 0; level--) {
+		uint64_t *entry = &table[index_of(va, level)];
+		if ((*entry & PTE_R) != 0)
+			split(entry, level);
+		table = table_of(*entry);
+	}
+	table[index_of(va, 0)] = GUARD;
+}
+
+bool kmap_is_guard(uint64_t va)
+{
+	const uint64_t *table = kmap.root;
+	uint64_t entry;
+
+	if (!kmap.live || va < KERNEL_OFFSET)
+		return false;
+	for (unsigned level = 2;; level--) {
+		entry = table[index_of(va, level)];
+		if ((entry & PTE_V) == 0 || (entry & PTE_R) != 0)
+			return entry == GUARD;
+		table = table_of(entry);
+	}
+}
+#endif
+
 void kmap_init(void)
 {
 	size_t count;
@@ -176,6 +220,9 @@ void kmap_init(void)
 		map_bank(bank[i]);
 	for (size_t i = 0; i < count; i++)
 		back_bank(bank[i], &mapped);
+#ifdef CORRAL_DEBUG
+	stacks_guard(make_guard);
+#endif
 	for (uint64_t pa = 0; pa < 4 * GIGABYTE; pa += GIGABYTE)
 		table_below(&kmap.root[index_of(pa + KERNEL_OFFSET, 2)], 2);
 	for (; kmap.spares < SPARE_TABLES; kmap.spares++)

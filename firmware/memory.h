@@ -34,6 +34,8 @@ void kmap_init(void);
 void *kmap_device(paddr_t pa, uint64_t bytes) MUST_CHECK;
 /* Whether 8 bytes at this kernel address can be read: for the backtrace, which follows anything. */
 bool kmap_readable(uint64_t va);
+/* Debug builds: whether it lies in the guard page below a stack (stacks.h). */
+bool kmap_is_guard(uint64_t va);
 /* The root table, and satp for it. */
 pfn_t kmap_root(void);
 uint64_t kmap_satp(void);

@@ -18,6 +18,7 @@
 #include "firmware/log.h"
 #include "firmware/memory.h"
 #include "firmware/sbi.h"
+#include "firmware/stacks.h"
 #include "firmware/trap.h"
 #include "lib/check.h"
 #include "lib/hw.h"
@@ -267,11 +268,44 @@ static _Noreturn void panic_end(uint64_t fp)
 	machine_power_off(STATUS_PANIC);
 }
 
+#ifdef CORRAL_DEBUG
+/* The page below the stack that sp is in, or has left. */
+static bool is_overrun(const struct trap_frame *frame)
+{
+	uint64_t guard = ALIGN_DOWN(frame->stval, PAGE_SIZE);
+
+	return kmap_is_guard(guard) && frame->sp < guard + PAGE_SIZE + KERNEL_STACK_BYTES &&
+	       frame->sp + KERNEL_STACK_BYTES > guard;
+}
+
+/* The compiler's name for where a function goes whose canary is not what it was. */
+_Noreturn void stack_overwritten(void) __asm__("__stack_chk_fail");
+
+void stack_overwritten(void)
+{
+	uint64_t from = (uint64_t)__builtin_return_address(0) - 1;
+	const struct ksym *symbol = in_text(from) ? symbol_find(from) : NULL;
+
+	hw_panic("kernel stack overwritten: the canary of %s has changed",
+		 symbol != NULL ? symbol->name : "a function");
+}
+#else
+static bool is_overrun(const struct trap_frame *frame)
+{
+	(void)frame;
+	return false;
+}
+#endif
+
 void panic_trap(const struct trap_frame *frame)
 {
 	panic_begin();
-	log_raw("\npanic: hart %u: %s in the kernel, address 0x%lx\n", hw_hart(), cause_name(frame->scause),
-		frame->stval);
+	if (is_overrun(frame))
+		log_raw("\npanic: hart %u: kernel stack overrun: 0x%lx is in the guard page below the stack\n",
+			hw_hart(), frame->stval);
+	else
+		log_raw("\npanic: hart %u: %s in the kernel, address 0x%lx\n", hw_hart(), cause_name(frame->scause),
+			frame->stval);
 	print_registers(frame);
 	print_address("at ", frame->sepc, false);
 	print_address("from ", frame->ra, true);

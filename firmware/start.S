@@ -155,6 +155,13 @@ early_root:
 	.zero 128 * 8
 
 	.bss
+#ifdef CORRAL_DEBUG
+	.balign 4096
+	.globl boot_guard	/* stacks.c */
+boot_guard:
+	.zero 4096
+#else
 	.balign 16
+#endif
 boot_stack:
 	.zero BOOT_STACK

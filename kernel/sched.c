@@ -465,8 +465,11 @@ void sched_init(void)
 		fp_init(&runqueues[i]);
 	}
 	mine = my_queue();
-	CHECK(frame_alloc_block(FRAME_KERNEL, THREAD_STACK_ORDER, &stack) == 0);
-	mine->idle.stack_top = (uint64_t)frame_data(stack) + THREAD_STACK_BYTES;
+	mine->idle.stack_top = stack_take();
+	if (mine->idle.stack_top == 0) {
+		CHECK(frame_alloc_block(FRAME_KERNEL, THREAD_STACK_ORDER, &stack) == 0);
+		mine->idle.stack_top = (uint64_t)frame_data(stack) + THREAD_STACK_BYTES;
+	}
 	mine->idle.saved_sp = context_init(mine->idle.stack_top, idle_entry, NULL);
 	thread_init(&sched.main);
 	atomic_init(&sched.main.affinity, UINT64_MAX);

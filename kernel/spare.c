@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "firmware/stacks.h"
 #include "kernel/process.h"
 #include "kernel/thread.h"
 #include "lib/check.h"
@@ -115,17 +116,32 @@ void process_free(struct process *process)
 		kfree(process);
 }
 
+/* Debug builds: one with a guard page, while there are any. */
+static bool thread_stack_alloc(struct thread *thread)
+{
+	if (FAIL_HERE())
+		return false;
+	thread->stack_top = stack_take();
+	if (thread->stack_top != 0) {
+		thread->stack = PFN(0);
+		return true;
+	}
+	if (frame_alloc_block(FRAME_KERNEL, THREAD_STACK_ORDER, &thread->stack) != 0)
+		return false;
+	thread->stack_top = (uint64_t)frame_data(thread->stack) + THREAD_STACK_BYTES;
+	return true;
+}
+
 static struct thread *thread_new(void)
 {
 	struct thread *thread = kalloc(sizeof(*thread));
 
 	if (thread == NULL)
 		return NULL;
-	if (frame_alloc_block(FRAME_KERNEL, THREAD_STACK_ORDER, &thread->stack) != 0) {
+	if (!thread_stack_alloc(thread)) {
 		kfree(thread);
 		return NULL;
 	}
-	thread->stack_top = (uint64_t)frame_data(thread->stack) + THREAD_STACK_BYTES;
 	thread_init(thread);
 	return thread;
 }
@@ -139,7 +155,8 @@ struct thread *thread_alloc(void)
 
 static void thread_delete(struct thread *thread)
 {
-	frame_put(thread->stack);
+	if (!stack_give(thread->stack_top))
+		frame_put(thread->stack);
 	kfree(thread);
 }
 

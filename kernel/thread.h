@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "firmware/hart.h"
+#include "firmware/stacks.h"
 #include "firmware/trap.h"
 #include "kernel/mutex.h"
 #include "kernel/signal.h"
@@ -32,7 +33,8 @@ struct process;
 
 #define THREAD_STACK_ORDER 2
 #define THREAD_STACK_BYTES (PAGE_SIZE << THREAD_STACK_ORDER)
-#define THREAD_NAME_BYTES  16
+_Static_assert(THREAD_STACK_BYTES == KERNEL_STACK_BYTES, "threads' stacks may be stack_take's");
+#define THREAD_NAME_BYTES 16
 
 struct thread {
 	/* What the trap's fast paths read. */
@@ -91,7 +93,7 @@ struct thread {
 	struct list hash_link;	   /* in the table of tids [tree lock] */
 	struct sigpending pending; /* [process lock] */
 	struct timer timer;	   /* wait_block's */
-	pfn_t stack;		   /* block of THREAD_STACK_ORDER; 0: not ours to free */
+	pfn_t stack;		   /* block of THREAD_STACK_ORDER; 0: none, or one by stack_take */
 	uint64_t stack_top;	   /* its trap frame ends here */
 	uint64_t fp_stamp;	   /* which contents fp has: fp.h */
 	struct fp_state fp;

@@ -27,7 +27,8 @@ int kernel_tests_run(void);
 
 static const struct ktest_suite *const suites[] = { &ktest_alloc, &ktest_shootdown, &ktest_ipi,	  &ktest_locks,
 						    &ktest_epoch, &ktest_sched,	    &ktest_timer, &ktest_user,
-						    &ktest_disk,  &ktest_cache,	    &ktest_page,  &ktest_watchdog };
+						    &ktest_disk,  &ktest_cache,	    &ktest_page,  &ktest_watchdog,
+						    &ktest_stacks };
 
 struct entry {
 	const struct ktest_suite *suite;

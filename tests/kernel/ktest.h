@@ -25,7 +25,7 @@ struct ktest_suite {
 #define KTEST_SUITE(suite, array) const struct ktest_suite suite = { #suite, array, ARRAY_LEN(array) }
 
 extern const struct ktest_suite ktest_alloc, ktest_shootdown, ktest_ipi, ktest_locks, ktest_epoch, ktest_sched,
-	ktest_timer, ktest_user, ktest_disk, ktest_cache, ktest_page, ktest_watchdog;
+	ktest_timer, ktest_user, ktest_disk, ktest_cache, ktest_page, ktest_watchdog, ktest_stacks;
 
 void ktest_fail(const char *file, int line, const char *what);
 #define KT_CHECK(cond)                                                                                                 \

@@ -16,8 +16,8 @@ LINE = re.compile(r"corral: (.*)")
 RESULT = re.compile(r"(ok|not ok) (\d+) (\S+)")
 
 
-def boot(harts, arguments, cpu="rv64", more=()):
-    """The machine's exit status and the kernel's lines."""
+def boot(harts, arguments, cpu="rv64", more=(), every_line=False):
+    """The machine's exit status and the kernel's lines, or those of a panic, too."""
     command = ["qemu-system-riscv64", "-M", "virt", "-cpu", cpu, "-smp", str(harts), "-m", "256M", "-nographic", "-no-reboot",
                "-kernel", IMAGE, "-append", arguments, *more]
     try:
@@ -26,6 +26,8 @@ def boot(harts, arguments, cpu="rv64", more=()):
         status, output = done.returncode, done.stdout
     except subprocess.TimeoutExpired as late:
         status, output = 124, late.stdout or b""
+    if every_line:
+        return status, [line.rstrip() for line in output.decode(errors="replace").splitlines()]
     return status, [match.group(1).rstrip() for match in LINE.finditer(output.decode(errors="replace"))]
 
 
@@ -117,6 +119,16 @@ def test_the_machine_ends_when_a_wait_does_not():
 def test_a_bound_that_is_none(value):
     status, lines = boot(1, f"watchdog={value}")
     assert status == 125 and any("boot argument watchdog=" in line for line in lines), "\n".join(lines)
+
+
+@pytest.mark.parametrize("name,wanted", [
+    ("overrun_of_main", r"kernel stack overrun: 0x[0-9a-f]+ is in the guard page below the stack"),
+    ("overrun_of_a_thread", r"kernel stack overrun: 0x[0-9a-f]+ is in the guard page below the stack"),
+    ("overwrite", r"kernel stack overwritten: the canary of write_too_much\S* has changed")])
+def test_stacks_that_are_overrun(name, wanted):
+    status, lines = boot(2, f"test=stacks.{name}", every_line=True)
+    said = [line for line in lines if line.startswith("panic")]
+    assert status == 125 and len(said) == 1 and re.fullmatch(r"panic: hart \d: " + wanted, said[0]), "\n".join(lines)
 
 
 def test_no_such_suite_is_a_failure():
