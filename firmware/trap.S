@@ -287,9 +287,9 @@ hpm_read:
 	slli a0, a0, 3
 	add t2, t2, a0
 	jr t2
+	.balign 4 /* before norvc: clang knows no nop of 2 bytes there */
 	.option push
 	.option norvc
-	.balign 4
 1:
 	.set number, 0
 	.rept 32

@@ -18,6 +18,7 @@
 #include "firmware/memory.h"
 #include "firmware/trap.h"
 #include "kernel/process.h"
+#include "kernel/runqueue.h"
 #include "kernel/thread.h"
 #include "lib/atomic.h"
 #include "lib/lock.h"
@@ -111,7 +112,7 @@ static void say_thread(const struct hart *hart)
 		return;
 	process = *(struct process *const volatile *)&thread->process;
 	if (process == NULL || !kmap_readable((uint64_t)&process->pid & ~UINT64_C(7)))
-		klog("watchdog: hart %u: a thread of the kernel's: %.15s", hart->index, thread->name);
+		klog("watchdog: hart %u: a thread of the kernel's", hart->index);
 	else if (kmap_readable((uint64_t)&thread_frame(thread)->a7))
 		klog("watchdog: hart %u: thread %u of process %u, %.15s; last call %lu", hart->index, thread->tid,
 		     process->pid, thread->name, thread_frame(thread)->a7);
@@ -123,6 +124,10 @@ static void describe(unsigned index, bool answered)
 	struct watch_seen wait = watch_of(index);
 	char line[100];
 
+	if (answered && hart->thread == &runqueues[index].idle && wait.what == WATCH_NOTHING) {
+		klog("watchdog: hart %u (id %lu, %s) answers; it is idle", index, hart->id, hart_state(index));
+		return;
+	}
 	klog("watchdog: hart %u (id %lu, %s) %s", index, hart->id, hart_state(index),
 	     answered ? "answers" : "does not answer interrupts");
 	say_thread(hart);
@@ -167,11 +172,11 @@ static void report(const struct watch *watch, uint64_t ticks)
 		klog("watchdog: hart %u goes on after %lu ms", hw_hart(), ms);
 		return;
 	}
-	/* relaxed: a count */
-	atomic_fetch_add_explicit(&watchdog.reports, 1, memory_order_relaxed);
 	klog("watchdog: hart %u has waited %lu ms for %s", hw_hart(), ms, text_of(wait, line, sizeof(line)));
 	if (may_describe())
 		describe_all();
+	/* relaxed: a count, of those that are written */
+	atomic_fetch_add_explicit(&watchdog.reports, 1, memory_order_relaxed);
 	if (watch->reports == watchdog.reports_max)
 		hw_panic("watchdog: hart %u has waited %lu ms for %s", hw_hart(), ms, line);
 }
