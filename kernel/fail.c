@@ -1,7 +1,9 @@
 /*
  * /proc/corral/fail, in debug kernels: which allocations of a thread fail (lib/fail.h). Writing "N" makes the N-th allocation fail that the
- * writing thread makes from then on, "N+" that one and all after it, "0" no more. Reading says how many it has made, how many
- * of them failed, and where the first of those was called. `fail=N` at boot: each N-th of all, from the first program on.
+ * writing thread makes from then on, "N+" that one and all after it, "0" no more; "N@SITE" and "N@SITE+" count only those
+ * that are called from that address, in hex, which reading has given. Reading says how many it has made, how many
+ * of them failed, and where the first of those was called. `fail=N` or `fail=N@SITE` at boot: each N-th of all,
+ * from the first program on.
  */
 #include "kernel/fail.h"
 
@@ -27,27 +29,46 @@ static void fail_text(struct text *text)
 		 (unsigned long long)seen.failed, (unsigned long long)seen.site);
 }
 
-static uint64_t number(const char **text)
+static int digit_of(char c, unsigned base)
+{
+	int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+
+	return digit < (int)base ? digit : -1;
+}
+
+static uint64_t number(const char **text, unsigned base, unsigned digits)
 {
 	uint64_t n = 0;
 
-	for (; **text >= '0' && **text <= '9' && n < UINT32_MAX; (*text)++)
-		n = n * 10 + (uint64_t)(**text - '0');
+	for (; digits != 0 && digit_of(**text, base) >= 0; (*text)++, digits--)
+		n = n * base + (uint64_t)digit_of(**text, base);
 	return n;
+}
+
+static struct fail_when when_of(const char *text)
+{
+	struct fail_when when = { .nth = number(&text, 10, 9) };
+
+	if (*text == '@') {
+		text++;
+		when.site = number(&text, 16, 16);
+	}
+	when.and_on = *text == '+';
+	return when;
 }
 
 static int64_t fail_write(struct file *file, struct io *io, const uint64_t *at)
 {
-	uint64_t top = current_thread()->stack_top, left = io->left, nth;
-	char text[16] = "";
-	const char *end = text;
+	uint64_t top = current_thread()->stack_top, left = io->left;
+	char text[40] = "";
+	struct fail_when when;
 
 	(void)file;
 	(void)at;
 	if (io_take(io, text, sizeof(text) - 1) < MIN(left, sizeof(text) - 1))
 		return io->error;
-	nth = number(&end);
-	fail_thread(top - THREAD_STACK_BYTES, top, nth, *end == '+');
+	when = when_of(text);
+	fail_thread(top - THREAD_STACK_BYTES, top, &when);
 	return (int64_t)left;
 }
 
@@ -69,8 +90,11 @@ int fail_place(void)
 
 void fail_boot(const char *value)
 {
+	struct fail_when when = { 0 };
+
 	if (value != NULL)
-		fail_each(number(&value));
+		when = when_of(value);
+	fail_each(&when);
 }
 
 #else

@@ -1,6 +1,6 @@
 /*
  * Every allocation of every operation here fails in turn: the first, the second, ... until one passes without having met a failure; and
- * the same with all behind it failing, too. Each ends in the errno that it may have, or the one process that asked is ended by
+ * the same with all behind it failing, too; then all those of each call site that this has shown, and no others. Each ends in the errno that it may have, or the one process that asked is ended by
  * SIGKILL; what others see of memory and files is what it was; the audit, which reads /proc/corral/audit, is clean after each operation.
  *
  * It needs /proc/corral/fail, which debug kernels have (kernel/fail.c). Arguments: names of operations; none: all of them. "-v" says how
@@ -567,15 +567,13 @@ static void audit_is_clean(const char *name)
 	}
 }
 
-/* How the operation ended with the nth allocation failing; whether it met a failure at all. */
-static bool fails_well(const struct op *op, unsigned nth, bool and_on)
+/* Whether the operation ended as it may; where the first failed, 0: none did. */
+static unsigned long fails_well(const struct op *op, const char *how)
 {
 	struct seen seen;
-	char how[20];
 	pid_t pid;
 	int status, error;
 
-	snprintf(how, sizeof(how), "%u%s", nth, and_on ? "+" : "");
 	pid = child_fork();
 	if (pid == 0) {
 		if (attempt(how) != 0)
@@ -601,22 +599,61 @@ static bool fails_well(const struct op *op, unsigned nth, bool and_on)
 		       !WIFEXITED(status) ? "killed"
 		       : error == 0	  ? "went on"
 					  : strerrorname_np(error));
-	return seen.failed != 0;
+	return seen.failed != 0 ? seen.site : 0;
+}
+
+static unsigned long sites[MOST];
+static unsigned site_count;
+
+static void note_site(unsigned long site)
+{
+	for (unsigned i = 0; i < site_count; i++)
+		if (sites[i] == site)
+			return;
+	sites[site_count++] = site;
+}
+
+static void try_each(const struct op *op, const char *and_on)
+{
+	unsigned nth = 1;
+	unsigned long site;
+	char how[40];
+
+	for (;; nth++) {
+		snprintf(how, sizeof(how), "%u%s", nth, and_on);
+		site = fails_well(op, how);
+		if (site == 0)
+			break;
+		CHECK(nth < MOST);
+		note_site(site);
+	}
+	if (verbose)
+		printf("%s: %u allocations\n", op->name, nth - 1);
+	unharmed();
+}
+
+/* All of a call site, while the others go on. */
+static void try_sites(const struct op *op)
+{
+	unsigned failed = 0;
+	char how[40];
+
+	for (unsigned i = 0; i < site_count; i++) {
+		snprintf(how, sizeof(how), "1@%lx+", sites[i]);
+		failed += fails_well(op, how) != 0;
+	}
+	if (verbose)
+		printf("%s: %u sites\n", op->name, failed);
+	CHECK(failed != 0 || site_count == 0);
+	unharmed();
 }
 
 static void try(const struct op *op)
 {
-	for (int and_on = 0; and_on < 2; and_on++) {
-		unsigned nth = 1;
-
-		while (fails_well(op, nth, and_on != 0)) {
-			nth++;
-			CHECK(nth < MOST);
-		}
-		if (verbose)
-			printf("%s: %u allocations\n", op->name, nth - 1);
-		unharmed();
-	}
+	site_count = 0;
+	try_each(op, "");
+	try_each(op, "+");
+	try_sites(op);
 	audit_is_clean(op->name);
 }
 
