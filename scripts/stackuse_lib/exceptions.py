@@ -2,7 +2,7 @@
 from collections import namedtuple
 
 # What must stay free of each stack, beside a panic's own depth.
-MARGIN = 1024
+MARGIN = 2048
 
 # A trap frame lies at the top of a thread's stack.
 TRAP_FRAME = 304
