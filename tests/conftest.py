@@ -2,6 +2,7 @@
 import os
 import pathlib
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -16,6 +17,9 @@ OPTIONS = shlex.split(os.environ.get("CORRAL_OPTIONS", ""))  # another machine o
 LONG = pytest.mark.skipif(not os.environ.get("CORRAL_LONG"), reason="the long form: make chains")
 SLOW = int(os.environ.get("CORRAL_SLOW", "1"))  # how many times as long a run may take: a machine that is busy
 MOST_HARTS = 4 if "sifive_u" in OPTIONS else 8
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would all that tests start and send it to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Outcome:
