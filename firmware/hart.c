@@ -28,6 +28,7 @@
 #define EMERGENCY_STACK 8192UL
 /* On a busy host an emulated hart has been seen to need more than one second; only a tree that lies costs a boot all of it. */
 #define START_LIMIT_NS UINT64_C(4000000000)
+#define START_LOOK_NS  UINT64_C(20000000) /* after which a hart may have been started in vain */
 #define SIE_ALL	       (IP_SOFTWARE | IP_TIMER | IP_EXTERNAL)
 /* cycle, time and instret for programs */
 #define SCOUNTEREN_ALL 7
@@ -170,16 +171,35 @@ static bool hart_start(struct hart *hart)
 	return error == SBI_SUCCESS;
 }
 
+/*
+ * OpenSBI 1.1 says that a hart is to start before it says where: one that looks in between goes where the boot hart went, and _start
+ * stops it. By now it is said where, so the second time it comes.
+ */
+static void start_stopped(uint64_t missing)
+{
+	for (; missing != 0; missing &= missing - 1) {
+		struct hart *hart = hart_get((unsigned)__builtin_ctzl(missing));
+
+		if (sbi_hart_status(hart->id) == SBI_HART_STOPPED)
+			(void)hart_start(hart);
+	}
+}
+
 /* Sleeps rather than spins: an emulator that runs the harts in turn would let a spinning one go on for long. */
 static void harts_await(uint64_t wanted)
 {
 	uint64_t limit = time_ticks() + ns_to_ticks(START_LIMIT_NS);
+	uint64_t look = time_ticks() + ns_to_ticks(START_LOOK_NS);
 
-	timer_set(limit);
 	while ((harts_online() & wanted) != wanted && time_ticks() < limit) {
+		timer_set(MIN(look, limit));
 		hart_wait_for_interrupt();
 		if ((interrupts_pending() & IP_SOFTWARE) != 0)
 			hart_serve_ipi();
+		if (time_ticks() >= look) {
+			start_stopped(wanted & ~harts_online());
+			look = time_ticks() + ns_to_ticks(START_LOOK_NS);
+		}
 	}
 	timer_set(UINT64_MAX);
 }

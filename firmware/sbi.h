@@ -43,6 +43,8 @@ int64_t sbi_remote_sfence_asid(uint64_t mask, uint64_t base, uint64_t start, uin
 /* Starts a hart at a physical address with argument in a1. SBI_ERR_NOT_SUPPORTED without HSM. */
 int64_t sbi_hart_start(uint64_t id, uint64_t pa, uint64_t argument) MUST_CHECK;
 
+#define SBI_HART_STOPPED 1
+
 /* 0 started, 1 stopped, 2 and 3 on the way there, 4 and on suspended; or an error. */
 int64_t sbi_hart_status(uint64_t id) MUST_CHECK;
 

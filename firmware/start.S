@@ -72,9 +72,13 @@ complain:
 	j complain
 1:	li a7, 8		/* legacy shutdown */
 	ecall
+/* Stopped, a hart can be started again: hart.c says why that may have to be. Firmware without HSM refuses. */
 park:
-	wfi
-	j park
+	li a7, 0x48534d
+	li a6, 1		/* hart_stop */
+	ecall
+1:	wfi
+	j 1b
 wrong_place_message:
 	.asciz "corral: must be loaded at 0x80200000, and was not; stopped.\r\n"
 cut_off_message:

@@ -6,6 +6,7 @@
  *		user mode without a fence behind it is checked at each sret, which traps, too (mstatus.TSR)
  *   NO_TIME	`time` traps (mcounteren.TM is 0), and is answered here
  *   NO_HSM	firmware older still: all harts enter the kernel at once
+ *   EARLY	a hart that is started reads too early where it is to go, as may be with OpenSBI 1.1
  */
 #ifndef TESTS_FIRMWARE_H
 #define TESTS_FIRMWARE_H
@@ -18,6 +19,9 @@
 #endif
 #ifndef NO_TIME
 #define NO_TIME 0
+#endif
+#ifndef EARLY
+#define EARLY 0
 #endif
 #ifndef NO_HSM
 #define NO_HSM 0

@@ -182,7 +182,8 @@ static int hart_start(uint64_t hart, uint64_t entry, uint64_t argument)
 		return INVALID;
 	if (atomic_load(&all.hart[hart].state) != STOPPED)
 		return ALREADY_AVAILABLE;
-	all.hart[hart].entry = entry;
+	/* EARLY: the first time it goes where the boot hart went, that is where the words still lead. */
+	all.hart[hart].entry = EARLY && all.hart[hart].entry == 0 ? all.entry : entry;
 	all.hart[hart].argument = argument;
 	if (!atomic_compare_exchange_strong(&all.hart[hart].state, &stopped, START_PENDING))
 		return ALREADY_AVAILABLE;

@@ -14,7 +14,7 @@ SOURCES = [str(ROOT / "tests" / "firmware" / name) for name in ("entry.S", "sbi.
 COMPILER = ["riscv64-linux-gnu-gcc", "-O2", "-std=gnu11", "-march=rv64imac_zicsr_zifencei", "-mabi=lp64", "-mcmodel=medany", "-ffreestanding",
             "-nostdlib", "-static", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror",
             "-Wl,--no-warn-rwx-segments,--build-id=none", f"-I{ROOT}"]
-FIRMWARES = {"sbi-0.2": [], "no-asid": ["NO_ASID"], "no-time": ["NO_TIME"], "old-u74": ["NO_ASID", "NO_TIME"], "no-hsm": ["NO_HSM"]}
+FIRMWARES = {"sbi-0.2": [], "no-asid": ["NO_ASID"], "no-time": ["NO_TIME"], "old-u74": ["NO_ASID", "NO_TIME"], "no-hsm": ["NO_HSM"], "early": ["EARLY"]}
 # What lives by fences, by ASIDs, by time.
 PROGRAMS = ["space_switch", "cow_threads", "clock"]
 MORE = ["cow_fork", "residency", "shootdown_munmap", "shootdown_mprotect", "stale_frame", "switch_storm", "timers", "fork_storm", "exec_storm",
