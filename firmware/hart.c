@@ -26,7 +26,7 @@
 #include "lib/hw.h"
 
 #define EMERGENCY_STACK 8192UL
-/* On a busy host an emulated hart has been seen to need more than one second; only a tree that lies costs a boot all of it. */
+/* Time for an emulated hart on a busy host; only a tree that lies costs a boot all of it. */
 #define START_LIMIT_NS UINT64_C(4000000000)
 #define START_LOOK_NS  UINT64_C(20000000) /* after which a hart may have been started in vain */
 #define SIE_ALL	       (IP_SOFTWARE | IP_TIMER | IP_EXTERNAL)

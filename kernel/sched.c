@@ -452,7 +452,6 @@ static void ipi_serve(void)
 void sched_init(void)
 {
 	struct runqueue *mine;
-	pfn_t stack;
 
 	timers_init();
 	wait_queue_init(&sched.all_gone);
@@ -465,11 +464,7 @@ void sched_init(void)
 		fp_init(&runqueues[i]);
 	}
 	mine = my_queue();
-	mine->idle.stack_top = stack_take();
-	if (mine->idle.stack_top == 0) {
-		CHECK(frame_alloc_block(FRAME_KERNEL, THREAD_STACK_ORDER, &stack) == 0);
-		mine->idle.stack_top = (uint64_t)frame_data(stack) + THREAD_STACK_BYTES;
-	}
+	CHECK(thread_stack_alloc(&mine->idle));
 	mine->idle.saved_sp = context_init(mine->idle.stack_top, idle_entry, NULL);
 	thread_init(&sched.main);
 	atomic_init(&sched.main.affinity, UINT64_MAX);

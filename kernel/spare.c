@@ -116,8 +116,7 @@ void process_free(struct process *process)
 		kfree(process);
 }
 
-/* Debug builds: one with a guard page, while there are any. */
-static bool thread_stack_alloc(struct thread *thread)
+bool thread_stack_alloc(struct thread *thread)
 {
 	if (FAIL_HERE())
 		return false;

@@ -19,6 +19,9 @@ struct process *process_alloc(void) MUST_CHECK;
 /* Nobody has a reference; what it had is given back. */
 void process_free(struct process *process);
 
+/* stack and stack_top. Debug builds: one with a guard page, while there are any. False: no memory. */
+bool thread_stack_alloc(struct thread *thread) MUST_CHECK;
+
 /* As thread.h says of a new one, with a stack. NULL: no memory. */
 struct thread *thread_alloc(void) MUST_CHECK;
 /* Nobody uses its stack any more. */

@@ -65,7 +65,6 @@ void fork_hot(const struct fork *fork)
 static bool eager_table(pfn_t parent, pfn_t child, unsigned level)
 {
 	struct table_walk walk = table_walk(child);
-
 	bool more = true;
 
 	for (unsigned left = frame_of(child)->table.used; more && left != 0; left--) {
