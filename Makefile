@@ -262,7 +262,7 @@ torture-defects: ## Put known defects into a copy of the kernel: the shadow TLB 
 exercises: ## Do the exercises of docs/teaching.md in a copy of the tree; N=3: that one
 	@scripts/exercises --build $(O) $(N)
 
-documents: ## Run every command of every document, in a fresh clone: more than an hour
+documents: ## Run every command of every document, in a fresh clone; what takes hours is shortened
 	$(Q)$(MAKE) --no-print-directory all
 	CORRAL_LONG=1 CORRAL_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -rs -s -p no:cacheprovider tests/system/test_documents.py
 

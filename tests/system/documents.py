@@ -62,6 +62,8 @@ INSTEAD = {
     "scripts/perf": ("shorter", "make perf-guard"),
     "make perf": ("shorter", "make perf PARTS=counts"),
     "make torture": ("shorter", "make torture MINUTES=1"),
+    "make soak": ("shorter", "make soak MINUTES=2"),
+    "make exhaust": ("shorter", "make exhaust ROUNDS=20"),
     "make torture-defects": ("test", "tests/system/test_shadow.py"),
     "scripts/torture": ("test", "tests/system/test_shadow.py"),
     "make mutants": ("shorter", "scripts/mutants --count 1 --minutes 5"),
