@@ -104,12 +104,13 @@ struct dynamic_info {
 
 void hart_boot(uint64_t hart, uint64_t tree, const struct dynamic_info *info)
 {
-	if (atomic_fetch_add(&all.lottery, 1) == 0) {
+	if (BOOT_HART < 0 ? atomic_fetch_add(&all.lottery, 1) == 0 : hart == (uint64_t)BOOT_HART) {
 		all.tree = tree;
 		all.entry = info->entry;
 		look_around();
 		atomic_store(&all.hart[hart].state, STARTED);
-		say("tests/firmware: SBI 0.2\n");
+		say("tests/firmware: SBI 0.2, hart ");
+		say((const char[]){ (char)('0' + hart), '\n', '\0' });
 		atomic_store(&all.ready, 1);
 	}
 	while (atomic_load(&all.ready) == 0)

@@ -14,7 +14,8 @@ SOURCES = [str(ROOT / "tests" / "firmware" / name) for name in ("entry.S", "sbi.
 COMPILER = ["riscv64-linux-gnu-gcc", "-O2", "-std=gnu11", "-march=rv64imac_zicsr_zifencei", "-mabi=lp64", "-mcmodel=medany", "-ffreestanding",
             "-nostdlib", "-static", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror",
             "-Wl,--no-warn-rwx-segments,--build-id=none", f"-I{ROOT}"]
-FIRMWARES = {"sbi-0.2": [], "no-asid": ["NO_ASID"], "no-time": ["NO_TIME"], "old-u74": ["NO_ASID", "NO_TIME"], "no-hsm": ["NO_HSM"], "early": ["EARLY"]}
+FIRMWARES = {"sbi-0.2": [], "no-asid": ["NO_ASID"], "no-time": ["NO_TIME"], "old-u74": ["NO_ASID", "NO_TIME"], "no-hsm": ["NO_HSM"], "early": ["EARLY"],
+             "boot-1": ["BOOT_HART=1"], "boot-3": ["BOOT_HART=3"]}
 # What lives by fences, by ASIDs, by time.
 PROGRAMS = ["space_switch", "cow_threads", "clock"]
 MORE = ["cow_fork", "residency", "shootdown_munmap", "shootdown_mprotect", "stale_frame", "switch_storm", "timers", "fork_storm", "exec_storm",
@@ -29,7 +30,7 @@ def firmware(tmp_path_factory):
     def build(name):
         path = folder / f"{name}.elf"
         if not path.exists():
-            subprocess.run([*COMPILER, *(f"-D{word}=1" for word in FIRMWARES[name]), f"-Wl,-T,{ROOT}/tests/firmware/firmware.ld",
+            subprocess.run([*COMPILER, *(f"-D{word}" for word in FIRMWARES[name]), f"-Wl,-T,{ROOT}/tests/firmware/firmware.ld",
                             "-o", str(path), *SOURCES], check=True)
         return path
     return build
@@ -43,6 +44,11 @@ def on(firmware, corral, programs):
     return run
 
 
+def boot_hart(name):
+    """Of those that say which."""
+    return int(name[-1]) if name.startswith("boot-") else 0
+
+
 # ---- The firmware is what it says
 
 @pytest.mark.parametrize("name", FIRMWARES)
@@ -50,11 +56,12 @@ def test_the_play(firmware, tmp_path, name):
     """By a payload in the kernel's place; without ASIDs, user mode on a root that was not fenced ends the machine."""
     payload = tmp_path / "payload.elf"
     subprocess.run([*COMPILER, "-Wl,-N,-Ttext=0x80200000", "-o", str(payload), str(ROOT / "tests" / "firmware" / "payload.S")], check=True)
-    done = subprocess.run(["qemu-system-riscv64", "-M", "virt", "-smp", "1", "-nographic", "-bios", str(firmware(name)), "-kernel", str(payload)],
+    harts = "4" if name.startswith("boot-") else "1"
+    done = subprocess.run(["qemu-system-riscv64", "-M", "virt", "-smp", harts, "-nographic", "-bios", str(firmware(name)), "-kernel", str(payload)],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
     asids, hsm = "NO_ASID" not in FIRMWARES[name], "NO_HSM" not in FIRMWARES[name]
     end = "e\n" if asids else "tests/firmware: user mode on another root without a fence\n"
-    assert done.stdout == f"tests/firmware: SBI 0.2\nv2111{int(hsm)}000a{int(asids)}t1i1fu{end}", done
+    assert done.stdout == f"tests/firmware: SBI 0.2, hart {boot_hart(name)}\nv2111{int(hsm)}000a{int(asids)}t1i1fu{end}", done
     assert done.returncode == (0 if asids else 3), done
 
 
@@ -66,6 +73,15 @@ def test_boots(on, name):
     harts = 1 if name == "no-hsm" else 4
     assert done.status == 0 and done.out.startswith(f"harts {harts} memory ") and "audit: ok" in done.log, done
     assert "tests/firmware: SBI 0.2" in done.log, done
+
+
+@pytest.mark.parametrize("name,harts", [("boot-1", 2), ("boot-1", 4), ("boot-3", 4)])
+def test_boot_hart(on, name, harts):
+    """Any hart may be the first: it starts those below it, too, takes the console's interrupts, and all of them take part."""
+    done = on(name, "echo", harts=harts, stdin="one line\n" * 50)
+    assert (done.status, done.out) == (0, "one line\n" * 50 + "ok\n") and f"SBI 0.2, hart {boot_hart(name)}\n" in done.log, done
+    done = on(name, "cow_threads", *CASES["cow_threads"].get("args", []), harts=harts)
+    assert done.status == 0 and done.out.endswith("ok\n") and "audit: ok" in done.log, done
 
 
 @pytest.mark.parametrize("harts", [1, 2, 4])
