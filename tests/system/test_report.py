@@ -17,6 +17,7 @@ from perf_lib import plots, profile, record, report, runs, shootdown, sweep  # n
 
 SIZES = (0, 1, 16, 64, 256)
 PLOTS = {"plot-fork", "plot-fault", "plot-shootdown", "plot-ipis", "plot-cow", "plot-sweep-fork", "plot-sweep-tlb"}
+needs_chromium = pytest.mark.skipif(not page_shots.CHROMIUM, reason="needs chromium, which scripts/setup --optional installs")
 needs_gnuplot = pytest.mark.skipif(not shutil.which("gnuplot"), reason="needs gnuplot: package gnuplot-nox")
 
 
@@ -92,24 +93,52 @@ def test_gnuplot_that_complains_is_told():
 
 
 @needs_gnuplot
-@pytest.mark.skipif(not page_shots.CHROMIUM, reason="needs chromium, 100 MB and more, which scripts/packages leaves out")
+@needs_chromium
 @pytest.mark.parametrize("width,height,dark", [(1280, 1400, False), (390, 2000, False), (1280, 1400, True)], ids=["desktop", "phone", "dark"])
 def test_in_a_browser(html, tmp_path, width, height, dark):
-    found, shot = page_shots.look(html, tmp_path, width, height, dark)
-    assert found["width"] == width and found["scroll"] <= width, found
-    assert {figure["id"] for figure in found["figures"]} == PLOTS
-    for figure in found["figures"]:
-        assert figure["width"] > 0.7 * min(width, 430) and figure["height"] > 150 and figure["shapes"] > 5 and figure["texts"] > 5, figure
-    mean, colours = page_shots.brightness(shot)
-    assert colours > 40 and (mean < 70 if dark else mean > 215), (mean, colours)
+    with page_shots.judged(tmp_path):
+        found, shot = page_shots.seen(html.read_text(encoding="utf-8"), tmp_path, width, height, dark)
+        assert found["width"] == width and found["scroll"] <= width, found
+        assert {figure["id"] for figure in found["figures"]} == PLOTS
+        for figure in found["figures"]:
+            assert figure["width"] > 0.7 * min(width, 430) and figure["height"] > 150 and figure["shapes"] > 5 and figure["texts"] > 5, figure
+        mean, colours = page_shots.brightness(shot)
+        assert colours > 40 and (mean < 70 if dark else mean > 215), (mean, colours)
 
 
 @needs_gnuplot
-@pytest.mark.skipif(not page_shots.CHROMIUM, reason="needs chromium, 100 MB and more, which scripts/packages leaves out")
+@needs_chromium
 def test_on_paper(html, tmp_path):
     """Black on white, however the screen is, with the plots' colours."""
-    pages, colours = page_shots.printed(html, tmp_path)
-    assert 2 <= pages <= 8 and {(0, 0, 0), (11, 111, 184), (209, 86, 10)} <= colours and (20, 24, 27) not in colours, (pages, colours)
+    with page_shots.judged(tmp_path):
+        pages, colours = page_shots.printed(html.read_text(encoding="utf-8"), tmp_path)
+        assert 2 <= pages <= 8 and {(0, 0, 0), (11, 111, 184), (209, 86, 10)} <= colours and (20, 24, 27) not in colours, (pages, colours)
+
+
+@pytest.mark.parametrize("what,why", [("#!/bin/sh\nexit 1\n", "chromium cannot be used"), ("#!/bin/sh\nsleep 1000 &\nwait\n", "chromium does not end"),
+                                      ("#!/bin/sh\necho '<pre id=\"found\" hidden=\"\">{}</pre>'\n", "chromium cannot be used"), (None, "chromium cannot be used")],
+                         ids=["fails", "hangs", "babbles", "gone"])
+def test_a_browser_that_does_not_work_fails_nothing(tmp_path, monkeypatch, what, why):
+    page, fake = tmp_path / "page.html", tmp_path / "chromium"
+    page.write_text(page_shots.KNOWN)
+    if what:
+        fake.write_text(what)
+        fake.chmod(0o755)
+    monkeypatch.setattr(page_shots, "CHROMIUM", str(fake))
+    monkeypatch.setattr(page_shots, "UNUSABLE", [])
+    monkeypatch.setattr(page_shots, "LIMIT", 1)
+    for _ in range(2):
+        with pytest.raises(pytest.skip.Exception, match=why):
+            test_in_a_browser(page, tmp_path, 390, 2000, False)
+
+
+@needs_gnuplot
+@needs_chromium
+def test_a_page_that_is_wrong_is_told(html, tmp_path):
+    """In a browser that works: it is no excuse."""
+    html.write_text(html.read_text(encoding="utf-8").replace("</style>", "svg { width: 2000px !important }</style>", 1), encoding="utf-8")
+    with pytest.raises(AssertionError):
+        test_in_a_browser(html, tmp_path, 390, 2000, False)
 
 
 @needs_gnuplot
