@@ -59,14 +59,14 @@ class Line:
 
 
 class Progress:
-    """`with` it: the line is gone and the times are kept, however it ends."""
+    """`with` it: the line is gone and the times are kept, however it ends. at_once: how many steps may run beside each other."""
 
-    def __init__(self, what, path, names, typical=20.0, stream=None):
-        self.what, self.path = what, path
+    def __init__(self, what, path, names, typical=20.0, stream=None, at_once=1):
+        self.what, self.path, self.at_once = what, path, at_once
         self.known = self.load()
         self.left = {name: self.known.get(f"{what} {name}", typical) for name in names}
         self.total, self.taken = len(self.left), {}
-        self.name, self.since = None, 0.0
+        self.since = {}  # of each that runs, the first first
         self.line = Line(self.text, stream)
 
     def load(self):
@@ -78,30 +78,39 @@ class Progress:
 
     def text(self):
         """None between steps."""
-        name, left = self.name, dict(self.left)
-        if name not in left:
+        if not self.since:
             return None
-        rest = max(0.0, left.pop(name) - (time.monotonic() - self.since)) + sum(left.values())
-        return f"{self.what}: {self.total - len(left)} of {self.total}, {name}; about {duration(rest)} left"
+        now = time.monotonic()
+        run = {name: max(0.0, self.left[name] - (now - since)) for name, since in self.since.items()}
+        rest = sum(run.values()) + sum(left for name, left in self.left.items() if name not in run)
+        number = self.total - len(self.left) + len(run)
+        return f"{self.what}: {number} of {self.total}, {', '.join(run)}; about {duration(max(rest / self.at_once, *run.values(), 0.0))} left"
 
     def begin(self, name):
-        """The step before has ended."""
-        self.end()
+        """Where one runs at a time, the step before has ended."""
         with self.line.lock:
+            if self.at_once == 1:
+                self.end()
             self.left.setdefault(name, 0.0)
-            self.name, self.since = name, time.monotonic()
+            self.since[name] = time.monotonic()
         self.line.draw()
 
-    def end(self):
+    def end(self, name=None):
+        """This one, or all that run. Of one that never began nothing is known."""
         with self.line.lock:
-            if self.name is not None:
-                self.taken[f"{self.what} {self.name}"] = round(time.monotonic() - self.since, 2)
-                self.left.pop(self.name)
-                self.name = None
+            for ended in [name] if name in self.since else list(self.since) if name is None else []:
+                self.taken[f"{self.what} {ended}"] = round(time.monotonic() - self.since.pop(ended), 2)
+                self.left.pop(ended)
 
     def clear(self):
         """Room for a line of output."""
         self.line.clear()
+
+    def say(self, text):
+        """A line of output."""
+        with self.line.lock:
+            self.line.clear()
+            print(text, flush=True)
 
     def __enter__(self):
         self.line.__enter__()

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import time
 
+from corral_lib import jobs
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 FOLDERS = ("lib", "mm", "fs", "kernel", "drivers", "firmware", "tests/unit", "tests/fakes")
 THREADS = "concurrent cache_storm siblings".split()  # harts as threads
@@ -31,15 +33,12 @@ def tests_of(src):
 
 
 def run(command, where, limit=120, **env):
-    """-> the exit status, or "hangs". What it started ends with it: a test is a process of its own."""
-    process = subprocess.Popen(command, cwd=where, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,  # pylint: disable=consider-using-with
-                               start_new_session=True, env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0", **env))
-    try:
-        return process.wait(limit)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
-        process.wait()
-        return "hangs"
+    """-> the exit status, or "hangs". What it started ends with it, and it with us: a test is a process of its own."""
+    with jobs.session(command, cwd=where, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0", **env)) as process:
+        try:
+            return process.wait(limit)
+        except subprocess.TimeoutExpired:
+            return "hangs"
 
 
 class Build:

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+from corral_lib import jobs
 from mutants_lib import changes
 from torture_lib import seeding, shadow
 
@@ -43,8 +44,9 @@ class Kernel:
     def _pytest(self, runs):
         env = dict(os.environ, CORRAL_BUILD=self.build, CORRAL_KERNEL=self.tree.kernel, CORRAL_SEED="7")
         ids = [f"tests/user/test_user.py::test_program[{name}-{harts}]" for name, harts in runs]
-        return subprocess.run([sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *ids], cwd=ROOT, env=env, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *ids]
+        with jobs.session(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as process:
+            return subprocess.CompletedProcess(command, stdout=process.communicate()[0], returncode=process.returncode)
 
     def _programs(self, mutant, harts):
         names = dict.fromkeys((PROGRAMS.get(_stem(mutant), FORK) + " " + EVERYWHERE).split())

@@ -18,6 +18,7 @@ import time
 
 import cases as suites
 from corral_lib import cpio, machine
+from corral_lib.progress import Progress
 from outcome import Run, failed
 
 ROOT = suites.ROOT
@@ -32,15 +33,11 @@ BOOTS = 8            # how often Linux is booted, at most, without a case coming
 TIMED_OUT = 124
 DAMAGED = 123        # the case was content, but what it left on the disk is not a sound FAT
 TYPICAL = 2.5        # seconds of a case that nobody has timed yet
+JOB = os.path.basename(sys.argv[0])
 
 
 def note(message):
-    print("conformance: " + message, file=sys.stderr, flush=True)
-
-
-def duration(seconds):
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    print(f"{JOB}: {message}", file=sys.stderr, flush=True)
 
 
 def place(build, side, case, kind):
@@ -76,35 +73,9 @@ class Kept:
         os.replace(f"{self.path}.{os.getpid()}", self.path)
 
 
-class Progress:
-    """Which case runs, and how long the rest will take if it takes what it took last: one line, on a terminal."""
-
-    def __init__(self, build, side, wanted, at_once=1):
-        self.times = Kept(os.path.join(build, "conformance", "seconds.json"))
-        self.side, self.at_once = side, at_once
-        self.left = {case.name: self.times.known.get(f"{side} {case.name}", TYPICAL) for case in wanted}
-        self.total, self.began, self.new = len(self.left), {}, {}
-        self.terminal = sys.stderr.isatty()
-
-    def begin(self, name):
-        self.began[name] = time.monotonic()
-        number = self.total - len(self.left) + len(self.began)
-        text = f"{self.side}: {number} of {self.total}, {name}; about {duration(sum(self.left.values()) / self.at_once)} left"
-        if self.terminal:
-            print(f"\r\033[Kconformance: {text}"[:os.get_terminal_size(2).columns + 3], end="", file=sys.stderr, flush=True)
-        else:
-            note(text)
-
-    def end(self, name):
-        seconds = round(time.monotonic() - self.began.pop(name), 2)
-        self.left.pop(name, None)
-        self.new[f"{self.side} {name}"] = seconds
-        return seconds
-
-    def close(self):
-        if self.terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-        self.times.add(self.new)
+def progress_of(build, side, wanted, at_once=1):
+    """Which case runs, and how long the rest will take if it takes what it took last."""
+    return Progress(f"{JOB}, {side}", os.path.join(build, "conformance", "seconds.json"), [case.name for case in wanted], TYPICAL, at_once=at_once)
 
 
 # ---- Linux: one boot for all that need the same machine, and another for those that are left when it ends early
@@ -138,7 +109,15 @@ class Linux:
         """Case name -> Run"""
         keys = {case.name: self.key(case) for case in wanted}
         left = [case for case in wanted if self.args.fresh or keys[case.name] not in self.cache.known]
-        self.progress = Progress(self.args.build, "Linux", left)
+        with progress_of(self.args.build, "Linux", left) as self.progress:
+            left = self.run_all(left, keys)
+        if left:
+            note(f"Linux does not come to {', '.join(case.name for case in left)}")
+        known = self.cache.known
+        return {case.name: Run(**known[keys[case.name]]) for case in wanted if keys[case.name] in known}
+
+    def run_all(self, left, keys):
+        """Those that Linux does not come to. The others are kept, each as soon as it is done."""
         tries, fruitless = collections.Counter(), 0
         while left and fruitless < BOOTS:
             like = left[0]
@@ -148,11 +127,7 @@ class Linux:
             left = [case for case in left
                     if case.name not in done or (failed(case, done[case.name]) and tries[case.name] < case.tries)]
             fruitless = 0 if done else fruitless + 1
-        self.progress.close()
-        if left:
-            note(f"Linux does not come to {', '.join(case.name for case in left)}")
-        known = self.cache.known
-        return {case.name: Run(**known[keys[case.name]]) for case in wanted if keys[case.name] in known}
+        return left
 
     def archive(self, wanted):
         archive = cpio.Initramfs()
@@ -194,6 +169,10 @@ class Linux:
             files.callback(process.kill)
             return self.read(process, wanted, arrived)
 
+    def seconds(self, name):
+        self.progress.end(name)
+        return self.progress.taken[f"{self.progress.what} {name}"]
+
     def read(self, process, wanted, arrived):
         """Reads the console until it closes, or says nothing for longer than a case may take."""
         by_name = {case.name: case for case in wanted}
@@ -215,11 +194,11 @@ class Linux:
                     self.progress.begin(current)
                     deadline = time.monotonic() + by_name[current].limit * PATIENCE + BOOT_LIMIT
                 elif found[2] == current:
-                    done[current] = Run(int(found[3]), text[:found.start()], seconds=self.progress.end(current))
+                    done[current] = Run(int(found[3]), text[:found.start()], seconds=self.seconds(current))
                     arrived(current, done[current])
                 text = text[found.end():]
         if current and current not in done:
-            done[current] = Run(TIMED_OUT, text, seconds=self.progress.end(current))  # it took the machine with it
+            done[current] = Run(TIMED_OUT, text, seconds=self.seconds(current))  # it took the machine with it
             arrived(current, done[current])
         return done
 
@@ -232,7 +211,7 @@ class Corral:
         self.side = f"corral-{harts}"
         self.at_once = args.jobs or max(1, (os.cpu_count() or 1) // min(harts, 2))
         self.progress = None
-        self.running = {}  # pidfd: (process, case)
+        self.running, self.ended = {}, None  # pidfd: (process, case)
         self.poll = select.poll()
 
     def command(self, case):
@@ -268,10 +247,12 @@ class Corral:
         process, case = self.running.pop(fd)
         self.poll.unregister(fd)
         os.close(fd)
-        seconds = self.progress.end(case.name)
+        self.progress.end(case.name)
+        seconds = self.progress.taken[f"{self.progress.what} {case.name}"]
         with open(place(self.args.build, self.side, case, ".txt"), encoding="utf-8", errors="replace") as file:
             output = file.read()
-        with open(place(self.args.build, self.side, case, ".log"), encoding="utf-8", errors="replace") as file:
+        log = ""  # where nothing was booted
+        with contextlib.suppress(FileNotFoundError), open(place(self.args.build, self.side, case, ".log"), encoding="utf-8", errors="replace") as file:
             log = file.read()
         status = process.wait()
         if case.volume:
@@ -282,22 +263,26 @@ class Corral:
         return case, Run(status, output, log, seconds)
 
     def run(self, wanted):
-        """Case name -> Run"""
-        self.progress = Progress(self.args.build, self.side, wanted, self.at_once)
+        """Case name -> Run. Where it is ended early, self.ended is the signal, and those that came to an end are there."""
         left, tries, done = collections.deque(wanted), collections.Counter(), {}
-        try:
-            while left or self.running:
-                while left and len(self.running) < self.at_once:
-                    self.start(left.popleft())
-                for fd, _ in self.poll.poll():
-                    case, run = self.end(fd)
-                    tries[case.name] += 1
-                    done[case.name] = run
-                    if failed(case, run) and tries[case.name] < case.tries:
-                        left.append(case)
-        finally:
-            for process, _ in self.running.values():
-                process.kill()
-                process.wait()
-            self.progress.close()
+        with progress_of(self.args.build, self.side, wanted, self.at_once) as self.progress:
+            try:
+                while left or self.running:
+                    while left and len(self.running) < self.at_once:
+                        self.start(left.popleft())
+                    for fd, _ in self.poll.poll():
+                        case, run = self.end(fd)
+                        tries[case.name] += 1
+                        done[case.name] = run
+                        if failed(case, run) and tries[case.name] < case.tries:
+                            left.append(case)
+            except machine.Interrupted as error:
+                self.ended = error.signum
+            finally:
+                for process, _ in self.running.values():
+                    process.terminate()
+                for process, case in self.running.values():
+                    process.wait()
+                    if case.volume:
+                        os.unlink(self.disk(case))
         return done

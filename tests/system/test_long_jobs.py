@@ -50,13 +50,13 @@ def begin(script, *words, folder):
     return pexpect.spawn(str(ROOT / "scripts" / script), ["--build", str(build), *words], timeout=150, dimensions=(24, 100), encoding="utf-8", codec_errors="replace"), build
 
 
-def interrupt(child):
-    """Ctrl-C while a QEMU of its runs: (what it said then, its status). All that it started is gone afterwards."""
+def interrupt(child, what="qemu"):
+    """Ctrl-C while a QEMU (or what else) of its runs: (what it said then, its status). All that it started is gone afterwards."""
     until = time.monotonic() + 90
-    while not any(name.startswith("qemu") for _, _, name in family(child.pid)) and time.monotonic() < until:
+    while not any(name.startswith(what) for _, _, name in family(child.pid)) and time.monotonic() < until:
         time.sleep(0.1)
     started = family(child.pid)
-    assert any(name.startswith("qemu") for _, _, name in started), child.before
+    assert any(name.startswith(what) for _, _, name in started), child.before
     child.sendintr()
     child.expect(pexpect.EOF)
     child.close()
@@ -115,6 +115,92 @@ def test_perf(tmp_path):
     assert interrupt(child)[1] == 130 and (build / "results" / "perf.json").exists()
 
 
+# ---- Programs of this machine, several at once
+
+def test_model(tmp_path):
+    child, build = begin("model", "--short", "epoch", "cow", folder=tmp_path)
+    child.expect(rf"model, short: \d of 4, [\w, ]+; {LEFT}")
+    child.expect(r"epoch +- +\d+ +\d+\.\d  holds\r\n")
+    said, status = interrupt(child, "pan")
+    assert status == 130 and re.search(r"\d runs, 0 wrong; ended early: \d are left", said), said
+    assert "model, short epoch" in json.loads((build / "results" / "seconds.json").read_text())
+
+
+def test_prove(tmp_path):
+    child, _ = begin("prove", "--short", folder=tmp_path)
+    child.expect(rf"prove: \d of \d+, [\w., ]+; {LEFT}")
+    said, status = interrupt(child, "")
+    assert status == 130 and re.search(r"\d+ runs, 0 wrong; ended early: \d+ are left", said), said
+
+
+def test_mutants(tmp_path):
+    child, _ = begin("mutants", "--count", "1", folder=tmp_path)
+    child.expect(r"mutants: 0 of 1, 0 survived; the tests on the sources as they are; about (59|60) min")
+    said, status = interrupt(child, "cc1")
+    assert status == 130 and "0 of 0 caught; ended early" in said, said
+
+
+def test_coverage(tmp_path):
+    """What was counted until then is shown, and not judged."""
+    child, build = begin("coverage", folder=tmp_path)
+    child.close(force=True)
+    counted = build / "unit" / "coverage"
+    (counted / "obj" / "mm").mkdir(parents=True)
+    command = ["gcc", "-std=gnu11", "-O0", "--coverage", "-DCORRAL_DEBUG", "-I.", "-Itests/fakes/include", "-c", "mm/buddy.c", "-o"]
+    subprocess.run([*command, counted / "obj" / "mm" / "buddy.o"], cwd=ROOT, check=True)
+    for name in ("one", "two"):
+        (counted / f"test_{name}").write_text(f"#!/bin/sh\n[ {name} = one ] || sleep 1000\n")
+        (counted / f"test_{name}").chmod(0o755)
+    child = pexpect.spawn(str(ROOT / "scripts" / "coverage"), ["--build", str(build)], timeout=60, dimensions=(24, 100), encoding="utf-8")
+    child.expect(rf"coverage, 100 % of the steps: 2 of 2, two; {LEFT}")
+    said, status = interrupt(child, "sleep")
+    assert status == 130 and re.search(r"mm/buddy\.c +\d+ ", said) and "ended early: this is as far as it came" in said and "programs failed" not in said, said
+    assert not json.loads((build / "results" / "coverage.json").read_text())["complete"]
+
+
+def test_conformance(tmp_path):
+    """What has come to an end until then is compared. Of three cases, with a Linux of which all is known."""
+    _, build = begin("conformance", "--help", folder=tmp_path)
+    code = f"""
+import importlib.machinery, importlib.util, sys, types
+sys.argv = ["conformance", "--build", "{build}", "--harts", "1", "--jobs", "1"]
+loader = importlib.machinery.SourceFileLoader("conformance", "scripts/conformance")
+job = importlib.util.module_from_spec(importlib.util.spec_from_loader("conformance", loader))
+loader.exec_module(job)
+job.suites.SUITES = {{"user": lambda build: [job.suites.Case(f"user/cat{{i}}", build + "/user/tests/cat") for i in range(3)]}}
+job.Linux = lambda args: types.SimpleNamespace(run=lambda wanted: {{case.name: job.Run(0, "") for case in wanted}})
+job.machine.wake_on_signals()
+job.main()
+"""
+    child = pexpect.spawn("/usr/bin/python3", ["-c", code], cwd=str(ROOT), timeout=60, dimensions=(24, 100), encoding="utf-8", codec_errors="replace")
+    child.expect(rf"conformance, corral-1: 2 of 3, user/cat1; {LEFT}")
+    said, status = interrupt(child)
+    done = json.loads((build / "results" / "conformance.json").read_text())
+    assert status == 130 and not done["complete"] and [row["case"] for row in done["runs"][0]["results"]] == ["user/cat0"], said
+    assert "1 harts, 1 cases: 1 pass on Linux, 1 on Corral" in said and "ended early: as far as it came in" in said, said
+
+
+def test_several_steps_at_once(tmp_path, monkeypatch):
+    """What runs, how many have begun, and how long: the rest on so many processors, and no less than what runs needs."""
+    now = [100.0]
+    monkeypatch.setattr(progress, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    with progress.Progress("job", tmp_path / "seconds.json", "abcd", typical=20, stream=io.StringIO(), at_once=2) as one:
+        assert one.text() is None
+        one.begin("a")
+        one.begin("b")
+        assert one.text() == "job: 2 of 4, a, b; about 40 s left"
+        now[0] = 110.0
+        one.end("a")
+        one.begin("c")
+        assert one.text() == "job: 3 of 4, b, c; about 25 s left"
+        one.end("b")
+        one.end("c")
+        one.begin("d")
+        assert one.text() == "job: 4 of 4, d; about 20 s left"
+    assert json.loads((tmp_path / "seconds.json").read_text()) == {"job a": 10.0, "job b": 10.0, "job c": 0.0, "job d": 0.0}
+    assert one.line.stream.getvalue() == ""
+
+
 def test_flash_says_what_is_on_the_card(loop, image):  # noqa: F811
     """Before a word is written, and in the middle of it."""
     device, path = loop(256)
@@ -159,6 +245,9 @@ def test_a_line_is_drawn_again(tmp_path):
     for left in (30, 29, 28):
         child.expect_exact(f"\r\033[Kjob: 1 of 1, a; about {left} s left")
     child.expect_exact("\r\033[Kdone")
+    child = pexpect.spawn("/usr/bin/python3", ["-c", code], cwd=str(ROOT), timeout=30, encoding="utf-8", env=dict(os.environ, TERM="xterm"), dimensions=(24, 12))
+    child.expect_exact("\r\033[Kjob: 1 of 1\r\033[K")  # never as wide as the terminal, where it would go on in the next line
+    child.expect(pexpect.EOF)
     child = pexpect.spawn("/usr/bin/python3", ["-c", code], cwd=str(ROOT), timeout=30, encoding="utf-8", env=dict(os.environ, TERM="dumb"))
     child.expect(pexpect.EOF)
     assert child.before == "done\r\n"
