@@ -14,12 +14,13 @@
 
 static uint8_t buffer[BYTES] __attribute__((aligned(4096)));
 
+/* A card that goes between the two pages leaves the first one read (kernel/blockdev.c). */
 static bool reads(int fd, unsigned i)
 {
 	ssize_t got = pread(fd, buffer, BYTES, (off_t)(i % 100) * BYTES);
 
-	CHECK(got == BYTES || (got == -1 && errno == EIO));
-	return got == BYTES;
+	CHECK(got == BYTES || got == BYTES / 2 || (got == -1 && errno == EIO));
+	return got != -1;
 }
 
 int main(int argc, char **argv)
