@@ -193,7 +193,7 @@ compare: all perf-programs ## Corral and Linux 6.12 side by side: a table, and b
 		$(if $(FILTER),--filter '$(FILTER)') $(PARTS)
 
 report: all perf-programs ## One page of what was measured, with plots: build/results/report.html; runs in a short form what is missing; PLOTS=docs/plots: as files, too
-	@scripts/report --build $(O) --kernel $(B)/Image $(if $(PLOTS),--svg $(PLOTS))
+	@scripts/report --build $(O) --kernel $(B)/Image $(if $(PLOTS),--svg '$(PLOTS)')
 sweep: all perf-programs ## KNOB=tlb VALUES=ipi,rfence: the benchmark under each value of a boot argument (docs/boot.md): a table, and for make report
 	$(if $(and $(KNOB),$(VALUES)),,$(error this needs KNOB= and VALUES=, as in make sweep KNOB=tlb VALUES=ipi,rfence,broadcast))
 	@scripts/sweep --build $(O) --kernel $(B)/Image $(if $(findstring command,$(origin HARTS)),--harts $(HARTS)) \

@@ -1,4 +1,6 @@
 """make sweep and make report: from made-up results, in headless Chromium where that is; the short runs by themselves."""
+import importlib.machinery
+import importlib.util
 import json
 import os
 import re
@@ -6,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import types
+import xml.etree.ElementTree
 
 import page_shots
 import pytest
@@ -74,6 +77,27 @@ def test_the_page_has_all_and_needs_nothing(html):
     assert not re.search(r"rgb\(\s*0,\s*0,\s*2[234]\d\)", text), "a marker colour is left"
     ids = re.findall(r"\sid=['\"]([^'\"]+)", text)
     assert len(ids) == len(set(ids))
+
+
+@needs_gnuplot
+def test_plots_as_files(build, tmp_path, monkeypatch, capsys):
+    """make report PLOTS=: each is an SVG by itself, with the colours that it uses."""
+    loader = importlib.machinery.SourceFileLoader("report_script", str(ROOT / "scripts" / "report"))
+    script = importlib.util.module_from_spec(importlib.util.spec_from_loader("report_script", loader))
+    loader.exec_module(script)
+    folder = tmp_path / "two words" / "plots"
+    monkeypatch.setattr(sys, "argv", ["report", "--build", build.build, "--svg", str(folder)])
+    assert script.main() == 0 and "report.html" in capsys.readouterr().err
+    assert {f"plot-{path.stem}" for path in folder.iterdir()} == PLOTS
+    for path in folder.iterdir():
+        root, text = xml.etree.ElementTree.parse(path).getroot(), path.read_text(encoding="utf-8")
+        assert root.tag == "{http://www.w3.org/2000/svg}svg" and root.get("viewBox")
+        used, known = set(re.findall(r"var\((--\w+)\)", text)), set(re.findall(r"(--\w+):", text))
+        assert {"--text", "--c1"} <= used <= known, path
+    monkeypatch.setattr(sys, "argv", ["report", "--build", build.build, "--svg", str(folder / "cow.svg")])
+    assert script.main() == 1 and "cow.svg: File exists" in capsys.readouterr().err
+    done = subprocess.run(["make", "-n", "report", "PLOTS=two words", f"O={build.build}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "--svg 'two words'" in done.stdout, done
 
 
 @needs_gnuplot
