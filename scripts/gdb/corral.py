@@ -12,7 +12,7 @@ import re
 import gdb
 
 LEVELS, BITS, PAGE_SHIFT = 3, 9, 12  # Sv39
-PAGE = 1 << PAGE_SHIFT
+PAGE, VA_BITS = 1 << PAGE_SHIFT, PAGE_SHIFT + LEVELS * BITS
 ROOT_MASK = (1 << 44) - 1            # of satp, and of an entry behind its ten bits
 
 
@@ -166,18 +166,33 @@ def harts():
 
 
 def registers(hart):
-    """pc and whether the hart runs a program: of the gdb thread that is it. QEMU numbers them by id, from 1 on."""
+    """pc and privilege: of the gdb thread that is this hart. QEMU numbers them by id, from 1 on."""
     before = gdb.selected_thread()
     try:
         for thread in gdb.selected_inferior().threads():
             if thread.num == int(hart["id"]) + 1:
                 thread.switch()
-                return int(gdb.parse_and_eval("(unsigned long)$pc")), int(gdb.parse_and_eval("(int)$priv")) == 0
+                return int(gdb.parse_and_eval("(unsigned long)$pc")), int(gdb.parse_and_eval("(int)$priv"))
     except gdb.error:
         pass
     finally:
         before.switch()
-    return 0, False
+    return 0, None
+
+
+def place(pc, privilege):
+    """Where that is: only the kernel has symbols here."""
+    if privilege == 1 and pc:
+        return gdb.format_address(pc).partition(" ")[2]
+    return {0: "(program)", 3: "(firmware)"}.get(privilege, "")
+
+
+def number(expression):
+    """What the user gave: 64 bits."""
+    try:
+        return int(gdb.parse_and_eval(expression)) & (1 << 64) - 1
+    except gdb.error as error:
+        raise gdb.GdbError(f"{expression}: {error}") from None
 
 
 def in_hart(hart):
@@ -197,6 +212,11 @@ class Corral(gdb.Command):
     def __init__(self):
         super().__init__("corral", gdb.COMMAND_DATA, gdb.COMPLETE_NONE, True)
 
+    def invoke(self, argument, from_tty):
+        if argument:
+            raise gdb.GdbError(f"corral {argument}: there are harts, space, walk and frame")
+        gdb.execute("help corral")
+
 
 class Harts(gdb.Command):
     """corral harts: what each hart runs, in which space, and where it is."""
@@ -208,11 +228,10 @@ class Harts(gdb.Command):
         print("hart  id  pid  tid  name             space  where")
         for hart in harts():
             thread, process, serial = in_hart(hart)
-            pc, user = registers(hart)
-            where = f"{pc:#x}" + (" (program)" if user else " " + (gdb.format_address(pc).partition(" ")[2] if pc else ""))
+            pc, privilege = registers(hart)
             print(f"{int(hart['index']):4} {int(hart['id']):3} {int(process['pid']) if process else '-':>4} "
                   f"{int(thread['tid']) if thread else '-':>4}  {thread['name'].string() if thread else '-':16} "
-                  f"{'-' if serial is None else serial:>5}  {where}")
+                  f"{'-' if serial is None else serial:>5}  {pc:#x} {place(pc, privilege)}")
 
 
 class Space(gdb.Command):
@@ -247,9 +266,11 @@ class Walk(gdb.Command):
         words = gdb.string_to_argv(argument)
         if len(words) not in (1, 2):
             raise gdb.GdbError("corral walk VA [SPACE]")
-        va = int(gdb.parse_and_eval(words[0])) & (1 << 64) - 1
-        table = root_of_hart() if len(words) == 1 else self.root(int(words[1], 0))
-        gdb.set_convenience_variable("corral_pa", 0)
+        va = number(words[0])
+        gdb.set_convenience_variable("corral_pa", None)
+        if va >> VA_BITS - 1 not in (0, (1 << 65 - VA_BITS) - 1):
+            raise gdb.GdbError(f"{va:#x} is no address: its bits from {VA_BITS - 1} up are not all the same")
+        table = root_of_hart() if len(words) == 1 else self.root(number(words[1]))
         self.walk(va, table, Bits())
 
     @staticmethod
@@ -283,10 +304,18 @@ class Frame(gdb.Command):
         super().__init__("corral frame", gdb.COMMAND_DATA)
 
     def invoke(self, argument, from_tty):
-        pa = int(gdb.parse_and_eval(argument))
+        if not argument:
+            raise gdb.GdbError("corral frame PA")
+        if argument == "$corral_pa" and gdb.convenience_variable("corral_pa") is None:
+            raise gdb.GdbError("the last corral walk came to no page")
+        pa = number(argument)
         kind = gdb.lookup_type("struct frame")
         coremap = Header("firmware/include/hw_arch.h", r"#define (HW_COREMAP)\s+\(\(struct frame \*\)UINT64_C\((\w+)\)\)")
-        frame = read(coremap["HW_COREMAP"] + (pa >> PAGE_SHIFT) * kind.sizeof, kind)
+        root_of_hart()
+        try:
+            frame = read(coremap["HW_COREMAP"] + (pa >> PAGE_SHIFT) * kind.sizeof, kind)
+        except gdb.GdbError:
+            raise gdb.GdbError(f"{pa:#x} is not in memory: there is no frame") from None
         names = {field.enumval: field.name for field in gdb.lookup_type("enum frame_kind").fields()}
         name = names.get(int(frame["kind"]), "?")
         print(f"frame {pa >> PAGE_SHIFT:#x} at {pa & ~(PAGE - 1):#x}: {name}, count {int(frame['count'])}, order {int(frame['order'])}")

@@ -29,6 +29,15 @@ echo ==== untouched\\n
 corral walk 0x1000002000
 echo ==== none\\n
 corral walk 0x2000000000
+echo ==== wrong\\n
+python
+for line in ("corral frame $corral_pa", "corral frame 0x10", "corral frame", "corral walk nonsense", "corral walk 0x4000000000", "corral walk 0 77", "corral nonsense"):
+    try:
+        gdb.execute(line)
+    except gdb.error as error:
+        print(line + ":", error)
+end
+corral
 echo ==== kernel\\n
 corral walk &spaces
 corral frame $corral_pa
@@ -77,3 +86,12 @@ def test_walk(seen):
     assert seen["untouched"].splitlines()[-1].endswith("reserved: untouched")
     assert seen["none"].splitlines()[-1].endswith("nothing is mapped")
     assert "physical 0x8" in seen["kernel"] and "FRAME_RESERVED" in seen["kernel"]
+
+
+def test_what_makes_no_sense_is_told(seen):
+    lines = seen["wrong"].splitlines()
+    assert lines[:7] == ["corral frame $corral_pa: the last corral walk came to no page", "corral frame 0x10: 0x10 is not in memory: there is no frame",
+                         "corral frame: corral frame PA", 'corral walk nonsense: nonsense: No symbol "nonsense" in current context.',
+                         "corral walk 0x4000000000: 0x4000000000 is no address: its bits from 38 up are not all the same",
+                         "corral walk 0 77: there is no space 77; see corral space", "corral nonsense: corral nonsense: there are harts, space, walk and frame"]
+    assert {"corral frame", "corral harts", "corral space", "corral walk"} <= {line.split(" -- ")[0] for line in lines[7:]}
