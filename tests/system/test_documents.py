@@ -1,6 +1,7 @@
 """The documents: what they say to type works, what they name is there, what they link to exists."""
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import time
@@ -42,6 +43,26 @@ def helps(script, word=""):
 def test_there_are_documents_with_commands():
     assert {"README.md", "CONTRIBUTING.md", "HARDWARE.md", "docs/benchmarks.md", "docs/teaching.md"} <= {command.page for command in FOUND}
     assert sum(command.block for command in FOUND) > 20
+
+
+def test_the_map_of_the_house_is_true():
+    """docs/architecture.md: rooms and who may enter are those of scripts/layers.py, mm's parts and the headers at the arrows are there; no file of mm/ is left out."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawing = page.split("```")[1]
+    layers = runpy.run_path(str(ROOT / "scripts" / "layers.py"), run_name="layers")["ALLOWED"]
+    assert set(layers) <= set(re.findall(r"\b(\w+)/", drawing + "lib/"))
+    for room, text in re.findall(r"^\| `(\w+)/` \|.*\| ([^|]*) \|$", page, re.MULTILINE):
+        if room in layers:
+            below = set(re.findall(r"`(\w+)`", text.split("(")[0])) & set(layers)
+            every = layers["drivers"] | {"drivers"} if "and below" in text else layers["kernel"] if "all of them" in text else below
+            assert every == layers[room], (room, text)
+    box = "\n".join(re.findall(r"^   \|(.*?)\|", drawing, re.MULTILINE))
+    parts = set(re.findall(r"\b[a-z]+\b", re.sub(r"\(.*?\)|mm/|\w+ them:", "", box)))
+    assert len(parts) > 30 and not [part for part in parts if not (ROOT / "mm" / f"{part}.c").exists()]
+    named = set(re.findall(r"`([a-z_]+)\.[ch]`", page)) | parts
+    assert not [path.name for path in (ROOT / "mm").glob("*.c") if path.stem not in named]
+    rooms = ("mm", "fs", "drivers", "firmware", "lib")
+    assert not [name for name in re.findall(r"\b(\w+\.h)\b", drawing) if not any((ROOT / room / name).exists() for room in rooms)]
 
 
 def test_targets_and_variables_exist():
