@@ -287,8 +287,10 @@ int main(int argc, char **argv)
 		if (CPU_ISSET(i, &set))
 			shoot.cpu[shoot.harts++] = (int)i;
 	}
-	if (shoot.harts < 2)
+	if (shoot.harts < 2) {
+		fprintf(stderr, "shoot: needs 2 harts at least, and finds %u\n", shoot.harts);
 		return 2;
+	}
 	pin(0);
 	for (i = 1; i < shoot.harts; i++) {
 		if (pthread_create(&thread[i], NULL, other_main, (void *)(uintptr_t)i) != 0)
