@@ -305,6 +305,9 @@ def run(args):
 def run_traced(args):
     source, status = args.source, 0
     out = args.out or os.path.join(args.build, "results", "trace.json")
+    folder = os.path.dirname(os.path.abspath(out))
+    if args.out and not os.path.isdir(folder):
+        raise UsageError(f"{folder}: no such folder")
     if source is None:
         args.append += trace.boot_arguments(args)
         source = args.log = args.log or os.path.join(args.build, "results", "last-run.log")

@@ -96,6 +96,13 @@ def test_refused(corral, words):
     assert done.status == 125 and "boot argument trace" in done.err, done
 
 
+def test_nowhere_to_write(tmp_path):
+    """Said before the program runs."""
+    done = subprocess.run([str(CORRAL), "trace", "--build", str(BUILD), "--out", str(tmp_path / "none" / "trace.json"), "--", "bench"], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr == f"corral: {tmp_path / 'none'}: no such folder\n", done
+
+
 def test_nothing_to_read(tmp_path):
     (tmp_path / "log").write_text("[    0.1] corral: hello\n")
     done = subprocess.run([str(CORRAL), "trace", "--from", str(tmp_path / "log"), "--out", str(tmp_path / "out")],
