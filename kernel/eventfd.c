@@ -122,6 +122,7 @@ static void event_release(struct file *file)
 static const struct file_ops event_ops = {
 	.read = event_read,
 	.write = event_write,
+	.takes_words = true,
 	.poll = event_poll,
 	.stat = event_stat,
 	.release = event_release,

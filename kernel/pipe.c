@@ -413,6 +413,18 @@ void pipe_free(struct pipe *pipe)
 	kfree(pipe);
 }
 
+/* As node_open does it, without O_LARGEFILE: no pipe of pipe2 has that. */
+static int pipe_end(struct node *node, unsigned flags, struct file **out)
+{
+	int error;
+
+	node_get(node);
+	error = fifo_open(node, flags, out);
+	if (error != 0)
+		node_put(node);
+	return error;
+}
+
 int pipe_create(unsigned flags, struct file **reader, struct file **writer)
 {
 	struct node *node;
@@ -423,9 +435,9 @@ int pipe_create(unsigned flags, struct file **reader, struct file **writer)
 	node->fifo.nameless = true;
 	node->links = 1;
 	flags &= O_NONBLOCK | O_DIRECT;
-	error = node_open(node, O_RDONLY | flags, reader);
+	error = pipe_end(node, O_RDONLY | flags, reader);
 	if (error == 0) {
-		error = node_open(node, O_WRONLY | flags, writer);
+		error = pipe_end(node, O_WRONLY | flags, writer);
 		if (error != 0)
 			file_put(*reader);
 	}

@@ -21,11 +21,13 @@ static int side_open(struct side *side, uint64_t fd, uint64_t pointer, bool writ
 	if (error != 0)
 		return error;
 	side->pointer = pointer;
-	if (write ? !file_may_write(side->file) || (file_flags(side->file) & O_APPEND) != 0
-		  : !file_may_read(side->file))
+	if ((file_flags(side->file) & O_PATH) != 0)
 		error = -EBADF;
 	else if (side->file->ops != &regular_ops)
 		error = side->file->ops->getdents != NULL ? -EISDIR : -EINVAL;
+	else if (write ? !file_may_write(side->file) || (file_flags(side->file) & O_APPEND) != 0
+		       : !file_may_read(side->file))
+		error = -EBADF;
 	else if (pointer != 0)
 		error = user_read(current_space(), &side->at, VADDR(pointer), sizeof(side->at));
 	else

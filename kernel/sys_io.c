@@ -17,17 +17,20 @@
 
 enum io_way { IO_READ, IO_WRITE };
 
-/* file_get for one that must be readable or writable. */
-static int io_file(int fd, enum io_way way, struct file **out)
+/* file_get for one that must be readable or writable; positioned: and must have positions, which Linux asks first. */
+static int io_file(int fd, enum io_way way, bool positioned, struct file **out)
 {
 	int error = file_get(fd, out);
 
 	if (error != 0)
 		return error;
-	if (way == IO_READ ? file_may_read(*out) : file_may_write(*out))
-		return 0;
-	file_put(*out);
-	return -EBADF;
+	if (positioned && (*out)->ops->seek == NULL && (file_flags(*out) & O_PATH) == 0)
+		error = -ESPIPE;
+	else if (way == IO_READ ? !file_may_read(*out) : !file_may_write(*out))
+		error = -EBADF;
+	if (error != 0)
+		file_put(*out);
+	return error;
 }
 
 static int64_t io_run(struct file *file, enum io_way way, struct io *io, const uint64_t *at)
@@ -35,8 +38,6 @@ static int64_t io_run(struct file *file, enum io_way way, struct io *io, const u
 	int64_t (*op)(struct file *, struct io *, const uint64_t *) =
 		way == IO_READ ? file->ops->read : file->ops->write;
 
-	if (at != NULL && file->ops->seek == NULL)
-		return -ESPIPE;
 	return op == NULL ? -EINVAL : op(file, io, at);
 }
 
@@ -84,7 +85,7 @@ static int64_t io_ranges_as(struct file *file, enum io_way way, const uint64_t *
 	if (range == NULL)
 		return -ENOMEM;
 	result = user_ranges(range, a[1], a[2], &bytes);
-	if (result == 0) {
+	if (result == 0 && bytes != 0) { /* none: 0, whatever the file is, as on Linux */
 		io_init(&io, current_space(), range, bytes);
 		io.flags = flags;
 		result = io_run(file, way, &io, at);
@@ -113,7 +114,7 @@ static int64_t io_call(const uint64_t *a, enum io_way way, bool positioned,
 
 	if (positioned && (int64_t)a[3] < 0)
 		return -EINVAL;
-	result = io_file((int)a[0], way, &file);
+	result = io_file((int)a[0], way, positioned, &file);
 	if (result != 0)
 		return result;
 	result = move(file, way, a, positioned ? &a[3] : NULL);
@@ -244,40 +245,47 @@ static int64_t send_all(struct file *out, struct file *in, uint64_t n, uint64_t 
 	return done != 0 ? (int64_t)done : moved;
 }
 
-static int64_t send_files(struct file *out, struct file *in, const uint64_t *a)
+static int64_t send_files(struct file *out, struct file *in, uint64_t n, uint64_t *from)
 {
-	uint64_t from = 0;
-	int64_t result;
-
-	if (in->ops->object == NULL && in->ops->seek == NULL)
+	if ((in->ops->object == NULL && in->ops->seek == NULL) || out->ops->takes_words)
 		return -EINVAL;
-	if (a[2] == 0)
-		return send_all(out, in, a[3], NULL);
-	result = user_read(current_space(), &from, VADDR(a[2]), sizeof(from));
+	return send_all(out, in, n, from);
+}
+
+/* from: where in the source; NULL: at its position. */
+static int64_t send_fds(const uint64_t *a, uint64_t *from)
+{
+	struct file *in, *out;
+	int64_t result = io_file((int)a[1], IO_READ, false, &in);
+
 	if (result != 0)
 		return result;
-	if ((int64_t)from < 0)
-		return -EINVAL;
-	result = send_all(out, in, a[3], &from);
-	if (user_write(current_space(), VADDR(a[2]), &from, sizeof(from)) != 0)
-		return -EFAULT;
+	if (from != NULL && in->ops->seek == NULL)
+		result = -ESPIPE;
+	else if (from != NULL && (int64_t)*from < 0)
+		result = -EINVAL;
+	else
+		result = io_file((int)a[0], IO_WRITE, false, &out);
+	if (result == 0) {
+		result = send_files(out, in, a[3], from);
+		file_put(out);
+	}
+	file_put(in);
 	return result;
 }
 
 int64_t sys_sendfile(const uint64_t *a)
 {
-	struct file *in, *out;
-	int64_t result = io_file((int)a[1], IO_READ, &in);
+	uint64_t from;
+	int64_t result;
 
+	if (a[2] == 0)
+		return send_fds(a, NULL);
+	result = user_read(current_space(), &from, VADDR(a[2]), sizeof(from));
 	if (result != 0)
 		return result;
-	result = io_file((int)a[0], IO_WRITE, &out);
-	if (result == 0) {
-		result = send_files(out, in, a);
-		file_put(out);
-	}
-	file_put(in);
-	return result;
+	result = send_fds(a, &from);
+	return user_write(current_space(), VADDR(a[2]), &from, sizeof(from)) != 0 ? -EFAULT : result;
 }
 
 int64_t sys_getdents64(const uint64_t *a)
@@ -285,7 +293,7 @@ int64_t sys_getdents64(const uint64_t *a)
 	struct io_range range = { VADDR(a[1]), (uint32_t)a[2] };
 	struct file *file;
 	struct io io;
-	int64_t result = io_file((int)a[0], IO_READ, &file);
+	int64_t result = io_file((int)a[0], IO_READ, false, &file);
 
 	if (result != 0)
 		return result;
@@ -379,7 +387,7 @@ int64_t sys_fallocate(const uint64_t *a)
 		return -EINVAL;
 	if (__builtin_add_overflow((int64_t)a[2], (int64_t)a[3], &end))
 		return -EFBIG;
-	result = io_file((int)a[0], IO_WRITE, &file);
+	result = io_file((int)a[0], IO_WRITE, false, &file);
 	if (result != 0)
 		return result;
 	result = file_allocate(file, (uint32_t)a[1], a[2], (uint64_t)end);

@@ -289,6 +289,8 @@ static int rename_allowed_locked(const struct entry *from, const struct walk *to
 		return -ENOTDIR;
 	if (there == NULL)
 		return 0;
+	if (node_is(there->node, S_IFDIR) && is_below_locked(from->directory, there->node))
+		return -ENOTEMPTY;
 	if (directory && !node_is(there->node, S_IFDIR))
 		return -ENOTDIR;
 	if (!directory && node_is(there->node, S_IFDIR))

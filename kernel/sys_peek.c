@@ -93,11 +93,12 @@ static int64_t transfer(const uint64_t *a, bool writing)
 		return -EINVAL;
 	result = read_list(&mine, a[1], a[2]);
 	my_list = mine.piece;
-	others_list = NULL;
-	if (result == 0) {
-		result = read_list(&others, a[3], a[4]);
-		others_list = others.piece;
+	if (result != 0 || span(&mine, 1) == 0) { /* with nothing of its own nothing else is looked at, as on Linux */
+		kfree(my_list);
+		return result;
 	}
+	result = read_list(&others, a[3], a[4]);
+	others_list = others.piece;
 	if (result == 0 && (process = process_find((uint32_t)a[0])) == NULL)
 		result = -ESRCH;
 	if (result == 0 && (space = process_space(process)) == NULL)

@@ -27,6 +27,7 @@ CASES = {
     "stack_grow": {"emulation": "the emulator's stack does not grow"},
     "identity": {},
     "enosys": {},
+    "errors_order": {"emulation": ERRNO},
     "registers": {"harts": SMP},
     "fp_switch": {"harts": SMP},
     "clock": {"harts": SMP},
