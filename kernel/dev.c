@@ -85,7 +85,9 @@ static int zero_object(struct file *file, struct object **out)
 	return object_create(ZERO_BYTES, NULL, 0, out);
 }
 
-static const struct file_ops null_ops = { .read = null_read, .write = dev_swallow, .seek = dev_seek };
+static const struct file_ops null_ops = {
+	.read = null_read, .write = dev_swallow, .seek = dev_seek, .gives_no_run = true
+};
 static const struct file_ops zero_ops = {
 	.read = zero_read, .write = dev_swallow, .seek = dev_seek, .object = zero_object
 };

@@ -186,4 +186,5 @@ const struct file_ops directory_ops = {
 	.read = directory_read,
 	.seek = directory_seek,
 	.getdents = directory_getdents,
+	.gives_no_run = true,
 };

@@ -79,13 +79,12 @@ static int64_t event_read(struct file *file, struct io *io, const uint64_t *at)
 	return io_put(io, &value, sizeof(value)) == sizeof(value) ? (int64_t)sizeof(value) : -EFAULT;
 }
 
-static int64_t event_write(struct file *file, struct io *io, const uint64_t *at)
+static int64_t event_write_piece(struct file *file, struct io *io)
 {
 	uint64_t value;
 	int error;
 
-	(void)at;
-	if (io->left < sizeof(value))
+	if (io->range->bytes != sizeof(value))
 		return -EINVAL;
 	if (io_take(io, &value, sizeof(value)) != sizeof(value))
 		return -EFAULT;
@@ -93,6 +92,21 @@ static int64_t event_write(struct file *file, struct io *io, const uint64_t *at)
 		return -EINVAL;
 	error = event_wait(file, true, &value);
 	return error != 0 ? error : (int64_t)sizeof(value);
+}
+
+/* Each piece of a vector is a write of its own, of exactly a word, as on Linux. */
+static int64_t event_write(struct file *file, struct io *io, const uint64_t *at)
+{
+	int64_t done = 0, result;
+
+	(void)at;
+	do {
+		result = event_write_piece(file, io);
+		done += MAX(result, 0);
+		for (; result > 0 && io->left != 0 && io->skip == io->range->bytes; io->skip = 0)
+			io->range++;
+	} while (result > 0 && io->left != 0);
+	return done != 0 ? done : result;
 }
 
 static unsigned event_poll(struct file *file, struct wait_queue **queue)

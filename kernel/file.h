@@ -139,6 +139,7 @@ struct file_ops {
 	/* What fsync writes back to; NULL: there is nothing behind it. Absent: EINVAL. */
 	struct store *(*store)(struct file *file);
 	bool takes_words;		    /* write wants words of its own, not any bytes: nothing for sendfile */
+	bool gives_no_run;		    /* it has positions, and sendfile takes nothing from it all the same */
 	void (*release)(struct file *file); /* the last count is gone; no lock held; may not block */
 	void (*lost)(
 		void); /* a file of these ops, perhaps gone by now, has lost a count that was not the last; no lock held */

@@ -120,18 +120,21 @@ static bool known_advice(int advice)
 	       advice == MADV_DOFORK || (advice >= MADV_HUGEPAGE && advice <= MADV_DONTNEED_LOCKED);
 }
 
+/* A range that ends behind all memory has its effect on what is mapped before, and is ENOMEM, as one with a hole is. */
 int64_t sys_madvise(const uint64_t *a)
 {
-	uint64_t bytes = a[1];
+	uint64_t bytes = ALIGN_UP(a[1], PAGE_SIZE);
 	int advice = (int)a[2];
-	int error;
+	int64_t result;
 
 	if (!known_advice(advice))
 		return -EINVAL;
-	if ((a[0] & PAGE_MASK) != 0 || !memory_round_up(&bytes) || a[0] + bytes < a[0])
+	if ((a[0] & PAGE_MASK) != 0 || (bytes == 0 && a[1] != 0) || a[0] + bytes < a[0])
 		return -EINVAL;
-	error = memory_check_range(a[0], &bytes, -ENOMEM);
-	if (error != 0 || bytes == 0)
-		return error;
-	return advise(current_space(), a[0], bytes, advice);
+	if (bytes == 0)
+		return 0;
+	if (a[0] >= USER_END)
+		return -ENOMEM;
+	result = advise(current_space(), a[0], MIN(bytes, USER_END - a[0]), advice);
+	return result == 0 && bytes > USER_END - a[0] ? -ENOMEM : result;
 }

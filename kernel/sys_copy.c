@@ -14,29 +14,38 @@ struct side {
 	uint64_t at;
 };
 
-static int side_open(struct side *side, uint64_t fd, uint64_t pointer, bool write)
+static int side_start(struct side *side, uint64_t pointer)
 {
-	int error = file_get((int)fd, &side->file);
-
-	if (error != 0)
-		return error;
 	side->pointer = pointer;
-	if ((file_flags(side->file) & O_PATH) != 0)
-		error = -EBADF;
-	else if (side->file->ops != &regular_ops)
-		error = side->file->ops->getdents != NULL ? -EISDIR : -EINVAL;
-	else if (write ? !file_may_write(side->file) || (file_flags(side->file) & O_APPEND) != 0
-		       : !file_may_read(side->file))
-		error = -EBADF;
-	else if (pointer != 0)
-		error = user_read(current_space(), &side->at, VADDR(pointer), sizeof(side->at));
-	else
-		side->at = (uint64_t)side->file->ops->seek(side->file, 0, 1);
-	if (error == 0 && (int64_t)side->at < 0)
-		error = -EINVAL;
-	if (error != 0)
-		file_put(side->file);
-	return error;
+	if (pointer != 0)
+		return user_read(current_space(), &side->at, VADDR(pointer), sizeof(side->at));
+	side->at = side->file->ops->seek == NULL ? 0 : (uint64_t)side->file->ops->seek(side->file, 0, 1);
+	return 0;
+}
+
+static int check_side(const struct side *side)
+{
+	if (side->file->ops->getdents != NULL)
+		return -EISDIR;
+	return side->file->ops == &regular_ops ? 0 : -EINVAL;
+}
+
+/* As on Linux a memfd is on a file system of its own. */
+static bool same_file_system(const struct node *one, const struct node *other)
+{
+	return one->volume == other->volume && (one->volume != NULL || (one->name == NULL) == (other->name == NULL));
+}
+
+/* Errors in Linux's order. */
+static int check_sides(const struct side *in, const struct side *out)
+{
+	int in_error = check_side(in), out_error = check_side(out);
+
+	if (in_error != 0 || out_error != 0)
+		return in_error == -EISDIR || out_error == -EISDIR ? -EISDIR : -EINVAL;
+	if (!file_may_read(in->file) || !file_may_write(out->file) || (file_flags(out->file) & O_APPEND) != 0)
+		return -EBADF;
+	return same_file_system(in->file->node, out->file->node) ? 0 : -EXDEV;
 }
 
 /* The offset behind what was copied, to where it came from. */
@@ -49,7 +58,6 @@ static int side_close(struct side *side, uint64_t done)
 		error = user_write(current_space(), VADDR(side->pointer), &side->at, sizeof(side->at));
 	else if (done != 0)
 		(void)side->file->ops->seek(side->file, (int64_t)side->at, 0);
-	file_put(side->file);
 	return error;
 }
 
@@ -89,28 +97,53 @@ static int64_t copy_checked(struct side *in, struct side *out, uint64_t bytes)
 	n = in->at < size ? MIN(n, size - in->at) : 0;
 	if (in->file->node == out->file->node && in->at < out->at + n && out->at < in->at + n)
 		return -EINVAL;
+	if ((int64_t)in->at < 0 || (int64_t)out->at < 0)
+		return -EINVAL;
 	return n == 0 ? 0 : copy(in, out, n);
+}
+
+static int64_t copy_sides(struct side *in, struct side *out, const uint64_t *a)
+{
+	int64_t result = side_start(in, a[1]);
+
+	if (result == 0)
+		result = side_start(out, a[3]);
+	if (result == 0 && (uint32_t)a[5] != 0)
+		result = -EINVAL;
+	if (result == 0)
+		result = check_sides(in, out);
+	if (result == 0)
+		result = copy_checked(in, out, a[4]);
+	if (result <= 0)
+		return result;
+	if (side_close(out, (uint64_t)result) != 0 || side_close(in, (uint64_t)result) != 0)
+		return -EFAULT;
+	return result;
+}
+
+static int side_open(struct side *side, uint64_t fd)
+{
+	int error = file_get((int)fd, &side->file);
+
+	if (error == 0 && (file_flags(side->file) & O_PATH) != 0) {
+		file_put(side->file);
+		error = -EBADF;
+	}
+	return error;
 }
 
 int64_t sys_copy_file_range(const uint64_t *a)
 {
 	struct side in = { 0 }, out = { 0 };
-	int64_t result;
-	int error;
+	int64_t result = side_open(&in, a[0]);
 
-	if ((uint32_t)a[5] != 0)
-		return -EINVAL;
-	error = side_open(&in, a[0], a[1], false);
-	if (error != 0)
-		return error;
-	error = side_open(&out, a[2], a[3], true);
-	if (error != 0) {
-		file_put(in.file);
-		return error;
+	if (result != 0)
+		return result;
+	result = side_open(&out, a[2]);
+	if (result == 0) {
+		result = copy_sides(&in, &out, a);
+		file_put(out.file);
 	}
-	result = copy_checked(&in, &out, a[4]);
-	error = side_close(&out, result > 0 ? (uint64_t)result : 0);
-	if (side_close(&in, result > 0 ? (uint64_t)result : 0) != 0 || error != 0)
-		return -EFAULT;
+	file_put(in.file);
 	return result;
 }

@@ -33,6 +33,8 @@ int path_start(int dirfd, const char *path, struct node **out) MUST_CHECK;
 int user_lookup(int dirfd, uint64_t address, unsigned flags, struct node **out) MUST_CHECK;
 /* The same; with AT_EMPTY_PATH in at_flags an empty path is what dirfd has open. */
 int user_lookup_at(int dirfd, uint64_t address, unsigned at_flags, struct node **out) MUST_CHECK;
+/* A symbolic link, for reading it; an empty path: the one that dirfd is (O_PATH). -EINVAL, of an empty path -ENOENT: it is none. */
+int user_lookup_link(int dirfd, uint64_t address, struct node **out) MUST_CHECK;
 
 /* Copies and checks count ranges (struct iovec) of the program's; their sum, cut as Linux does, in *bytes. -EFAULT, -EINVAL. */
 int user_ranges(struct io_range *range, uint64_t address, uint64_t count, uint64_t *bytes) MUST_CHECK;

@@ -33,12 +33,16 @@ static int io_file(int fd, enum io_way way, bool positioned, struct file **out)
 	return error;
 }
 
+static bool io_possible(const struct file *file, enum io_way way)
+{
+	return (way == IO_READ ? file->ops->read : file->ops->write) != NULL;
+}
+
 static int64_t io_run(struct file *file, enum io_way way, struct io *io, const uint64_t *at)
 {
-	int64_t (*op)(struct file *, struct io *, const uint64_t *) =
-		way == IO_READ ? file->ops->read : file->ops->write;
-
-	return op == NULL ? -EINVAL : op(file, io, at);
+	if (!io_possible(file, way))
+		return -EINVAL;
+	return way == IO_READ ? file->ops->read(file, io, at) : file->ops->write(file, io, at);
 }
 
 static int64_t io_single(struct file *file, enum io_way way, const uint64_t *a, const uint64_t *at)
@@ -59,10 +63,12 @@ int user_ranges(struct io_range *range, uint64_t address, uint64_t count, uint64
 	int error = user_read(current_space(), range, VADDR(address), count * sizeof(*range));
 
 	*bytes = 0;
+	for (uint64_t i = 0; i < count && error == 0; i++) /* of all of them, before any address: as on Linux */
+		error = (int64_t)range[i].bytes < 0 ? -EINVAL : 0;
+	if (count == 1 && error == 0) /* also this: one that is too long is cut before it is looked at */
+		range[0].bytes = MIN(range[0].bytes, IO_MAX);
 	for (uint64_t i = 0; i < count && error == 0; i++) {
-		if ((int64_t)range[i].bytes < 0)
-			error = -EINVAL;
-		else if (!user_range_ok(range[i].base.v, range[i].bytes))
+		if (!user_range_ok(range[i].base.v, range[i].bytes))
 			error = -EFAULT;
 		else
 			*bytes += MIN(range[i].bytes, IO_MAX - *bytes);
@@ -117,7 +123,7 @@ static int64_t io_call(const uint64_t *a, enum io_way way, bool positioned,
 	result = io_file((int)a[0], way, positioned, &file);
 	if (result != 0)
 		return result;
-	result = move(file, way, a, positioned ? &a[3] : NULL);
+	result = io_possible(file, way) ? move(file, way, a, positioned ? &a[3] : NULL) : -EINVAL;
 	file_put(file);
 	return result;
 }
@@ -247,7 +253,8 @@ static int64_t send_all(struct file *out, struct file *in, uint64_t n, uint64_t 
 
 static int64_t send_files(struct file *out, struct file *in, uint64_t n, uint64_t *from)
 {
-	if ((in->ops->object == NULL && in->ops->seek == NULL) || out->ops->takes_words)
+	if ((in->ops->object == NULL && in->ops->seek == NULL) ||
+	    (n != 0 && (in->ops->gives_no_run || out->ops->takes_words)))
 		return -EINVAL;
 	return send_all(out, in, n, from);
 }
@@ -351,8 +358,22 @@ int64_t sys_truncate(const uint64_t *a)
 	return result;
 }
 
-#define FALLOC_FL_KEEP_SIZE  1U
-#define FALLOC_FL_PUNCH_HOLE 2U
+#define FALLOC_FL_KEEP_SIZE  0x01U
+#define FALLOC_FL_PUNCH_HOLE 0x02U
+#define FALLOC_FL_MODES	     0x7aU /* one or none: punch hole, collapse, zero, insert and unshare range */
+
+/* Whether there is such a mode, of any kind of file. */
+static bool falloc_mode_known(uint32_t mode)
+{
+	uint32_t what = mode & FALLOC_FL_MODES;
+	bool keeps = (mode & FALLOC_FL_KEEP_SIZE) != 0;
+
+	if ((mode & ~(FALLOC_FL_MODES | FALLOC_FL_KEEP_SIZE)) != 0 || (what & (what - 1)) != 0)
+		return false;
+	if (what == FALLOC_FL_PUNCH_HOLE)
+		return keeps;
+	return (what != 0x08U && what != 0x20U) || !keeps; /* collapse, insert: they change the size */
+}
 
 /* Pages come when they are touched; what a program can see of it is the size. */
 static int64_t file_allocate(struct file *file, uint32_t mode, uint64_t start, uint64_t end)
@@ -361,8 +382,6 @@ static int64_t file_allocate(struct file *file, uint32_t mode, uint64_t start, u
 	uint64_t bytes;
 	int error;
 
-	if (file->ops->truncate == NULL)
-		return (file->ops == &directory_ops) ? -EISDIR : file->ops->seek == NULL ? -ESPIPE : -ENODEV;
 	if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) && file->ops == &regular_ops)
 		return regular_punch(file, start, end - start);
 	if ((mode & ~FALLOC_FL_KEEP_SIZE) != 0)
@@ -377,20 +396,41 @@ static int64_t file_allocate(struct file *file, uint32_t mode, uint64_t start, u
 	return end <= bytes || (mode & FALLOC_FL_KEEP_SIZE) != 0 ? error : file->ops->truncate(file, end);
 }
 
+static int not_allocated(const struct file *file)
+{
+	if (file->ops == &directory_ops)
+		return -EISDIR;
+	return file->node != NULL && node_is(file->node, S_IFIFO) ? -ESPIPE : -ENODEV;
+}
+
+/* Errors in Linux's order: what is asked for, rights, what the file is, where its end would be. */
+static int64_t file_allocate_checked(struct file *file, const uint64_t *a)
+{
+	int64_t end;
+
+	if ((file_flags(file) & O_PATH) != 0)
+		return -EBADF;
+	if ((int64_t)a[2] < 0 || (int64_t)a[3] <= 0)
+		return -EINVAL;
+	if (!falloc_mode_known((uint32_t)a[1]))
+		return -EOPNOTSUPP;
+	if (!file_may_write(file))
+		return -EBADF;
+	if (file->ops->truncate == NULL)
+		return not_allocated(file);
+	if (__builtin_add_overflow((int64_t)a[2], (int64_t)a[3], &end))
+		return -EFBIG;
+	return file_allocate(file, (uint32_t)a[1], a[2], (uint64_t)end);
+}
+
 int64_t sys_fallocate(const uint64_t *a)
 {
 	struct file *file;
-	int64_t result;
-	int64_t end;
+	int64_t result = file_get((int)a[0], &file);
 
-	if ((int64_t)a[2] < 0 || (int64_t)a[3] <= 0)
-		return -EINVAL;
-	if (__builtin_add_overflow((int64_t)a[2], (int64_t)a[3], &end))
-		return -EFBIG;
-	result = io_file((int)a[0], IO_WRITE, false, &file);
 	if (result != 0)
 		return result;
-	result = file_allocate(file, (uint32_t)a[1], a[2], (uint64_t)end);
+	result = file_allocate_checked(file, a);
 	file_put(file);
 	return result;
 }

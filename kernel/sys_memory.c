@@ -11,6 +11,7 @@
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys.h"
+#include "kernel/tree.h"
 #include "kernel/touch.h"
 #include "kernel/trap.h"
 #include "lib/errno.h"
@@ -135,7 +136,7 @@ int memory_may_place(uint64_t address)
 
 struct mmap_request {
 	uint64_t address, bytes, prot, flags, offset;
-	int fd;
+	struct file *file; /* NULL: none, with MAP_ANONYMOUS */
 	enum space_place place;
 	bool shared;
 };
@@ -144,7 +145,7 @@ static int check_mmap(struct mmap_request *request)
 {
 	uint64_t type = request->flags & MAP_TYPE;
 
-	if (request->bytes == 0 || !page_aligned(request->offset))
+	if (request->bytes == 0)
 		return -EINVAL;
 	if (!memory_round_up(&request->bytes))
 		return -ENOMEM;
@@ -167,10 +168,10 @@ static int check_mmap(struct mmap_request *request)
 			request->address = 0;
 		return 0;
 	}
-	if (!page_aligned(request->address))
-		return -EINVAL;
 	if (request->address > USER_END - request->bytes)
 		return -ENOMEM;
+	if (!page_aligned(request->address))
+		return -EINVAL;
 	return memory_may_place(request->address);
 }
 
@@ -181,25 +182,32 @@ static bool may_map_writable(struct file *file)
 	return file_may_write(file) && (store == NULL || !store->read_only);
 }
 
+/* Whether pages so far behind a file's begin can have numbers; those of regular files must also be offsets. */
+static bool offset_ok(const struct file *file, const struct mmap_request *request)
+{
+	if ((int64_t)request->offset < 0)
+		return false;
+	return file->ops != &regular_ops ||
+	       request->offset >> PAGE_SHIFT <= ((uint64_t)INT64_MAX - request->bytes) >> PAGE_SHIFT;
+}
+
 static int map_file(struct space *space, const struct mmap_request *request, vaddr_t *at)
 {
 	uint64_t max_perm = PERM_RWX;
+	struct file *file = request->file;
 	struct object *object;
-	struct file *file;
-	int error = file_get(request->fd, &file);
+	int error = 0;
 
-	if (error != 0)
-		return error;
 	if ((request->flags & MAP_TYPE) == MAP_DROPPABLE)
 		error = -EINVAL;
+	else if (!offset_ok(file, request))
+		error = -EOVERFLOW;
 	else if (!file_may_read(file))
 		error = -EACCES;
 	else if (request->shared && !may_map_writable(file))
 		max_perm &= ~PERM_W;
 	if (error == 0 && (permissions(request->prot) & ~max_perm) != 0)
 		error = -EACCES;
-	if (error == 0 && request->offset + request->bytes < request->offset)
-		error = -EOVERFLOW;
 	if (error == 0)
 		error = file_object(file, &object);
 	if (error == 0 && request->shared) {
@@ -207,7 +215,6 @@ static int map_file(struct space *space, const struct mmap_request *request, vad
 		if (error != 0)
 			object_put(object);
 	}
-	file_put(file);
 	if (error != 0)
 		return error;
 	error = space_map_object(space, request->place, at, request->bytes, permissions(request->prot), max_perm,
@@ -242,6 +249,38 @@ static int map_private(struct space *space, const struct mmap_request *request, 
 	return space_map(space, request->place, at, request->bytes, permissions(request->prot), mapping);
 }
 
+static int64_t map(struct mmap_request *request)
+{
+	struct space *space = current_space();
+	int error = check_mmap(request);
+	bool future;
+	vaddr_t at = VADDR(request->address);
+
+	if (error == 0)
+		error = memory_may_grow(current_process(), request->bytes, permissions(request->prot), request->shared);
+	if (error != 0)
+		return error;
+	if (request->file != NULL)
+		error = map_file(space, request, &at);
+	else if (request->shared)
+		error = map_shared_memory(space, request, &at);
+	else
+		error = map_private(space, request, &at);
+	if (error != 0)
+		return error;
+	/* A hint: no more than the machine has frames, and what cannot be touched is left. */
+	if ((request->flags & MAP_POPULATE) != 0 &&
+	    memory_populate(space, at.v, MIN(request->bytes, frames_total() * PAGE_SIZE),
+			    (request->prot & PROT_WRITE) != 0 && !request->shared ? ACCESS_WRITE : ACCESS_READ) != 0)
+		return (int64_t)at.v;
+	/* relaxed: another thread that calls mlockall now is before or after */
+	future = __atomic_load_n(&current_process()->lock_future, __ATOMIC_RELAXED);
+	if (((request->flags & MAP_LOCKED) != 0 || future) &&
+	    memory_lock_range(at.v, request->bytes, future && current_process()->lock_on_fault) != 0)
+		return (int64_t)at.v;
+	return (int64_t)at.v;
+}
+
 int64_t sys_mmap(const uint64_t *a)
 {
 	struct mmap_request request = {
@@ -249,37 +288,18 @@ int64_t sys_mmap(const uint64_t *a)
 		.bytes = a[1],
 		.prot = a[2],
 		.flags = a[3],
-		.fd = (int)a[4],
 		.offset = a[5],
 	};
-	struct space *space = current_space();
-	int error = check_mmap(&request);
-	bool future;
-	vaddr_t at = VADDR(request.address);
+	int64_t result = page_aligned(request.offset) ? 0 : -EINVAL;
 
-	if (error == 0)
-		error = memory_may_grow(current_process(), request.bytes, permissions(request.prot), request.shared);
-	if (error != 0)
-		return error;
-	if ((request.flags & MAP_ANONYMOUS) == 0)
-		error = map_file(space, &request, &at);
-	else if (request.shared)
-		error = map_shared_memory(space, &request, &at);
-	else
-		error = map_private(space, &request, &at);
-	if (error != 0)
-		return error;
-	/* A hint: no more than the machine has frames, and what cannot be touched is left. */
-	if ((request.flags & MAP_POPULATE) != 0 &&
-	    memory_populate(space, at.v, MIN(request.bytes, frames_total() * PAGE_SIZE),
-			    (request.prot & PROT_WRITE) != 0 && !request.shared ? ACCESS_WRITE : ACCESS_READ) != 0)
-		return (int64_t)at.v;
-	/* relaxed: another thread that calls mlockall now is before or after */
-	future = __atomic_load_n(&current_process()->lock_future, __ATOMIC_RELAXED);
-	if (((request.flags & MAP_LOCKED) != 0 || future) &&
-	    memory_lock_range(at.v, request.bytes, future && current_process()->lock_on_fault) != 0)
-		return (int64_t)at.v;
-	return (int64_t)at.v;
+	if (result == 0 && (request.flags & MAP_ANONYMOUS) == 0)
+		result = file_get((int)a[4], &request.file);
+	if (result != 0)
+		return result;
+	result = map(&request);
+	if (request.file != NULL)
+		file_put(request.file);
+	return result;
 }
 
 /* ---- Ranges. */

@@ -326,23 +326,29 @@ static int rename_on_volume(const struct walk *from, const struct walk *to, unsi
 	return volume_rename(from, to, (flags & RENAME_NOREPLACE) != 0);
 }
 
+/* Errors in Linux's order: of the ways to both names, of what kinds of names they are, of what is there. */
 static int rename_walked(struct walk *from, const uint64_t *a)
 {
+	unsigned flags = (uint32_t)a[4];
 	struct node *old = NULL;
 	struct walk to;
 	int error = user_walk((int)a[2], a[3], WALK_CREATE, &to);
 
 	if (error != 0)
 		return error;
-	if (from->parent == NULL || to.parent == NULL) {
+	if (from->parent == NULL) {
 		error = -EBUSY;
+	} else if (to.parent == NULL) {
+		error = (flags & RENAME_NOREPLACE) != 0 ? -EEXIST : -EBUSY;
 	} else if (from->parent->volume != to.parent->volume) {
 		error = -EXDEV;
+	} else if (from->node == NULL) {
+		error = -ENOENT;
 	} else if (to.parent->volume != NULL) {
-		error = rename_on_volume(from, &to, (uint32_t)a[4]);
+		error = rename_on_volume(from, &to, flags);
 	} else {
 		tree_enter();
-		error = rename_locked(from, &to, (uint32_t)a[4], &old);
+		error = rename_locked(from, &to, flags, &old);
 		tree_leave();
 	}
 	walk_done(&to);
@@ -357,7 +363,7 @@ int64_t sys_renameat2(const uint64_t *a)
 
 	if (((uint32_t)a[4] & ~RENAME_NOREPLACE) != 0)
 		return -EINVAL;
-	error = user_walk((int)a[0], a[1], 0, &from);
+	error = user_walk((int)a[0], a[1], WALK_CREATE, &from);
 	if (error != 0)
 		return error;
 	error = rename_walked(&from, a);
@@ -373,8 +379,6 @@ static int64_t link_read(struct node *node, uint64_t address, uint64_t bytes)
 	int64_t n;
 	int error;
 
-	if (!node_is(node, S_IFLNK))
-		return -EINVAL;
 	target = kalloc(PATH_MAX);
 	if (target == NULL)
 		return -ENOMEM;
@@ -396,7 +400,7 @@ int64_t sys_readlinkat(const uint64_t *a)
 
 	if ((int)a[3] <= 0)
 		return -EINVAL;
-	result = user_lookup_at((int)a[0], a[1], AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, &node);
+	result = user_lookup_link((int)a[0], a[1], &node);
 	if (result != 0)
 		return result;
 	result = link_read(node, a[2], (uint32_t)a[3]);

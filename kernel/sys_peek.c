@@ -7,11 +7,13 @@
 #include "kernel/process.h"
 #include "kernel/sched.h"
 #include "kernel/sys.h"
+#include "kernel/sys_file.h"
 #include "lib/errno.h"
 #include "mm/slab.h"
 #include "mm/space.h"
 
-#define IOV_MAX 1024U
+#define IOV_MAX	 1024U
+#define MOVE_MAX UINT64_C(0x7ffff000)
 
 struct iovec {
 	uint64_t base, bytes;
@@ -58,9 +60,26 @@ static int64_t copy(struct space *from, struct cursor *source, struct space *to,
 	return (int64_t)done;
 }
 
+/* Of its own pieces: addresses, and no more than a read can move. */
+static int check_mine(struct cursor *cursor)
+{
+	uint64_t left = MOVE_MAX;
+
+	for (uint64_t i = 0; i < cursor->left; i++) {
+		struct iovec *piece = &cursor->piece[i];
+
+		if (cursor->left == 1)
+			piece->bytes = MIN(piece->bytes, left);
+		if (!user_range_ok(piece->base, piece->bytes))
+			return -EFAULT;
+		piece->bytes = MIN(piece->bytes, left);
+		left -= piece->bytes;
+	}
+	return 0;
+}
+
 static int read_list(struct cursor *cursor, uint64_t address, uint64_t count)
 {
-	uint64_t total = 0;
 	int error;
 
 	*cursor = (struct cursor){ .left = count };
@@ -72,11 +91,8 @@ static int read_list(struct cursor *cursor, uint64_t address, uint64_t count)
 	if (cursor->piece == NULL)
 		return -ENOMEM;
 	error = user_read(current_space(), cursor->piece, VADDR(address), count * sizeof(struct iovec));
-	for (uint64_t i = 0; error == 0 && i < count; i++) {
-		total += cursor->piece[i].bytes;
-		if (cursor->piece[i].bytes > INT64_MAX || total > INT64_MAX)
-			error = -EINVAL;
-	}
+	for (uint64_t i = 0; error == 0 && i < count; i++)
+		error = cursor->piece[i].bytes > INT64_MAX ? -EINVAL : 0;
 	return error;
 }
 
@@ -93,6 +109,8 @@ static int64_t transfer(const uint64_t *a, bool writing)
 		return -EINVAL;
 	result = read_list(&mine, a[1], a[2]);
 	my_list = mine.piece;
+	if (result == 0)
+		result = check_mine(&mine);
 	if (result != 0 || span(&mine, 1) == 0) { /* with nothing of its own nothing else is looked at, as on Linux */
 		kfree(my_list);
 		return result;

@@ -67,16 +67,14 @@ static int64_t touch_range(uint64_t start, uint64_t bytes)
 	return result;
 }
 
-/* Linux rounds the start down and the end up. */
+/* Linux rounds the start down and the end up, and what has become nothing by that is nothing. */
 static int round_out(uint64_t *start, uint64_t *bytes)
 {
-	uint64_t end = *start + *bytes;
-
-	if (end < *start || ALIGN_UP(end, PAGE_SIZE) < end)
-		return -EINVAL;
+	*bytes = ALIGN_UP(*bytes + (*start & PAGE_MASK), PAGE_SIZE);
 	*start = ALIGN_DOWN(*start, PAGE_SIZE);
-	*bytes = ALIGN_UP(end, PAGE_SIZE) - *start;
-	return *bytes != 0 && ALIGN_UP(end, PAGE_SIZE) > USER_END ? -ENOMEM : 0;
+	if (*start + *bytes < *start)
+		return -EINVAL;
+	return *bytes != 0 && *start + *bytes > USER_END ? -ENOMEM : 0;
 }
 
 /* 0, or Linux's answer where the limit does not allow `bytes` more: -EPERM where it allows none, else error. */
@@ -97,13 +95,26 @@ static int check_limit(uint64_t bytes, int error)
 	return bytes > limit || locked > limit - bytes ? error : 0;
 }
 
+/* Up to the first hole, as on Linux, which is ENOMEM then. */
+static int set_lock(uint64_t start, uint64_t bytes, enum space_lock lock)
+{
+	struct space *space = current_space();
+	struct space_region region;
+	uint64_t at = start;
+	int error;
+
+	while (at < start + bytes && space_next_region(space, VADDR(at), &region) && region.start.v <= at)
+		at = region.end.v;
+	if (at == start)
+		return -ENOMEM;
+	error = space_set_lock(space, VADDR(start), MIN(at - start, bytes), lock);
+	return error != 0 || at >= start + bytes ? error : -ENOMEM;
+}
+
 int memory_lock_range(uint64_t start, uint64_t bytes, bool on_fault)
 {
-	enum space_lock lock = on_fault ? SPACE_LOCKED_ON_FAULT : SPACE_LOCKED;
-	int64_t error = memory_check_mapped(current_space(), start, bytes);
+	int64_t error = set_lock(start, bytes, on_fault ? SPACE_LOCKED_ON_FAULT : SPACE_LOCKED);
 
-	if (error == 0)
-		error = space_set_lock(current_space(), VADDR(start), bytes, lock);
 	if (error == 0 && !on_fault)
 		error = touch_range(start, bytes);
 	return (int)error;
@@ -136,9 +147,7 @@ int64_t sys_munlock(const uint64_t *a)
 	uint64_t start = a[0], bytes = a[1];
 	int64_t error = round_out(&start, &bytes);
 
-	if (error == 0 && bytes != 0)
-		error = memory_check_mapped(current_space(), start, bytes);
-	return error != 0 || bytes == 0 ? error : space_set_lock(current_space(), VADDR(start), bytes, SPACE_UNLOCKED);
+	return error != 0 || bytes == 0 ? error : set_lock(start, bytes, SPACE_UNLOCKED);
 }
 
 static void set_future(bool future, bool on_fault)

@@ -127,6 +127,24 @@ int user_lookup_at(int dirfd, uint64_t address, unsigned at_flags, struct node *
 	return error;
 }
 
+int user_lookup_link(int dirfd, uint64_t address, struct node **out)
+{
+	char *path;
+	int error = user_path(address, true, &path);
+	bool empty;
+
+	if (error != 0)
+		return error;
+	empty = path[0] == 0;
+	error = empty ? node_of_fd(dirfd, out) : path_lookup_at(dirfd, path, AT_SYMLINK_NOFOLLOW, out);
+	kfree(path);
+	if (error == 0 && !node_is(*out, S_IFLNK)) {
+		node_put(*out);
+		error = empty ? -ENOENT : -EINVAL;
+	}
+	return error;
+}
+
 static int stat_at(int dirfd, uint64_t address, unsigned at_flags, struct file_stat *out)
 {
 	struct node *node;

@@ -1,19 +1,21 @@
 /*
  * Which of several errors a call tells, where Linux tells another than what is looked at first might suggest: positions before rights and
- * addresses, nothing to move before what it would be moved by, kinds of files before rights.
+ * addresses, nothing to move before what it would be moved by, kinds of files before rights, the way to a name before what it leads to.
  */
 #include "check.h"
 
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <sys/eventfd.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
 #define NOWHERE ((void *)0xfffffffffffff000)
 
-static int ends[2], event, folder, file;
+static int ends[2], event, folder, file, null;
 
 static void positions(void)
 {
@@ -41,6 +43,98 @@ static void nothing_to_move(void)
 	CHECK(process_vm_writev(getpid(), NOWHERE, 3, NOWHERE, 0, 0) == -1 && errno == EFAULT);
 }
 
+/* Of a vector lengths count before addresses, all of them; what cannot be read or written at all before both. */
+static void vectors(void)
+{
+	static char word[8] = { 1 }; /* far below where programs' memory ends */
+	struct iovec bad[] = { { NOWHERE, 8 }, { word, (size_t)-1 } }, two[] = { { word, 8 }, { word, 8 } };
+	struct iovec some[] = { { word, 8 }, { word, 4 } }, far = { word, (size_t)INT64_MAX - 4095 };
+
+	CHECK(readv(file, bad, 2) == -1 && errno == EINVAL);
+	CHECK(readv(file, bad, 1) == -1 && errno == EFAULT);
+	CHECK(process_vm_readv(getpid(), bad, 1, two, 1, 0) == -1 && errno == EFAULT);
+	CHECK(process_vm_readv(getpid(), bad, 2, two, 1, 0) == -1 && errno == EINVAL);
+	CHECK(lseek(file, 4, SEEK_SET) == 4 && readv(file, &far, 1) == 4 && lseek(file, 0, SEEK_SET) == 0);
+	/* An eventfd takes words, each piece by itself. */
+	CHECK(write(event, word, 7) == -1 && errno == EINVAL);
+	CHECK(write(event, two, 16) == -1 && errno == EINVAL);
+	word[0] = 1;
+	CHECK(writev(event, two, 2) == 16 && read(event, word, 8) == 8 && word[0] == 2);
+	word[0] = 1;
+	CHECK(writev(event, some, 2) == 8 && writev(event, some + 1, 1) == -1 && errno == EINVAL);
+	CHECK(read(event, word, 8) == 8 && word[0] == 1);
+}
+
+static void fallocates(void)
+{
+	CHECK(fallocate(999, 99, -1, 1) == -1 && errno == EBADF);
+	CHECK(fallocate(ends[0], 99, -1, 1) == -1 && errno == EINVAL);
+	CHECK(fallocate(ends[0], FALLOC_FL_PUNCH_HOLE, 0, 1) == -1 && errno == EOPNOTSUPP);
+	CHECK(fallocate(ends[0], FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_KEEP_SIZE, 0, 1) == -1 && errno == EOPNOTSUPP);
+	CHECK(fallocate(ends[0], FALLOC_FL_COLLAPSE_RANGE, 0, 1) == -1 && errno == EBADF);
+	CHECK(fallocate(ends[1], FALLOC_FL_ZERO_RANGE, INT64_MAX, 1) == -1 && errno == ESPIPE);
+	CHECK(fallocate(event, 0, 0, 1) == -1 && errno == ENODEV);
+	CHECK(fallocate(null, 0, INT64_MAX, 1) == -1 && errno == ENODEV);
+	CHECK(fallocate(folder, 0, 0, 1) == -1 && errno == EBADF);
+	CHECK(fallocate(file, 0, INT64_MAX, 1) == -1 && errno == EFBIG);
+	CHECK(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, INT64_MAX, 1) == -1 && errno == EFBIG);
+}
+
+static void copies(void)
+{
+	int memory = memfd_create("errors", 0);
+	char word[8];
+
+	CHECK(memory >= 0);
+	CHECK(syscall(SYS_copy_file_range, ends[0], NOWHERE, 999, NULL, 1, 9) == -1 && errno == EBADF);
+	CHECK(syscall(SYS_copy_file_range, ends[0], NOWHERE, ends[1], NULL, 1, 9) == -1 && errno == EFAULT);
+	CHECK(syscall(SYS_copy_file_range, ends[0], NULL, folder, NULL, 1, 0) == -1 && errno == EISDIR);
+	CHECK(copy_file_range(file, NULL, memory, NULL, 8, 0) == -1 && errno == EXDEV);
+	CHECK(sendfile(memory, file, NULL, 8) == 8 && lseek(file, 0, SEEK_CUR) == 8);
+	/* Not from everything that has a position. */
+	CHECK(sendfile(memory, null, NULL, 8) == -1 && errno == EINVAL);
+	CHECK(sendfile(memory, folder, NULL, 8) == -1 && errno == EINVAL);
+	CHECK(sendfile(ends[1], null, NULL, 8) == -1 && errno == EINVAL);
+	CHECK(sendfile(memory, null, NULL, 0) == 0);
+	CHECK(lseek(memory, 0, SEEK_SET) == 0 && read(memory, word, 8) == 8 && memcmp(word, "12345678", 8) == 0);
+	CHECK(lseek(file, 0, SEEK_SET) == 0 && close(memory) == 0);
+}
+
+static void paths(void)
+{
+	char text[8];
+
+	CHECK(readlinkat(AT_FDCWD, "", text, sizeof(text)) == -1 && errno == ENOENT);
+	CHECK(readlinkat(file, "", text, sizeof(text)) == -1 && errno == ENOENT);
+	CHECK(readlinkat(event, "", text, sizeof(text)) == -1 && errno == ENOENT);
+	CHECK(readlinkat(AT_FDCWD, "/errors.f", text, sizeof(text)) == -1 && errno == EINVAL);
+	/* The way to the new name before whether there is an old one. */
+	CHECK(renameat2(AT_FDCWD, "/errors.none", AT_FDCWD, NOWHERE, 0) == -1 && errno == EFAULT);
+	CHECK(rename("/errors.none", "/errors.f/x") == -1 && errno == ENOTDIR);
+	CHECK(renameat2(AT_FDCWD, "/errors.none", AT_FDCWD, "/errors.d/.", 0) == -1 && errno == EBUSY);
+	CHECK(renameat2(AT_FDCWD, "/errors.none", AT_FDCWD, "/errors.d/.", RENAME_NOREPLACE) == -1 && errno == EEXIST);
+	CHECK(renameat2(AT_FDCWD, "/errors.none", AT_FDCWD, "/errors.f", RENAME_NOREPLACE) == -1 && errno == ENOENT);
+}
+
+/* Lengths that are more than all there is; a range with a hole is locked up to it. */
+static void memory(void)
+{
+	size_t most = (size_t)INT64_MAX - 4095;
+	char *at = mmap(NULL, 3 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(at != MAP_FAILED && munmap(at + PAGE, PAGE) == 0);
+	CHECK(madvise(at, most, MADV_DOFORK) == -1 && errno == ENOMEM);
+	CHECK(mmap(at + 8, most, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED);
+	CHECK(errno == ENOMEM);
+	CHECK(mmap(at, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, INT64_MIN) == MAP_FAILED && errno == EOVERFLOW);
+	CHECK(mmap(at, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, null, INT64_MIN) == MAP_FAILED && errno == EOVERFLOW);
+	CHECK(mlock(at, 3 * PAGE) == -1 && errno == ENOMEM);
+	CHECK(msync(at, PAGE, MS_INVALIDATE) == -1 && errno == EBUSY);
+	CHECK(msync(at + 2 * PAGE, PAGE, MS_INVALIDATE) == 0);
+	CHECK(munlock(at, 3 * PAGE) == -1 && errno == ENOMEM);
+	CHECK(msync(at, PAGE, MS_INVALIDATE) == 0 && munmap(at, 3 * PAGE) == 0);
+}
+
 static void kinds(void)
 {
 	CHECK(syscall(SYS_copy_file_range, ends[1], NULL, ends[0], NULL, 1, 0) == -1 && errno == EINVAL);
@@ -58,11 +152,18 @@ int main(void)
 	folder = open("/errors.d", O_RDONLY | O_DIRECTORY);
 	file = open("/errors.f", O_CREAT | O_RDWR, 0600);
 	event = eventfd(0, EFD_NONBLOCK);
-	CHECK(folder >= 0 && file >= 0 && event >= 0 && pipe(ends) == 0 && write(file, "12345678", 8) == 8);
+	null = open("/dev/null", O_RDWR);
+	CHECK(null >= 0 && folder >= 0 && file >= 0 && event >= 0 && pipe(ends) == 0 &&
+	      write(file, "12345678", 8) == 8);
 	CHECK(lseek(file, 0, SEEK_SET) == 0);
 	positions();
 	nothing_to_move();
 	kinds();
+	vectors();
+	fallocates();
+	copies();
+	paths();
+	memory();
 	CHECK(close(folder) == 0 && rmdir("/errors.d") == 0 && unlink("/errors.f") == 0);
 	puts("ok");
 	return 0;
