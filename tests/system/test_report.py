@@ -156,6 +156,20 @@ def test_a_browser_that_does_not_work_fails_nothing(tmp_path, monkeypatch, what,
             test_in_a_browser(page, tmp_path, 390, 2000, False)
 
 
+@pytest.mark.parametrize("what,said", [("exit 100", "cannot be had from the archive; the tests that want it are skipped"), ("true", "is installed")], ids=["not", "had"])
+def test_a_browser_that_cannot_be_had_fails_nothing(tmp_path, what, said):
+    """scripts/setup --optional, where nothing is installed and apt-get does that."""
+    for name, text in (("dpkg-query", "exit 1"), ("apt-get", f'echo "$*" >>{tmp_path}/asked; {what}'), ("sudo", 'while [ "$1" = -n ]; do shift; done; exec "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run([str(ROOT / "scripts" / "setup"), "--optional"], env=dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}"), stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and done.stdout == "" and f"setup: chromium-headless-shell {said}\n" in done.stderr, done
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert all(("install" in line and "--no-remove" in line and "--no-install-recommends" in line) or line.startswith("update ") for line in asked)
+    assert len(asked) == 2 and ("--download-only" in asked[0]) and ("update" in asked[1] or "--no-download" in asked[1]), asked
+
+
 @needs_gnuplot
 @needs_chromium
 def test_a_page_that_is_wrong_is_told(html, tmp_path):
