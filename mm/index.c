@@ -222,10 +222,13 @@ int index_own_node(struct index *index, uint64_t i, unsigned shift, bool create,
 		   _Atomic(uintptr_t) **out)
 {
 	_Atomic(uintptr_t) *link = &index->root;
-	int err = create ? grow(index, i, shift) : 0;
+	int err = 0;
 
 	*out = NULL;
-	if (err != 0 || !node_reaches((struct index_node *)slot_load(link), i) || index_height(index) < shift)
+	/* All that is there may lie below one slot of a node that is not there yet: to take it out, too, there has to be that slot. */
+	if (create || node_reaches((struct index_node *)slot_load(link), i))
+		err = grow(index, i, shift);
+	if (err != 0 || !node_reaches((struct index_node *)slot_load(link), i))
 		return err;
 	for (;;) {
 		struct index_node *node = own_node(link, dead);
