@@ -216,8 +216,17 @@ static void descriptors(void **state)
 	end();
 }
 
+static _Atomic(uintptr_t) *node_slot_of(struct object *of, uint64_t i)
+{
+	struct index_node *leaf = index_node_of(&of->index, i);
+
+	return &leaf->slot[node_slot(leaf, i)];
+}
+
 static void objects(void **state)
 {
+	_Atomic(uintptr_t) *slot;
+
 	(void)state;
 	begin();
 	assert_int_equal(object_dirty_pages(store.object), 2);
@@ -230,6 +239,10 @@ static void objects(void **state)
 	object->store = &store; /* and so its pages should be marked */
 	expect("7", "is writable, and its page clean");
 	object->store = NULL;
+	slot = node_slot_of(object, 1);
+	atomic_fetch_or(slot, SLOT_SHARED);
+	expect("7", "shared with a clone");
+	atomic_fetch_and(slot, ~SLOT_SHARED);
 	unit_audit();
 	end();
 }
