@@ -149,6 +149,10 @@ void hw_send_ipi(uint64_t harts)
 	}
 }
 
+/*
+ * Remote fences by the firmware. It waits for the other harts in M-mode, where nobody serves this hart's mailbox; so that is done behind each:
+ * a caller that fences page after page would let those who wait for this hart wait for all of that.
+ */
 void hw_remote_fence(uint64_t harts, vaddr_t start, uint64_t bytes, uint16_t asid)
 {
 	uint64_t base;
@@ -164,6 +168,7 @@ void hw_remote_fence(uint64_t harts, vaddr_t start, uint64_t bytes, uint16_t asi
 			sbi_check(sbi_remote_sfence(mask, base, start.v, bytes), "remote fence");
 		else
 			sbi_check(sbi_remote_sfence_asid(mask, base, start.v, bytes, asid), "remote fence of an ASID");
+		hw_relax();
 	}
 }
 
@@ -174,6 +179,7 @@ void hw_remote_fence_i(uint64_t harts)
 	while (harts != 0) {
 		uint64_t mask = take_mask(&harts, &base);
 		sbi_check(sbi_remote_fence_i(mask, base), "remote fence.i");
+		hw_relax();
 	}
 }
 

@@ -9,6 +9,8 @@
 #define OWN_BYTES UINT64_C(0x40000)
 #define ALL_ONES  UINT64_MAX
 
+#define TICKS_PER_MS UINT64_C(10000)
+
 enum { OK = 0, NOT_SUPPORTED = -2, INVALID = -3, ALREADY_AVAILABLE = -6 };
 enum { STARTED, STOPPED, START_PENDING };
 enum { TIME = 0x54494d45, IPI = 0x735049, RFENCE = 0x52464e43, HSM = 0x48534d, BASE = 0x10, PUTCHAR = 1, SHUTDOWN = 8 };
@@ -172,6 +174,8 @@ static int remote_fence(uint64_t set)
 	for (uint64_t hart = 0; hart < HARTS; hart++)
 		while (wanted[hart] != 0 && atomic_load(&all.hart[hart].done) < wanted[hart])
 			serve();
+	for (uint64_t until = mtime() + FENCE_MS * TICKS_PER_MS; FENCE_MS != 0 && mtime() < until;)
+		serve();
 	return OK;
 }
 

@@ -15,7 +15,7 @@ COMPILER = ["riscv64-linux-gnu-gcc", "-O2", "-std=gnu11", "-march=rv64imac_zicsr
             "-nostdlib", "-static", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror",
             "-Wl,--no-warn-rwx-segments,--build-id=none", f"-I{ROOT}"]
 FIRMWARES = {"sbi-0.2": [], "no-asid": ["NO_ASID"], "no-time": ["NO_TIME"], "old-u74": ["NO_ASID", "NO_TIME"], "no-hsm": ["NO_HSM"], "early": ["EARLY"],
-             "boot-1": ["BOOT_HART=1"], "boot-3": ["BOOT_HART=3"]}
+             "boot-1": ["BOOT_HART=1"], "boot-3": ["BOOT_HART=3"], "slow-fence": ["FENCE_MS=20"]}
 # What lives by fences, by ASIDs, by time.
 PROGRAMS = ["space_switch", "cow_threads", "clock"]
 MORE = ["cow_fork", "residency", "shootdown_munmap", "shootdown_mprotect", "stale_frame", "switch_storm", "timers", "fork_storm", "exec_storm",
@@ -82,6 +82,12 @@ def test_boot_hart(on, name, harts):
     assert (done.status, done.out) == (0, "one line\n" * 50 + "ok\n") and f"SBI 0.2, hart {boot_hart(name)}\n" in done.log, done
     done = on(name, "cow_threads", *CASES["cow_threads"].get("args", []), harts=harts)
     assert done.status == 0 and done.out.endswith("ok\n") and "audit: ok" in done.log, done
+
+
+def test_slow_fences(on):
+    """A hart that has the firmware fence others, page after page, answers those who wait for it in between: not only every 32 pages."""
+    done = on("slow-fence", "fence_wait", harts=2, append="tlb=broadcast")
+    assert done.status == 0 and int(done.out.split()[0]) >= 16 and "audit: ok" in done.log, done
 
 
 @pytest.mark.parametrize("harts", [1, 2, 4])
