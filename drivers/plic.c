@@ -19,15 +19,13 @@
 #include "lib/hw.h"
 
 /* Of the specification: sources 1-1023. */
-#define SOURCES	       1024U
-#define NO_CONTEXT     UINT32_MAX
-#define PRIORITY       0x0U
-#define ENABLE	       0x2000U
-#define ENABLE_STRIDE  0x80U
-#define CONTEXT	       0x200000U
-#define CONTEXT_STRIDE 0x1000U
-#define CLAIM	       4U
-#define NOTHING_MAX    10000U /* in a row: the device's line is stuck */
+#define SOURCES	      1024U
+#define NO_CONTEXT    UINT32_MAX
+#define PRIORITY      0x0U
+#define ENABLE	      0x2000U
+#define ENABLE_STRIDE 0x80U
+#define CLAIM	      4U
+#define NOTHING_MAX   10000U /* in a row: the device's line is stuck */
 
 struct plic_source {
 	plic_handler *handle; /* NULL: not in use */
@@ -142,7 +140,7 @@ void plic_spread(uint64_t harts)
 void plic_init_hart(void)
 {
 	if (has_context(hw_hart()))
-		mmio_write32(plic.regs, CONTEXT + plic.context[hw_hart()] * CONTEXT_STRIDE, 0);
+		mmio_write32(plic.regs, PLIC_CONTEXTS + plic.context[hw_hart()] * PLIC_CONTEXT_BYTES, 0);
 }
 
 static void serve(struct plic_source *source, unsigned number)
@@ -163,7 +161,7 @@ void plic_serve(void)
 
 	if (!has_context(hart))
 		return;
-	claim = CONTEXT + plic.context[hart] * CONTEXT_STRIDE + CLAIM;
+	claim = PLIC_CONTEXTS + plic.context[hart] * PLIC_CONTEXT_BYTES + CLAIM;
 	while ((number = mmio_read32(plic.regs, claim)) != 0) {
 		struct plic_source *source = &plic.source[number % SOURCES];
 

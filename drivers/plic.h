@@ -15,6 +15,10 @@ typedef bool plic_handler(void *arg);
 /* plic_probe.c: looks for the controller, and says so where there is none. */
 void plic_probe(const void *fdt);
 
+/* Where the registers of contexts begin, and how many bytes each has. */
+#define PLIC_CONTEXTS	   0x200000U
+#define PLIC_CONTEXT_BYTES 0x1000U
+
 /* The core: registers, sources 1 .. sources - 1, nothing routed; and the S-mode context of each hart that has one. */
 void plic_init(volatile void *regs, unsigned sources);
 void plic_context(unsigned hart, unsigned context);

@@ -20,15 +20,22 @@ static int hart_of(const void *fdt, uint32_t phandle)
 	return -1;
 }
 
-/* interrupts-extended has a pair for each context, in order: whose, and which of its interrupts. */
+/*
+ * interrupts-extended has a pair for each context, in order: whose, and which of its interrupts. One whose registers reg does not
+ * reach is a lie.
+ */
 static void contexts_find(const void *fdt, int node)
 {
+	struct phys_range regs;
 	int bytes;
 	const fdt32_t *pair = fdt_getprop(fdt, node, "interrupts-extended", &bytes);
 
+	if (tree_reg(fdt, node, 0, &regs) != 0)
+		return;
 	for (uint32_t context = 0; pair != NULL && bytes >= 8; context++, pair += 2, bytes -= 8) {
 		int hart = fdt32_ld(pair + 1) == S_EXTERNAL ? hart_of(fdt, fdt32_ld(pair)) : -1;
-		if (hart >= 0)
+		if (hart >= 0 &&
+		    regs.end.v - regs.start.v >= PLIC_CONTEXTS + (context + UINT64_C(1)) * PLIC_CONTEXT_BYTES)
 			plic_context((unsigned)hart, context);
 	}
 }

@@ -65,6 +65,8 @@ static uint64_t timebase(const void *fdt)
 		tree_number(fdt, hart, "timebase-frequency", &hz);
 	if (hz == 0)
 		boot_fail("device tree: no timer: /cpus has no timebase-frequency");
+	if (hz > UINT32_MAX)
+		boot_fail("device tree: no timer counts at %lu Hz, the timebase-frequency of /cpus", hz);
 	return hz;
 }
 

@@ -233,11 +233,22 @@ void kmap_init(void)
 	hw_fence_all();
 }
 
+static bool is_ram(uint64_t start, uint64_t end)
+{
+	size_t count;
+	const struct phys_range *bank = banks_ram(&count);
+
+	for (size_t i = 0; i < count; i++)
+		if (start < bank[i].end.v && bank[i].start.v < end)
+			return true;
+	return false;
+}
+
 void *kmap_device(paddr_t pa, uint64_t bytes)
 {
 	uint64_t start = ALIGN_DOWN(pa.v, PAGE_SIZE), end = ALIGN_UP(pa.v + bytes, PAGE_SIZE);
 
-	if (bytes == 0 || end <= start || end > DIRECT_BYTES ||
+	if (bytes == 0 || end <= start || end > DIRECT_BYTES || is_ram(start, end) ||
 	    map_range(start + KERNEL_OFFSET, start, end - start, KERNEL_RW) != 0)
 		return NULL;
 	hw_fence_all();

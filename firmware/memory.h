@@ -30,7 +30,7 @@ const struct phys_range *early_seal(size_t *count);
 
 /* The real page tables, and the coremap's backing. Leaves this hart on them. */
 void kmap_init(void);
-/* Maps device registers at their place in the direct map, readable and writable. NULL: out of reach, or no memory. */
+/* Maps device registers at their place in the direct map, readable and writable. NULL: out of reach, RAM, or no memory. */
 void *kmap_device(paddr_t pa, uint64_t bytes) MUST_CHECK;
 /* Whether 8 bytes at this kernel address can be read: for the backtrace, which follows anything. */
 bool kmap_readable(uint64_t va);
