@@ -213,7 +213,7 @@ test: ## Run all tests; the last line counts them
 	@scripts/test --build $(O) unit kernel user system
 unit: ## Run the tests of mm/ on this machine, under sanitizers; TEST="cow share": only those
 	$(if $(TEST),@$(MAKE) --no-print-directory UNIT_TESTS='$(TEST)' UNIT_TSAN_TESTS= unit-run,@scripts/test --build $(O) unit)
-coverage: coverage-build ## Lines and branches of mm/ that the host tests reach; fails below 95 % of branches; MISSED=FILE lists the others
+coverage: coverage-build ## Lines and branches of mm/ that the host tests reach; fails below 95 % of branches, or if one is missed that is not explained; MISSED=FILE lists these
 	@scripts/coverage --build $(O) $(if $(MISSED),--missed '$(MISSED)')
 kernel-test: ## Run the suites inside the kernel, on 1, 2, 4 and 8 harts
 	@scripts/test --build $(O) kernel

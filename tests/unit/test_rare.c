@@ -59,6 +59,9 @@ static void untouched(void **state)
 	assert_int_equal(unit_load(VADDR(GIB + 8 * MIB)), 5);
 	assert_int_equal(user_load_u32(space, VADDR(GIB + 8 * MIB), &value), 0);
 	assert_int_equal(value, 5);
+	assert_int_equal(space_resident(space, VADDR(GIB + 6 * MIB - PAGES(4)), 8, there), 0); /* into a table */
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(there[i], i == 4);
 	/* And all of it is discarded, tables and what they have. */
 	assert_int_equal(space_discard(space, VADDR(GIB), 2 * GIB), 0);
 	assert_int_equal(unit_load(VADDR(GIB + 8 * MIB)), 0);
@@ -158,6 +161,7 @@ static void many_tables(void **state)
 
 	(void)state;
 	space = unit_begin(&machine);
+	(void)unit_map(space, 8 * GIB, 2 * MIB / PAGE_SIZE, RW); /* not a table */
 	for (uint64_t i = 0; i < 400; i++) {
 		(void)unit_map(space, GIB + i * 2 * MIB, 1, RW);
 		unit_store(VADDR(GIB + i * 2 * MIB), i);
@@ -243,6 +247,13 @@ static int move(void *ctx)
 	}
 	if (err == 0)
 		err = space_move(other, VADDR(AT), PAGES(pages), PLACE_FIXED, &to, PAGES(pages), false);
+	/* And a part of what was never touched. */
+	at = VADDR(GIB);
+	to = VADDR(2 * GIB);
+	if (err == 0)
+		err = space_map(other, PLACE_FIXED, &at, 4 * MIB, RW, mapping_anon(MAPPING_FORK_COPY));
+	if (err == 0)
+		err = space_move(other, VADDR(GIB + PAGES(700)), PAGES(100), PLACE_FIXED, &to, PAGES(100), false);
 	unit_drop(other);
 	return err;
 }
@@ -445,35 +456,6 @@ static void a_debugger_without_memory(void **state)
 	unit_end(space);
 }
 
-/* ---- Threads. */
-
-/* A hart that had a table in its view has not now, as fork took it out; it goes all the same. */
-static void views_of_others(void **state)
-{
-	struct space *child;
-
-	(void)state;
-	space_set_fork_policy(FORK_ALL_TABLES);
-	space = unit_begin(&machine);
-	space_threads(space);
-	space_threads(space); /* a second thread makes a third */
-	(void)unit_map(space, GIB, 2 * MIB / PAGE_SIZE, RW);
-	unit_store(VADDR(GIB), 1);
-	fake_hart_enter(1);
-	space_switch(space);
-	assert_int_equal(unit_load(VADDR(GIB)), 1);
-	child = unit_fork(space);
-	unit_drop(child);
-	space_switch(space);
-	assert_int_equal(unit_load(VADDR(GIB)), 1); /* taken over, by this hart */
-	assert_int_equal(space_unmap(space, VADDR(GIB), 2 * MIB), 0);
-	unit_expect_fault(VADDR(GIB), ACCESS_READ, FAULT_MAPERR);
-	fake_hart_enter(0);
-	space_switch(space);
-	unit_expect_fault(VADDR(GIB), ACCESS_READ, FAULT_MAPERR);
-	unit_end(space);
-}
-
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(untouched),
 	UNIT_TEST(a_debugger_and_shared_tables),
@@ -490,7 +472,6 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(left_out),
 	UNIT_TEST(around_a_cleared_one),
 	UNIT_TEST(a_debugger_without_memory),
-	UNIT_TEST(views_of_others),
 };
 
 UNIT_MAIN("rare", tests)

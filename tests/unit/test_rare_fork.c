@@ -1,5 +1,5 @@
 /*
- * Forks of what is watched, or sealed, or named as often as can be; each without memory: the parent has what it had, and the audit is clean.
+ * Forks of what is watched, or sealed, or named as often as can be, or of threads; each without memory: the parent has what it had, and the audit is clean.
  */
 #include "tests/unit/unit.h"
 
@@ -75,6 +75,9 @@ static void watched_without_memory(void **state)
 	(void)unit_map(space, AT, 8, RW);
 	unit_store(VADDR(AT), 1);
 	unit_store(VADDR(there), 2);
+	(void)unit_map(space, 8 * GIB, 4,
+		       RW); /* not touched again: it stays shared until a fork makes it the space's own */
+	unit_store(VADDR(8 * GIB), 5);
 	child = unit_fork(space);
 	space_switch(space);
 	assert_int_equal(space_map_like(space, PLACE_FIXED, &at, PAGES(4), RW, &like, 0), 0);
@@ -151,6 +154,41 @@ static int unmap_one(void *ctx)
 	return err;
 }
 
+static int move_there(uint64_t to)
+{
+	vaddr_t at = VADDR(to);
+
+	return space_move(space, VADDR(AT), PAGES(8), PLACE_NO_REPLACE, &at, PAGES(8), false);
+}
+
+/* Nor is anything moved before they are: neither the tables of the source, nor those of the place it goes to. */
+static void moves_without_memory(void **state)
+{
+	struct space *child;
+
+	(void)state;
+	space_set_fork_policy(FORK_ALL_TABLES);
+	space = unit_begin(&machine);
+	(void)unit_map(space, AT, 8, RW);
+	(void)unit_map(space, AT + 4 * MIB, 1, RW);
+	unit_store(VADDR(AT + PAGES(5)), 6);
+	child = unit_fork(space);
+	space_switch(space);
+	for (uint64_t n = 1; n < 8; n++) {
+		fake_fail_at(n, false);
+		if (move_there(AT + 4 * MIB + PAGES(8)) == 0)
+			break;
+		fake_fail_at(0, false);
+		unit_audit();
+	}
+	fake_fail_at(0, false);
+	assert_int_equal(unit_load(VADDR(AT + 4 * MIB + PAGES(13))), 6);
+	unit_expect_fault(VADDR(AT + PAGES(5)), ACCESS_READ, FAULT_MAPERR);
+	assert_int_equal(unit_load_in(child, AT + PAGES(5)), 6);
+	unit_drop(child);
+	unit_end(space);
+}
+
 /* Whether something is sealed can be said only when the tables are the space's own. */
 static void seals_without_memory(void **state)
 {
@@ -177,10 +215,36 @@ static void seals_without_memory(void **state)
 	unit_end(space);
 }
 
+/* A hart that had a table in its view has not now, as fork took it out; it goes all the same. */
+static void views_of_others(void **state)
+{
+	struct space *child;
+
+	(void)state;
+	space_set_fork_policy(FORK_ALL_TABLES);
+	space = unit_begin(&machine);
+	space_threads(space);
+	space_threads(space); /* a second thread makes a third */
+	(void)unit_map(space, GIB, 2 * MIB / PAGE_SIZE, RW);
+	unit_store(VADDR(GIB), 1);
+	fake_hart_enter(1);
+	space_switch(space);
+	assert_int_equal(unit_load(VADDR(GIB)), 1);
+	child = unit_fork(space);
+	unit_drop(child);
+	space_switch(space);
+	assert_int_equal(unit_load(VADDR(GIB)), 1); /* taken over, by this hart */
+	assert_int_equal(space_unmap(space, VADDR(GIB), 2 * MIB), 0);
+	unit_expect_fault(VADDR(GIB), ACCESS_READ, FAULT_MAPERR);
+	fake_hart_enter(0);
+	space_switch(space);
+	unit_expect_fault(VADDR(GIB), ACCESS_READ, FAULT_MAPERR);
+	unit_end(space);
+}
+
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(watched_without_memory),
-	UNIT_TEST(as_many_as_can_be),
-	UNIT_TEST(seals_without_memory),
+	UNIT_TEST(watched_without_memory), UNIT_TEST(as_many_as_can_be), UNIT_TEST(seals_without_memory),
+	UNIT_TEST(moves_without_memory),   UNIT_TEST(views_of_others),
 };
 
 UNIT_MAIN("rare_fork", tests)

@@ -84,6 +84,33 @@ static void holes_in_place_of_nothing(void **state)
 	end();
 }
 
+/* Nothing at all is cloned as well as something; and what is shared is written to at the first touch, or is one's own again. */
+static void shared_and_alone_again(void **state)
+{
+	pfn_t pfn, same;
+
+	(void)state;
+	begin(2 * NODE);
+	unit_store(VADDR(DST_AT), 1);
+	assert_int_equal(object_clone_range(src, 0, dst, 0, 2 * NODE), 0);
+	assert_int_equal(object_pages(dst), 0);
+	assert_int_equal(unit_load(VADDR(DST_AT)), 0);
+	for (uint64_t i = 0; i < 8; i++)
+		write_word(src, i, i + 1);
+	assert_int_equal(object_clone_range(src, 0, dst, 1, 8), 0);
+	unit_store(VADDR(DST_AT + PAGES(4)), 40);
+	assert_int_equal(word_of(src, 3), 4);
+	assert_int_equal(object_frame(src, 5, &pfn), 0);
+	frame_put(pfn);
+	assert_int_equal(object_punch(dst, 0, PAGES(2 * NODE)), 0);
+	assert_int_equal(object_own(src, 5), 0);
+	assert_int_equal(object_frame(src, 5, &same), 0);
+	assert_int_equal(same.v, pfn.v);
+	frame_put(same);
+	unit_audit();
+	end();
+}
+
 struct piece {
 	uint64_t from, to, n;
 	bool whole; /* before, the other is a clone of all of the source */
@@ -377,11 +404,17 @@ static void behind_the_end_of_a_store(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(in_place_of_a_lower_index), UNIT_TEST(holes_in_place_of_nothing),
-	UNIT_TEST(pieces_without_memory),     UNIT_TEST(a_hole_before_a_page_that_many_name),
-	UNIT_TEST(missing_in_a_shared_node),  UNIT_TEST(holes_over_a_source),
-	UNIT_TEST(sources_without_memory),    UNIT_TEST(cut_without_memory),
-	UNIT_TEST(cut_off_while_it_is_read),  UNIT_TEST(a_new_page_of_nothing),
+	UNIT_TEST(shared_and_alone_again),
+	UNIT_TEST(in_place_of_a_lower_index),
+	UNIT_TEST(holes_in_place_of_nothing),
+	UNIT_TEST(pieces_without_memory),
+	UNIT_TEST(a_hole_before_a_page_that_many_name),
+	UNIT_TEST(missing_in_a_shared_node),
+	UNIT_TEST(holes_over_a_source),
+	UNIT_TEST(sources_without_memory),
+	UNIT_TEST(cut_without_memory),
+	UNIT_TEST(cut_off_while_it_is_read),
+	UNIT_TEST(a_new_page_of_nothing),
 	UNIT_TEST(behind_the_end_of_a_store),
 };
 
