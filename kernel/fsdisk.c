@@ -1,4 +1,4 @@
-/* Between fs/ and the disks. Contract: fsdisk.h, fs/disk.h, fs/fs.h. Stateless. */
+/* Between fs/ and the disks. Contract: fsdisk.h, fs/disk.h, fs/fs.h. No state but a count. */
 #include "kernel/fsdisk.h"
 
 #include <stdarg.h>
@@ -13,14 +13,28 @@
 #define LINE_BYTES     192U
 #define PARTITIONS_MAX 15U /* that have numbers of their own: 16 minors a disk */
 
+/* relaxed: a number to be shown, and each thread's sums are its own */
+static _Atomic uint64_t bytes_kept;
+
 void *fs_alloc(size_t bytes)
 {
-	return kalloc(bytes);
+	void *ptr = kalloc(bytes);
+
+	if (ptr != NULL)
+		atomic_fetch_add_explicit(&bytes_kept, kalloc_bytes(ptr), memory_order_relaxed);
+	return ptr;
 }
 
 void fs_free(void *ptr)
 {
+	if (ptr != NULL)
+		atomic_fetch_sub_explicit(&bytes_kept, kalloc_bytes(ptr), memory_order_relaxed);
 	kfree(ptr);
+}
+
+uint64_t fsdisk_bytes(void)
+{
+	return atomic_load_explicit(&bytes_kept, memory_order_relaxed);
 }
 
 void fs_say(const char *fmt, ...)

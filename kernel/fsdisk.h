@@ -16,6 +16,9 @@ struct fsdisk {
 
 void fsdisk_init(struct fsdisk *fsdisk, struct block_device *device);
 
+/* How many bytes mounted volumes keep for themselves: sectors of their tables and directories, what they know of files. Not the page cache's. */
+uint64_t fsdisk_bytes(void);
+
 /* Looks for partition tables on all disks, registers vda1 and so on, and says what is wrong with those tables. At boot. */
 void fsdisk_partitions(void);
 

@@ -14,6 +14,7 @@
 #include "firmware/trap.h"
 #include "kernel/cache.h"
 #include "kernel/fail.h"
+#include "kernel/fsdisk.h"
 #include "kernel/mount.h"
 #include "kernel/proc_text.h"
 #include "kernel/process.h"
@@ -171,8 +172,8 @@ static void machine_meminfo(struct text *text)
 
 	text_put(text, "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\n",
 		 KIB(frames_total()), KIB(free), KIB(free + cached - MIN(dirty, cached)));
-	text_put(text, "Buffers:               0 kB\nCached:         %8llu kB\nSwapCached:            0 kB\n",
-		 KIB(cached));
+	text_put(text, "Buffers:        %8llu kB\nCached:         %8llu kB\nSwapCached:            0 kB\n",
+		 (unsigned long long)(fsdisk_bytes() >> 10), KIB(cached));
 	text_put(text, "SwapTotal:             0 kB\nSwapFree:              0 kB\nDirty:          %8llu kB\n",
 		 KIB(dirty));
 	text_put(text, "Shmem:                 0 kB\nCommitLimit:    %8llu kB\nCommitted_AS:   %8llu kB\n",

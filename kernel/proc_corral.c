@@ -7,6 +7,7 @@
 #include "firmware/hart.h"
 #include "firmware/pmu.h"
 #include "kernel/cache.h"
+#include "kernel/fsdisk.h"
 #include "kernel/proc_text.h"
 #include "kernel/quiesce.h"
 #include "kernel/syscall.h"
@@ -120,6 +121,7 @@ void proc_corral_memory(struct text *text)
 	mm_tally(&tally);
 	for (unsigned kind = 0; kind < FRAME_KINDS; kind++)
 		put_value(text, kind_name[kind], tally.frames[kind]);
+	put_value(text, "volumes", (fsdisk_bytes() + PAGE_SIZE - 1) / PAGE_SIZE);
 	put_value(text, "cached", cache_pages());
 	put_value(text, "dirty", objects_dirty());
 	put_value(text, "saved_anonymous", tally.saved_anon);

@@ -191,6 +191,13 @@ void kfree(void *ptr)
 		frame_put(pfn);
 }
 
+size_t kalloc_bytes(const void *ptr)
+{
+	const struct frame *frame = frame_of(paddr_pfn(hw_paddr(ptr)));
+
+	return frame->slab.class == NULL ? PAGE_SIZE << frame->order : frame->slab.class->bytes;
+}
+
 void slab_drain(void)
 {
 	for (unsigned i = 0; i < hw_harts() * CLASSES; i++) {

@@ -15,6 +15,9 @@ void *kalloc(size_t bytes) MUST_CHECK;
 /* What kalloc returned, or NULL. */
 void kfree(void *ptr);
 
+/* How many bytes of memory what kalloc returned takes: no fewer than were asked for. */
+size_t kalloc_bytes(const void *ptr);
+
 /* Gives the harts' own caches of free objects back, and with them the frames that are empty. For the audit. */
 void slab_drain(void);
 

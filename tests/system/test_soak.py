@@ -11,6 +11,6 @@ def test_two_rounds(corral, programs):
     files = [f"{programs / name.split()[0]}:/bin/{name.split()[0]}" for name in PROGRAMS]
     done = corral(programs / "soak", "2", SEED, *("/bin/" + name for name in PROGRAMS), harts=4, append="audit=on", files=files)
     assert done.status == 0 and done.out.endswith("ok\n") and "audit: ok" in done.log, (SEED, done)
-    rounds = re.findall(r"^round (\d) programs 5 guest \d+ used \d+ free (\d+)$", done.out, re.MULTILINE)
+    rounds = re.findall(r"^round (\d) programs 5 guest \d+ used \d+ free (\d+) cached 0 volumes 0$", done.out, re.MULTILINE)
     assert [number for number, _ in rounds] == ["0", "1"], done
     assert abs(int(rounds[0][1]) - int(rounds[1][1])) < 64, done

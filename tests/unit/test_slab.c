@@ -50,6 +50,9 @@ static void get(struct held *held)
 	while (align < bytes && align < 4096)
 		align *= 2;
 	assert_int_equal((uintptr_t)held->at & (align - 1), 0);
+	while (align < bytes)
+		align *= 2;
+	assert_int_equal(kalloc_bytes(held->at), MAX(align, 64));
 	check_fill(held);
 	held->fill = (unsigned char)(1 + fake_below(255));
 	memset(held->at, held->fill, bytes);

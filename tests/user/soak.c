@@ -2,7 +2,8 @@
  * Everything together, again and again: soak ROUNDS SEED PROGRAM...  Each PROGRAM is a command line, words between spaces, in which "@"
  * stands for the round's seed. A round runs all of them at once, each in its own process group, and waits for
  * all: each must end with 0. Then it is quiet: nothing but this process is left, what was written is on the disks, and the round's line says
- * how many programs ran, the guest's time and the processor time that they took (ns), and how many frames are free.
+ * how many programs ran, the guest's time and the processor time that they took (ns), and how many frames are free, hold pages of disks' files
+ * (cached), and are kept by mounted volumes for themselves: the three together should stay.
  * ROUNDS 0: until standard input has something to read, or ends (scripts/torture soak).
  */
 #include "check.h"
@@ -14,15 +15,14 @@
 #define SEEDS 5 /* the same work comes again: rounds can be compared */
 #define WORDS 12
 
-static uint64_t frames_free(void)
+static uint64_t frames(const char *path, const char *wanted)
 {
-	char line[128];
+	char name[64];
 	unsigned long long n = 0;
-	FILE *file = fopen("/proc/corral/counters", "re");
+	FILE *file = fopen(path, "re");
 
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		if (sscanf(line, "frames_free %llu", &n) == 1)
-			break;
+	while (file != NULL && fscanf(file, "%63s %llu ", name, &n) == 2 && strcmp(name, wanted) != 0)
+		n = 0;
 	if (file != NULL)
 		fclose(file);
 	return n;
@@ -97,9 +97,12 @@ int main(int argc, char **argv)
 
 		round_of(argv + 3, (unsigned)argc - 3, seed + i % SEEDS);
 		used = used_ns();
-		printf("round %llu programs %u guest %llu used %llu free %llu\n", (unsigned long long)i,
-		       (unsigned)argc - 3, (unsigned long long)now_ns(), (unsigned long long)(used - before),
-		       (unsigned long long)frames_free());
+		printf("round %llu programs %u guest %llu used %llu free %llu cached %llu volumes %llu\n",
+		       (unsigned long long)i, (unsigned)argc - 3, (unsigned long long)now_ns(),
+		       (unsigned long long)(used - before),
+		       (unsigned long long)frames("/proc/corral/counters", "frames_free"),
+		       (unsigned long long)frames("/proc/corral/memory", "cached"),
+		       (unsigned long long)frames("/proc/corral/memory", "volumes"));
 		fflush(stdout);
 	}
 	return pass();
