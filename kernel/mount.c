@@ -321,10 +321,12 @@ static int make_place(char *path, struct node **out, bool *made)
 		char kept = *end;
 		struct node *fresh;
 		struct walk walk;
+		bool walked;
 
 		*end = 0;
 		error = path_walk(root, path, WALK_CREATE | WALK_FOLLOW, &walk);
-		*made = error == 0 && walk.node == NULL;
+		walked = error == 0;
+		*made = walked && walk.node == NULL;
 		if (*made) {
 			error = node_create(S_IFDIR | 0755U, &fresh);
 			if (error == 0) {
@@ -332,7 +334,7 @@ static int make_place(char *path, struct node **out, bool *made)
 				node_put(fresh);
 			}
 		}
-		if (error == 0)
+		if (walked)
 			walk_done(&walk);
 		*end = kept;
 		at = end + strspn(end, "/");

@@ -342,9 +342,12 @@ static bool root_next(struct node *directory, uint64_t from, struct magic_name *
 
 static const struct node_magic root_magic = { .lookup = root_lookup, .next = root_next };
 
+/* Boot arguments are looked up before there is a process. */
 static int64_t self_text(struct node *link, char *out, uint64_t bytes)
 {
 	(void)link;
+	if (current_process() == NULL)
+		return -ENOENT;
 	return snprintf(out, bytes, "%u", current_process()->pid);
 }
 
@@ -353,6 +356,8 @@ static const struct node_magic self_magic = { .text = self_text };
 static int64_t thread_self_text(struct node *link, char *out, uint64_t bytes)
 {
 	(void)link;
+	if (current_process() == NULL)
+		return -ENOENT;
 	return snprintf(out, bytes, "%u/task/%u", current_process()->pid, current_thread()->tid);
 }
 

@@ -214,11 +214,19 @@ def test_bad_executable(bad, programs, at, value):
 @pytest.mark.parametrize("append,word", [("tlb=sometimes", "tlb=sometimes"), ("init=relative", "init=relative"),
                                          ("audit=maybe", "audit=maybe"), ("fork=never", "fork=never"), ("asid=0", "asid=0"),
                                          ("zero=never", "zero=never"), ("faultaround=3", "faultaround=3"), ("batch=0", "batch=0"),
-                                         ("batch=2x", "batch=2x"), ("copy=fast", "copy=fast")])
+                                         ("batch=2x", "batch=2x"), ("copy=fast", "copy=fast"),
+                                         ("init=/proc/self/exe", "/proc/self/exe"), ("init=/proc/thread-self/exe", "thread-self")])
 def test_bad_boot_argument(corral, programs, append, word):
     done = corral(programs / "die", "return", append=append)
     refused(done, word)
     assert len(complaint(done).splitlines()) == 1, done
+
+
+@pytest.mark.parametrize("place", ["/proc/1", "/proc/self/fd", "/proc/thread-self/x", "/dev/stdin/x", "/dev/null/x"])
+def test_bad_place_to_mount_at(corral, programs, place):
+    """What is in /proc before there is a process: a line, and nothing is lost by it."""
+    done = corral(programs / "die", "return", append=f"audit=on ramdisk=4M mount=ram0:{place}")
+    assert done.status == 37 and f"cannot mount ram0 at {place}: its place cannot be made" in done.err and "audit: ok" in done.log, done
 
 
 def test_unknown_boot_argument(corral, programs):
