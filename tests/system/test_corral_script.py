@@ -317,6 +317,12 @@ def entries(data):
         at += (size + 3) // 4 * 4
 
 
+@pytest.mark.parametrize("words", [[], ["--nonsense"], ["-x", "/bin/true"]])
+def test_mkinitramfs_takes_no_option_for_a_file(tmp_path, words):
+    done = subprocess.run([str(CORRAL.parent / "mkinitramfs"), *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "usage: " in done.stderr and not done.stdout and not list(tmp_path.iterdir()), done
+
+
 def test_later_file_wins():
     archive = cpio.Initramfs()
     archive.add_bytes("/a/b", b"12345", 0o755)
