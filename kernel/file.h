@@ -138,8 +138,8 @@ struct file_ops {
 	int (*truncate)(struct file *file, uint64_t bytes);    /* absent: EINVAL */
 	/* What fsync writes back to; NULL: there is nothing behind it. Absent: EINVAL. */
 	struct store *(*store)(struct file *file);
-	bool takes_words;		    /* write wants words of its own, not any bytes: nothing for sendfile */
-	bool gives_no_run;		    /* it has positions, and sendfile takes nothing from it all the same */
+	bool takes_words;  /* write wants words of its own, not any bytes: nothing for sendfile; lseek says 0 */
+	bool gives_no_run; /* it has positions, and sendfile takes nothing from it all the same */
 	void (*release)(struct file *file); /* the last count is gone; no lock held; may not block */
 	void (*lost)(
 		void); /* a file of these ops, perhaps gone by now, has lost a count that was not the last; no lock held */

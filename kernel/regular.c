@@ -19,7 +19,7 @@
 #include "lib/errno.h"
 #include "mm/object.h"
 
-#define FILE_BYTES_MAX ((UINT64_C(1) << 63) - PAGE_SIZE)
+#define FILE_BYTES_MAX ((uint64_t)INT64_MAX)
 
 #define SEEK_SET  0U
 #define SEEK_CUR  1U

@@ -29,9 +29,43 @@
 #define MADV_POPULATE_WRITE  23
 #define MADV_DONTNEED_LOCKED 24
 
-static int64_t set_fork(uint64_t start, uint64_t bytes, enum mapping_fork fork)
+/* Private anonymous memory only; other memory is copied, and may be told so. As on Linux, what lies behind a hole is set, too. */
+static int64_t set_fork(struct space *space, uint64_t start, uint64_t bytes, enum mapping_fork fork)
 {
-	return space_set_fork(current_space(), VADDR(start), bytes, fork);
+	struct space_region region;
+	int64_t result = 0;
+	int error = 0;
+
+	for (uint64_t at = start; at < start + bytes && error == 0; at = region.end.v) {
+		if (!space_next_region(space, VADDR(at), &region) || region.start.v >= start + bytes)
+			return -ENOMEM;
+		if (region.start.v > at)
+			result = -ENOMEM;
+		at = MAX(at, region.start.v);
+		if (region.object == NULL)
+			error = space_set_fork(space, VADDR(at), MIN(region.end.v, start + bytes) - at, fork);
+		else if (fork != MAPPING_FORK_COPY)
+			error = -EINVAL;
+	}
+	return error != 0 ? error : result;
+}
+
+/* Up to the first page that is locked: whose memory stays. */
+static int64_t discard_unlocked(struct space *space, uint64_t start, uint64_t bytes)
+{
+	struct space_region region;
+	uint64_t end = start + bytes, at = start;
+	int64_t result = 0;
+
+	if (space_locked_bytes(space) == 0)
+		return space_discard(space, VADDR(start), bytes);
+	while (at < end && space_next_region(space, VADDR(at), &region) && region.lock == SPACE_UNLOCKED)
+		at = region.end.v;
+	if (at < end && space_next_region(space, VADDR(at), &region) && region.start.v < end)
+		end = MAX(at, region.start.v);
+	if (end != start)
+		result = space_discard(space, VADDR(start), end - start);
+	return end != start + bytes && (result == 0 || result == -ENOMEM) ? -EINVAL : result;
 }
 
 /* MADV_FREE lets the kernel take the pages at any time from now on: at once is one such time. Anonymous memory only. */
@@ -42,7 +76,7 @@ static int64_t free_range(struct space *space, uint64_t start, uint64_t bytes)
 	for (uint64_t at = start; at < start + bytes && space_next_region(space, VADDR(at), &region); at = region.end.v)
 		if (region.start.v < start + bytes && region.object != NULL)
 			return -EINVAL;
-	return space_discard(space, VADDR(start), bytes);
+	return discard_unlocked(space, start, bytes);
 }
 
 /* KEEPONFORK and DODUMP: what is droppable never is kept. */
@@ -53,7 +87,7 @@ static int64_t keep(struct space *space, uint64_t start, uint64_t bytes, bool on
 	for (uint64_t at = start; at < start + bytes && space_next_region(space, VADDR(at), &region); at = region.end.v)
 		if (region.start.v < start + bytes && region.droppable)
 			return -EINVAL;
-	return on_fork ? set_fork(start, bytes, MAPPING_FORK_COPY) : memory_check_mapped(space, start, bytes);
+	return on_fork ? set_fork(space, start, bytes, MAPPING_FORK_COPY) : memory_check_mapped(space, start, bytes);
 }
 
 /* There is nowhere to page out to, so only what is droppable goes. */
@@ -84,14 +118,15 @@ static int64_t advise(struct space *space, uint64_t start, uint64_t bytes, int a
 	case MADV_FREE:
 		return free_range(space, start, bytes);
 	case MADV_DONTNEED:
+		return discard_unlocked(space, start, bytes);
 	case MADV_DONTNEED_LOCKED:
 		return space_discard(space, VADDR(start), bytes);
 	case MADV_DONTFORK:
-		return set_fork(start, bytes, MAPPING_FORK_DROP);
+		return set_fork(space, start, bytes, MAPPING_FORK_DROP);
 	case MADV_WIPEONFORK:
-		return set_fork(start, bytes, MAPPING_FORK_WIPE);
+		return set_fork(space, start, bytes, MAPPING_FORK_WIPE);
 	case MADV_DOFORK:
-		return set_fork(start, bytes, MAPPING_FORK_COPY);
+		return set_fork(space, start, bytes, MAPPING_FORK_COPY);
 	case MADV_KEEPONFORK:
 	case MADV_DODUMP:
 		return keep(space, start, bytes, advice == MADV_KEEPONFORK);

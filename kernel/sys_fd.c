@@ -231,14 +231,13 @@ static int64_t ioctl_nonblocking(struct file *file, uint64_t argument)
 
 static int64_t ioctl_left(struct file *file, uint64_t argument)
 {
-	uint64_t bytes = object_bytes(file->data);
-	uint64_t left;
+	int32_t left;
 
 	spin_lock(&file->lock, RANK_FILE);
-	left = bytes - MIN(bytes, file->position);
+	left = (int32_t)(object_bytes(file->data) -
+			 file->position); /* what fits, and below 0 behind the end: as on Linux */
 	spin_unlock(&file->lock, RANK_FILE);
-	left = MIN(left, (uint64_t)INT32_MAX);
-	return user_write(current_space(), VADDR(argument), &left, sizeof(int32_t));
+	return user_write(current_space(), VADDR(argument), &left, sizeof(left));
 }
 
 static int64_t ioctl_file(struct file *file, const uint64_t *a)

@@ -45,6 +45,15 @@ static int64_t io_run(struct file *file, enum io_way way, struct io *io, const u
 	return way == IO_READ ? file->ops->read(file, io, at) : file->ops->write(file, io, at);
 }
 
+/* Whether n bytes from there on end behind where files can: of any file that has positions. */
+static bool io_too_far(const struct file *file, uint64_t n, const uint64_t *at)
+{
+	/* relaxed: another thread that moves it now is before or after */
+	uint64_t start = at != NULL ? *at : __atomic_load_n(&file->position, __ATOMIC_RELAXED);
+
+	return n > (uint64_t)INT64_MAX - start;
+}
+
 static int64_t io_single(struct file *file, enum io_way way, const uint64_t *a, const uint64_t *at)
 {
 	struct io_range range = { VADDR(a[1]), MIN(a[2], IO_MAX) };
@@ -52,6 +61,8 @@ static int64_t io_single(struct file *file, enum io_way way, const uint64_t *a, 
 
 	if (!user_range_ok(a[1], a[2]))
 		return -EFAULT;
+	if (io_too_far(file, a[2], at))
+		return -EINVAL;
 	io_init(&io, current_space(), &range, range.bytes);
 	return io_run(file, way, &io, at);
 }
@@ -91,6 +102,8 @@ static int64_t io_ranges_as(struct file *file, enum io_way way, const uint64_t *
 	if (range == NULL)
 		return -ENOMEM;
 	result = user_ranges(range, a[1], a[2], &bytes);
+	if (result == 0 && io_too_far(file, bytes, at))
+		result = -EINVAL;
 	if (result == 0 && bytes != 0) { /* none: 0, whatever the file is, as on Linux */
 		io_init(&io, current_space(), range, bytes);
 		io.flags = flags;
@@ -197,8 +210,10 @@ int64_t sys_lseek(const uint64_t *a)
 		result = -EBADF;
 	else if ((uint32_t)a[2] > 4)
 		result = -EINVAL;
+	else if (file->ops->seek == NULL)
+		result = file->ops->takes_words ? 0 : -ESPIPE;
 	else
-		result = file->ops->seek == NULL ? -ESPIPE : file->ops->seek(file, (int64_t)a[1], (uint32_t)a[2]);
+		result = file->ops->seek(file, (int64_t)a[1], (uint32_t)a[2]);
 	file_put(file);
 	return result;
 }
@@ -219,8 +234,8 @@ static int64_t send_piece(struct file *out, struct file *in, char *page, uint64_
 	range.bytes = (uint64_t)got;
 	io_init(&io, NULL, &range, (uint64_t)got);
 	put = io_run(out, IO_WRITE, &io, NULL);
-	if (from != NULL && put > 0)
-		*from += (uint64_t)put;
+	if (from != NULL && put > 0 && (in->node == NULL || !node_is(in->node, S_IFCHR)))
+		*from += (uint64_t)put; /* devices have no other bytes there */
 	else if (from == NULL && put < got && in->ops->seek != NULL)
 		(void)in->ops->seek(in, MAX(put, 0) - got, 1);
 	return put;
@@ -269,7 +284,7 @@ static int64_t send_fds(const uint64_t *a, uint64_t *from)
 		return result;
 	if (from != NULL && in->ops->seek == NULL)
 		result = -ESPIPE;
-	else if (from != NULL && (int64_t)*from < 0)
+	else if (from != NULL && ((int64_t)*from < 0 || io_too_far(in, a[3], from)))
 		result = -EINVAL;
 	else
 		result = io_file((int)a[0], IO_WRITE, false, &out);

@@ -10,6 +10,7 @@
 #include "kernel/memory.h"
 #include "kernel/process.h"
 #include "kernel/sched.h"
+#include "kernel/socket.h"
 #include "kernel/sys.h"
 #include "kernel/tree.h"
 #include "kernel/touch.h"
@@ -149,8 +150,6 @@ static int check_mmap(struct mmap_request *request)
 		return -EINVAL;
 	if (!memory_round_up(&request->bytes))
 		return -ENOMEM;
-	if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE && type != MAP_DROPPABLE)
-		return -EINVAL;
 	if (type == MAP_DROPPABLE && (request->flags & MAP_ANONYMOUS) != 0 &&
 	    (request->flags & (MAP_LOCKED | MAP_HUGETLB | MAP_GROWSDOWN)) != 0)
 		return -EINVAL;
@@ -175,6 +174,27 @@ static int check_mmap(struct mmap_request *request)
 	return memory_may_place(request->address);
 }
 
+/* Whether pages so far behind a file's begin can have numbers; those of regular files and sockets must also be offsets. */
+static bool offset_ok(const struct file *file, const struct mmap_request *request)
+{
+	if ((int64_t)request->offset < 0)
+		return false;
+	return (file->ops != &regular_ops && socket_of(file) == NULL) ||
+	       request->offset >> PAGE_SHIFT <= ((uint64_t)INT64_MAX - request->bytes) >> PAGE_SHIFT;
+}
+
+/* What Linux looks at after where it is to be. */
+static int check_kind(const struct mmap_request *request)
+{
+	uint64_t type = request->flags & MAP_TYPE;
+
+	if (request->file != NULL && !offset_ok(request->file, request))
+		return -EOVERFLOW;
+	if (type != MAP_PRIVATE && type != MAP_SHARED && type != MAP_SHARED_VALIDATE && type != MAP_DROPPABLE)
+		return -EINVAL;
+	return request->file != NULL && type == MAP_DROPPABLE ? -EINVAL : 0;
+}
+
 static bool may_map_writable(struct file *file)
 {
 	const struct store *store = file->ops->store == NULL ? NULL : file->ops->store(file);
@@ -182,13 +202,9 @@ static bool may_map_writable(struct file *file)
 	return file_may_write(file) && (store == NULL || !store->read_only);
 }
 
-/* Whether pages so far behind a file's begin can have numbers; those of regular files must also be offsets. */
-static bool offset_ok(const struct file *file, const struct mmap_request *request)
+static bool is_device(const struct file *file)
 {
-	if ((int64_t)request->offset < 0)
-		return false;
-	return file->ops != &regular_ops ||
-	       request->offset >> PAGE_SHIFT <= ((uint64_t)INT64_MAX - request->bytes) >> PAGE_SHIFT;
+	return file->node != NULL && node_is(file->node, S_IFCHR);
 }
 
 static int map_file(struct space *space, const struct mmap_request *request, vaddr_t *at)
@@ -198,11 +214,7 @@ static int map_file(struct space *space, const struct mmap_request *request, vad
 	struct object *object;
 	int error = 0;
 
-	if ((request->flags & MAP_TYPE) == MAP_DROPPABLE)
-		error = -EINVAL;
-	else if (!offset_ok(file, request))
-		error = -EOVERFLOW;
-	else if (!file_may_read(file))
+	if (!file_may_read(file))
 		error = -EACCES;
 	else if (request->shared && !may_map_writable(file))
 		max_perm &= ~PERM_W;
@@ -210,6 +222,11 @@ static int map_file(struct space *space, const struct mmap_request *request, vad
 		error = -EACCES;
 	if (error == 0)
 		error = file_object(file, &object);
+	if (error == 0 && request->shared && is_device(file)) { /* /dev/zero: as long as it is mapped, as on Linux */
+		error = object_resize(object, request->bytes);
+		if (error != 0)
+			object_put(object);
+	}
 	if (error == 0 && request->shared) {
 		error = file_seal_map(file, object, permissions(request->prot), &max_perm);
 		if (error != 0)
@@ -256,6 +273,8 @@ static int64_t map(struct mmap_request *request)
 	bool future;
 	vaddr_t at = VADDR(request->address);
 
+	if (error == 0)
+		error = check_kind(request);
 	if (error == 0)
 		error = memory_may_grow(current_process(), request->bytes, permissions(request->prot), request->shared);
 	if (error != 0)
@@ -323,16 +342,30 @@ int64_t sys_munmap(const uint64_t *a)
 	return bytes == 0 ? -EINVAL : space_unmap(current_space(), VADDR(a[0]), bytes);
 }
 
+/* A range that goes on behind all memory is changed up to the first hole, as any. */
+static int64_t protect_beyond(uint64_t start, uint64_t prot)
+{
+	int error = -ENOMEM;
+
+	if (start < USER_END)
+		error = space_protect(current_space(), VADDR(start), USER_END - start, permissions(prot));
+	return error == 0 ? -ENOMEM : error;
+}
+
 int64_t sys_mprotect(const uint64_t *a)
 {
-	uint64_t bytes = a[1];
-	int error;
+	uint64_t bytes = ALIGN_UP(a[1], PAGE_SIZE);
 
+	if (!page_aligned(a[0]))
+		return -EINVAL;
+	if (a[1] == 0)
+		return 0;
+	if (a[0] + bytes <= a[0])
+		return -ENOMEM;
 	if ((a[2] & ~(uint64_t)(PROT_READ | PROT_WRITE | PROT_EXEC)) != 0)
 		return -EINVAL;
-	error = memory_check_range(a[0], &bytes, -ENOMEM);
-	if (error != 0 || bytes == 0)
-		return error;
+	if (a[0] + bytes > USER_END)
+		return protect_beyond(a[0], a[2]);
 	return space_protect(current_space(), VADDR(a[0]), bytes, permissions(a[2]));
 }
 

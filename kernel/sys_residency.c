@@ -72,9 +72,7 @@ static int round_out(uint64_t *start, uint64_t *bytes)
 {
 	*bytes = ALIGN_UP(*bytes + (*start & PAGE_MASK), PAGE_SIZE);
 	*start = ALIGN_DOWN(*start, PAGE_SIZE);
-	if (*start + *bytes < *start)
-		return -EINVAL;
-	return *bytes != 0 && *start + *bytes > USER_END ? -ENOMEM : 0;
+	return *start + *bytes < *start ? -EINVAL : 0;
 }
 
 /* 0, or Linux's answer where the limit does not allow `bytes` more: -EPERM where it allows none, else error. */
@@ -103,7 +101,8 @@ static int set_lock(uint64_t start, uint64_t bytes, enum space_lock lock)
 	uint64_t at = start;
 	int error;
 
-	while (at < start + bytes && space_next_region(space, VADDR(at), &region) && region.start.v <= at)
+	while (at < start + bytes && at < USER_END && space_next_region(space, VADDR(at), &region) &&
+	       region.start.v <= at)
 		at = region.end.v;
 	if (at == start)
 		return -ENOMEM;

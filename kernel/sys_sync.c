@@ -239,13 +239,16 @@ static int64_t sync_range(uint64_t start, uint64_t end, unsigned flags)
 int64_t sys_msync(const uint64_t *a)
 {
 	uint64_t bytes = a[1];
+	int64_t result;
 
 	if ((a[2] & ~(uint64_t)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) != 0 || (a[0] & PAGE_MASK) != 0 ||
 	    (a[2] & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
 		return -EINVAL;
-	if (!memory_round_up(&bytes) || a[0] > USER_END || bytes > USER_END - a[0])
+	bytes = ALIGN_UP(bytes, PAGE_SIZE); /* a length that is nothing then is nothing, as on Linux */
+	if (a[0] + bytes < a[0] || (bytes != 0 && a[0] >= USER_END))
 		return -ENOMEM;
-	return sync_range(a[0], a[0] + bytes, (unsigned)a[2]);
+	result = sync_range(a[0], MIN(a[0] + bytes, USER_END), (unsigned)a[2]);
+	return result == 0 && a[0] + bytes > USER_END ? -ENOMEM : result;
 }
 
 /* What is mapped of [start, start + bytes), one descriptor's range after the other. */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -135,6 +136,66 @@ static void memory(void)
 	CHECK(msync(at, PAGE, MS_INVALIDATE) == 0 && munmap(at, 3 * PAGE) == 0);
 }
 
+/* Positions up to the last that there are; behind them nothing, of any kind of file. */
+static void far_away(void)
+{
+	int memory = memfd_create("errors", 0), zero = open("/dev/zero", O_RDWR);
+	off_t last = INT64_MAX - 4095, at = 100;
+	char word[8], *page;
+	int left;
+
+	CHECK(memory >= 0 && zero >= 0);
+	CHECK(pwrite(memory, word, 8, last) == 8 && lseek(memory, 0, SEEK_END) == last + 8);
+	CHECK(pread(memory, word, 8, last) == 8 && ftruncate(memory, INT64_MAX) == 0 && ftruncate(memory, 8) == 0);
+	CHECK(pwrite(memory, word, 8, INT64_MAX) == -1 && errno == EINVAL);
+	CHECK(pread(zero, word, 8, INT64_MAX - 8) == 8 && pread(zero, word, 8, INT64_MAX - 7) == -1 && errno == EINVAL);
+	CHECK(pread(folder, word, 8, INT64_MAX) == -1 && errno == EINVAL);
+	CHECK(pread(folder, word, 8, 0) == -1 && errno == EISDIR);
+	CHECK(lseek(memory, INT64_MAX, SEEK_SET) == INT64_MAX);
+	CHECK(write(memory, word, 8) == -1 && errno == EINVAL && read(memory, word, 8) == -1 && errno == EINVAL);
+	/* Devices have the same everywhere, so sendfile's position stays. */
+	CHECK(sendfile(ends[1], zero, &at, 8) == 8 && at == 100 && read(ends[0], word, 8) == 8);
+	CHECK(lseek(event, 100, SEEK_END) == 0 && lseek(event, 0, 99) == -1 && errno == EINVAL);
+	CHECK(lseek(memory, 10, SEEK_SET) == 10 && ioctl(memory, FIONREAD, &left) == 0 && left == -2);
+	/* Shared it is as long as it is mapped. */
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, zero, 0);
+	CHECK(page != MAP_FAILED && read(zero, page, PAGE) == (ssize_t)PAGE && munmap(page, PAGE) == 0);
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, zero, PAGE);
+	CHECK(page != MAP_FAILED && read(zero, page, PAGE) == -1 && errno == EFAULT && munmap(page, PAGE) == 0);
+	CHECK(close(memory) == 0 && close(zero) == 0);
+}
+
+/* Nothing is nothing whatever else is said; advice goes on behind holes, and stops at what it is not for. */
+static void ranges(void)
+{
+	size_t most = (size_t)INT64_MAX - 4095;
+	char *at = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(at != MAP_FAILED && mprotect(at, 0, 0x40) == 0 && msync(at, (size_t)-1, 0) == 0);
+	CHECK(mprotect(at, (size_t)-1, 0x40) == -1 && errno == ENOMEM);
+	CHECK(mprotect(at, PAGE, 0x40) == -1 && errno == EINVAL);
+	CHECK(mmap((void *)0xfffffffff0000000, PAGE, PROT_READ, MAP_FIXED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
+	CHECK(errno == ENOMEM);
+	at[0] = at[PAGE] = at[3 * PAGE] = 1;
+	CHECK(mlock(at + PAGE, PAGE) == 0 && munmap(at + 2 * PAGE, PAGE) == 0);
+	CHECK(madvise(at, 4 * PAGE, MADV_DONTNEED) == -1 && errno == EINVAL);
+	CHECK(at[0] == 0 && at[PAGE] == 1 && at[3 * PAGE] == 1 && munlock(at + PAGE, PAGE) == 0);
+	CHECK(madvise(at + PAGE, 3 * PAGE, MADV_DONTNEED) == -1 && errno == ENOMEM && at[3 * PAGE] == 0);
+	CHECK(mmap(at + PAGE, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0) == at + PAGE);
+	CHECK(madvise(at, 2 * PAGE, MADV_DOFORK) == 0 && madvise(at, 2 * PAGE, MADV_KEEPONFORK) == 0);
+	CHECK(madvise(at, 2 * PAGE, MADV_WIPEONFORK) == -1 && errno == EINVAL);
+	CHECK(madvise(at, 4 * PAGE, MADV_DOFORK) == -1 && errno == ENOMEM && munmap(at, 4 * PAGE) == 0);
+	/* Also where all memory ends before the range does: what is mapped without a hole has it. */
+	at = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(at != MAP_FAILED && munmap(at + PAGE, PAGE) == 0);
+	CHECK(mprotect(at, most, PROT_READ) == -1 && errno == ENOMEM && read(null, at, 0) == 0);
+	CHECK(getcwd(at, PAGE) == NULL && errno == EFAULT);
+	CHECK(mlock(at, most) == -1 && errno == ENOMEM && msync(at, PAGE, MS_INVALIDATE) == -1 && errno == EBUSY);
+	CHECK(msync(at, most, MS_INVALIDATE) == -1 && errno == EBUSY && msync(at + PAGE, most, 0) == -1 &&
+	      errno == ENOMEM);
+	CHECK(munmap(at, 3 * PAGE) == 0);
+}
+
 static void kinds(void)
 {
 	CHECK(syscall(SYS_copy_file_range, ends[1], NULL, ends[0], NULL, 1, 0) == -1 && errno == EINVAL);
@@ -164,6 +225,8 @@ int main(void)
 	copies();
 	paths();
 	memory();
+	far_away();
+	ranges();
 	CHECK(close(folder) == 0 && rmdir("/errors.d") == 0 && unlink("/errors.f") == 0);
 	puts("ok");
 	return 0;

@@ -3,7 +3,8 @@
  * two kernels can compare (tests/conformance/random_compare.py does, with Linux).
  *
  *   random_compare SEED EPISODES         a line for each episode, 200 calls in a child of its own: its seed, its last state as a number
- *   random_compare SEED 1 -v             all calls of one: number, arguments (addresses from the area's start on), result or -errno, and what was read
+ *   random_compare SEED 1 -v             all calls of one: number, arguments (addresses from the area's start on), vectors, result or -errno, a sum of
+ *                                        what the pages hold that calls read into
  *
  * At an episode's end comes what the area's pages hold and allow, and what the files hold.
  */
@@ -69,7 +70,7 @@ static uint64_t vector(void)
 
 	for (unsigned i = 0; i < 4; i++)
 		at[i] = (struct iovec){ (void *)buffer(),
-					below(10) == 0 ? odd_lengths[below(COUNT(odd_lengths))] : below(3000) };
+					below(10) == 0 ? odd_pieces[below(COUNT(odd_pieces))] : below(3000) };
 	return (uintptr_t)at;
 }
 
@@ -136,17 +137,44 @@ static uint64_t plain(uint64_t value)
 	return value - (uintptr_t)area + PAGE < (AREA_PAGES + 1) * PAGE ? value - (uintptr_t)area : value;
 }
 
+static void tame_mmap(uint64_t *a)
+{
+	a[4] = (a[3] & MAP_ANONYMOUS) != 0 ? (uint64_t)-1 : a[4];
+	a[5] &= (a[3] & MAP_ANONYMOUS) != 0 ? 0 : UINT64_MAX;
+	/* Page 0 would be outside of the area; and Linux takes an address of -1 for an error of its own, EPERM. */
+	a[0] = a[0] < PAGE || a[0] == UINT64_MAX ? 8 : a[0];
+	/* Linux unmaps what was there before it asks a socket, which refuses: POSIX leaves that open. */
+	a[4] = a[4] == (uint64_t)fds[6] || a[4] == (uint64_t)fds[7] ? (uint64_t)fds[5] : a[4];
+}
+
+/* Into pipes and sockets Linux moves nothing of a page that it cannot fill: no bad pieces but the first. */
+static void tame_pieces(struct iovec *piece)
+{
+	for (unsigned i = 1; i < 4; i++)
+		if ((uintptr_t)piece[i].iov_base - (uintptr_t)area >= AREA_PAGES * PAGE)
+			piece[i].iov_base = area;
+}
+
 /* What must not happen: a wait, the end of the process, memory elsewhere, descriptors that the calls after do not expect. */
 static void tame(long number, uint64_t *a)
 {
 	switch (number) {
 	case SYS_mmap:
-		a[4] = (a[3] & MAP_ANONYMOUS) != 0 ? (uint64_t)-1 : a[4];
-		a[5] &= (a[3] & MAP_ANONYMOUS) != 0 ? 0 : UINT64_MAX;
+		tame_mmap(a);
+		break;
+	case SYS_madvise: /* not of all that lies behind the area, the stack for one */
+		a[1] = a[1] >> 62 != 0 && a[1] % PAGE == 0 ? (AREA_PAGES + 8) * PAGE : a[1];
+		break;
+	case SYS_writev:
+		if (a[1] == (uintptr_t)area - PAGE && a[0] != (uint64_t)fds[2])
+			tame_pieces((struct iovec *)(void *)(area - PAGE));
 		break;
 	case SYS_mremap: /* of one page: what is one mapping differs (docs/abi.md) */
 		a[1] = a[1] % 16 == 0 ? PAGE : a[1] % PAGE;
 		a[2] %= 16 * PAGE;
+		break;
+	case SYS_sendfile: /* from a socket into a pipe, which Corral does not (docs/abi.md) */
+		a[1] = a[0] == (uint64_t)fds[5] && (a[1] == (uint64_t)fds[6] || a[1] == (uint64_t)fds[7]) ? a[0] : a[1];
 		break;
 	case SYS_memfd_create:
 		a[1] = a[1] % 4 | 0x10 * (a[1] == 7);
@@ -203,6 +231,10 @@ static void tidy(const struct call *call, const uint64_t *a, long result)
 	sigset_t faults;
 
 	switch (call->number) {
+	case SYS_clock_getres: /* it is the machine's */
+		if (a[1] - (uintptr_t)area < DATA_PAGES * PAGE)
+			memset((void *)a[1], 0, sizeof(struct timespec));
+		break;
 	case SYS_openat:
 	case SYS_dup:
 	case SYS_memfd_create:
@@ -225,11 +257,30 @@ static void tidy(const struct call *call, const uint64_t *a, long result)
 	}
 }
 
+/* Of the first pages, which calls read into. */
+static uint64_t data_sum(void)
+{
+	const uint64_t *at = (const uint64_t *)(const void *)area;
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < DATA_PAGES * PAGE / sizeof(*at); i++)
+		all = (all ^ at[i]) * 0x100000001b3ULL;
+	return all;
+}
+
 static long shown_result(const struct call *call, long result)
 {
 	if (call->number == SYS_mremap || call->number == SYS_mmap)
 		return (uint64_t)result - (uintptr_t)area < AREA_PAGES * PAGE ? result - (long)area : 1;
 	return result;
+}
+
+static void show_vector(void)
+{
+	const struct iovec *at = (const struct iovec *)(const void *)(area - PAGE);
+
+	for (unsigned i = 0; i < 4; i++)
+		printf("{%lx %lx} ", plain((uintptr_t)at[i].iov_base), at[i].iov_len);
 }
 
 static void one_call(unsigned i)
@@ -243,17 +294,19 @@ static void one_call(unsigned i)
 	tame(call->number, a);
 	if (loud) {
 		printf("%u: %ld(%lx, %lx, %lx, %lx, %lx, %lx) = ", i, (long)call->number,
-		       a[0] == (uint64_t)getpid() ? 0 : plain(a[0]), plain(a[1]), plain(a[2]), plain(a[3]), plain(a[4]),
+		       call->args[0] == '0' ? 0 : plain(a[0]), plain(a[1]), plain(a[2]), plain(a[3]), plain(a[4]),
 		       plain(a[5]));
+		if (strchr(call->args, 'I') != NULL)
+			show_vector();
 		fflush(stdout); /* should it wait for ever */
 	}
 	result = syscall(call->number, a[0], a[1], a[2], a[3], a[4], a[5]);
 	result = result == -1 ? -errno : result;
-	if (loud)
-		printf("%ld\n", result < 0 && result > -4096 ? result : shown_result(call, result));
-	note(result < 0 && result > -4096 ? (uint64_t)result : (uint64_t)shown_result(call, result));
 	if (result >= 0 || result < -4095)
 		tidy(call, a, result);
+	if (loud)
+		printf("%ld, %lx\n", result < 0 && result > -4096 ? result : shown_result(call, result), data_sum());
+	note(result < 0 && result > -4096 ? (uint64_t)result : (uint64_t)shown_result(call, result));
 	if (below(3) == 0)
 		(void)probe_write((char *)pages_at() + below(PAGE), (char)i);
 }
@@ -322,16 +375,17 @@ static void open_some(void)
 		CHECK(ftruncate(fds[i], 10 * PAGE) == 0);
 }
 
+static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *place)
+{
+	(void)stat;
+	(void)type;
+	return place->level == 0 ? 0 : remove(path);
+}
+
+/* No episode finds anything of another's. */
 static void clean(void)
 {
-	static const char *const left[] = { "file", "other", "link", "folder/inner", "folder" };
-	char path[64];
-
-	for (unsigned i = 0; i < COUNT(left); i++) {
-		snprintf(path, sizeof(path), "/tmp/compare/%s", left[i]);
-		if (unlink(path) != 0)
-			(void)rmdir(path);
-	}
+	(void)nftw("/tmp/compare", remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void episode(uint64_t seed)
