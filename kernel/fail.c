@@ -10,6 +10,7 @@
 #ifdef CORRAL_DEBUG
 #include <string.h>
 
+#include "firmware/boot.h"
 #include "kernel/file.h"
 #include "kernel/proc_text.h"
 #include "kernel/text.h"
@@ -20,6 +21,7 @@
 #include "lib/types.h"
 
 static struct file_ops fail_ops;
+static struct fail_when from_boot; /* written by fail_boot alone */
 
 static void fail_text(struct text *text)
 {
@@ -45,16 +47,24 @@ static uint64_t number(const char **text, unsigned base, unsigned digits)
 	return n;
 }
 
-static struct fail_when when_of(const char *text)
+/* N, N+, N@SITE or N@SITE+, and no more than a line's end behind it. */
+static bool when_of(const char *text, struct fail_when *when)
 {
-	struct fail_when when = { .nth = number(&text, 10, 9) };
+	const char *from = text;
 
+	*when = (struct fail_when){ .nth = number(&text, 10, 9) };
+	if (text == from)
+		return false;
 	if (*text == '@') {
-		text++;
-		when.site = number(&text, 16, 16);
+		from = ++text;
+		when->site = number(&text, 16, 16);
+		if (text == from)
+			return false;
 	}
-	when.and_on = *text == '+';
-	return when;
+	when->and_on = *text == '+';
+	text += when->and_on;
+	text += *text == '\n';
+	return *text == '\0';
 }
 
 static int64_t fail_write(struct file *file, struct io *io, const uint64_t *at)
@@ -67,7 +77,8 @@ static int64_t fail_write(struct file *file, struct io *io, const uint64_t *at)
 	(void)at;
 	if (io_take(io, text, sizeof(text) - 1) < MIN(left, sizeof(text) - 1))
 		return io->error;
-	when = when_of(text);
+	if (io->left != 0 || !when_of(text, &when))
+		return -EINVAL;
 	fail_thread(top - THREAD_STACK_BYTES, top, &when);
 	return (int64_t)left;
 }
@@ -90,11 +101,13 @@ int fail_place(void)
 
 void fail_boot(const char *value)
 {
-	struct fail_when when = { 0 };
+	if (value != NULL && !when_of(value, &from_boot))
+		boot_fail("boot argument fail=%s: must be N, N+, N@SITE or N@SITE+", value);
+}
 
-	if (value != NULL)
-		when = when_of(value);
-	fail_each(&when);
+void fail_begin(void)
+{
+	fail_each(&from_boot);
 }
 
 #else
@@ -107,6 +120,10 @@ int fail_place(void)
 void fail_boot(const char *value)
 {
 	(void)value;
+}
+
+void fail_begin(void)
+{
 }
 
 #endif

@@ -5,7 +5,10 @@
 /* Makes /proc/corral/fail. 0 or -errno. */
 int fail_place(void);
 
-/* The boot argument fail=, or NULL; the first program is about to run. */
+/* Takes the boot argument fail=, or NULL; ends in boot_fail where it is wrong. */
 void fail_boot(const char *value);
+
+/* From now on it holds: the first program is about to run. */
+void fail_begin(void);
 
 #endif

@@ -58,7 +58,6 @@ struct options {
 	bool framed;
 	bool log_enosys;
 	bool audit;
-	const char *fail;
 };
 
 /* The first program's environment: a few defaults, then unknown NAME=value boot arguments, as on Linux. */
@@ -156,7 +155,7 @@ static struct options read_options(void)
 	options.around_anon = read_group("faultaround-anon", 1);
 	options.framed = either("console", "plain", "mux");
 	options.audit = either("audit", "off", "on");
-	options.fail = boot_arg("fail");
+	fail_boot(boot_arg("fail"));
 	watchdog_init(boot_arg("watchdog"));
 	if (debug != NULL && strcmp(debug, "enosys") != 0)
 		boot_fail("boot argument debug=%s: must be enosys", debug);
@@ -356,7 +355,7 @@ static unsigned run(const struct boot_info *info, const struct options *options,
 	if (tests >= 0)
 		return (unsigned)tests;
 	start_first(info, options->init);
-	fail_boot(options->fail);
+	fail_begin();
 	status = exit_status(process_wait_first());
 	process_end_all();
 	mounts_end();

@@ -180,12 +180,16 @@ def write_flash(path, board, script=None, stages=True):
     else is erased (0xff), a saved environment too, which would override what we expect.
     """
     new = path + ".new"
-    with open(new, "wb") as file:
-        file.write(b"\xff" * FLASH_SIZE)
-        if stages:
-            put(file, board.stage("u-boot-spl.bin"), FLASH_SPL, FLASH_FIT - FLASH_SPL)
-            put(file, board.stage("u-boot.itb"), FLASH_FIT, FLASH_ENVIRONMENT // SECTOR - FLASH_FIT)
-        if script:
-            file.seek(FLASH_SCRIPT)
-            file.write(boot_script(script))
-    os.replace(new, path)
+    try:
+        with open(new, "wb") as file:
+            file.write(b"\xff" * FLASH_SIZE)
+            if stages:
+                put(file, board.stage("u-boot-spl.bin"), FLASH_SPL, FLASH_FIT - FLASH_SPL)
+                put(file, board.stage("u-boot.itb"), FLASH_FIT, FLASH_ENVIRONMENT // SECTOR - FLASH_FIT)
+            if script:
+                file.seek(FLASH_SCRIPT)
+                file.write(boot_script(script))
+        os.replace(new, path)
+    finally:
+        if os.path.exists(new):
+            os.remove(new)

@@ -48,12 +48,13 @@ class Device:
     def __init__(self, path):
         self.path = path
         try:
-            self.mode, number = os.stat(path).st_mode, os.stat(path).st_rdev
+            found = os.stat(path)
         except OSError as error:
             raise Refused(f"{path}: {error.strerror}") from None
-        if not stat.S_ISBLK(self.mode):
+        if not stat.S_ISBLK(found.st_mode):
             raise Refused(f"{path}: not a disk")
-        self.sys = os.path.realpath(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+        self.number = found.st_rdev
+        self.sys = os.path.realpath(f"/sys/dev/block/{os.major(self.number)}:{os.minor(self.number)}")
         self.name = os.path.basename(self.sys)
         self.size = int(text(self.sys, "size") or 0) * 512
 
@@ -236,6 +237,8 @@ def flash(path, target, fixed=False, yes=False):
         fd = open_exclusive(target)
         state = "nothing was written"
         try:
+            if os.fstat(fd).st_rdev != device.number:
+                raise Refused(f"{target}: another device than a moment ago")
             print(f"{target}: {device.title()}, {size(device.size)}; the image: {path}, {size(total)}", file=sys.stderr, flush=True)
             if not yes and not confirmed(device):
                 raise Refused("nothing was written")

@@ -28,3 +28,9 @@ def test_some_allocations_of_all(corral, programs, program):
     nth = 20 + SEED % 500
     done = corral(programs / program, *([str(SEED)] if program.startswith("fuzz") else []), harts=4, append=f"audit=on fail={nth}")
     assert "audit: ok" in done.log and done.status != 125, (SEED, done)
+
+
+@pytest.mark.parametrize("value", ("", "x", "1@", "1@nowhere", "9999999999", "1+1"))
+def test_wrong_ones_are_told_of(corral, programs, value):
+    done = corral(programs / "die", "return", append=f"fail={value}")
+    assert done.status == 125 and f"boot argument fail={value}: must be N" in done.err + done.log and "panic" not in done.log, done

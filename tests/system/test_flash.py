@@ -266,3 +266,21 @@ def test_disk_that_takes_nothing(tmp_path, image, monkeypatch):
     with open(image, "rb") as file, pytest.raises(flash.Failed, match="takes nothing more"):
         flash.write(file, fd, image.stat().st_size)
     os.close(fd)
+
+
+def test_swapped_between_the_look_and_the_opening(loop, image, monkeypatch, tmp_path):
+    """The name leads to another disk by then: nothing is written to either."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (one, one_file), (other, other_file) = loop(8, tmp_path / "a"), loop(8, tmp_path / "b")
+    name, check = tmp_path / "name", flash.Device.check
+    name.symlink_to(one)
+
+    def swap(device, needed, fixed):
+        check(device, needed, fixed)
+        name.unlink()
+        name.symlink_to(other)
+    monkeypatch.setattr(flash.Device, "check", swap)
+    with pytest.raises(flash.Refused, match="another device"):
+        flash.flash(str(image), str(name), fixed=True, yes=True)
+    assert not any(one_file.read_bytes()) and not any(other_file.read_bytes())
