@@ -193,10 +193,13 @@ static uint64_t argument(struct random *random, char type)
 	}
 }
 
-/* As much as reaches neither the program nor the stacks, which lie somewhere above the area; or so much that nothing is there to name. */
+/*
+ * As much as reaches neither the program nor the stacks, which lie somewhere above the area; or so much that it goes round, and is
+ * refused: what only ends behind all memory is done as far as there is some.
+ */
 static uint64_t short_of_own(uint64_t at, uint64_t bytes)
 {
-	if (bytes < 1UL << 38)
+	if (at + bytes >= at)
 		bytes %= 32 * MIB;
 	return at < PROGRAM ? bytes % (PROGRAM - at) : bytes;
 }
