@@ -17,10 +17,10 @@ static void glutton(void *arg)
 		at[i] = 1;
 }
 
-/* Too much only once copy-on-write is broken: the fork itself fits. The child is the one that asks for more. */
+/* Too much only once copy-on-write is broken: the fork itself fits, by fork=eager as well. The child is the one that asks for more. */
 static void glutton_cow(void *arg)
 {
-	size_t part = too_much / 3;
+	size_t part = too_much / 5;
 	char *at = map_anon(part);
 	pid_t pid;
 	int status;
