@@ -2,13 +2,14 @@
 #
 # Variables: MODE=release|debug  O=build (where everything goes)  COMPILER=gcc|clang  V=1 (show commands)
 # For images of cards: BOARD=sifive-unmatched|sifive-unleashed  DEV=/dev/...  APPEND="boot arguments"
-# For running: HARTS=4  MEM=1G  ICOUNT=1  FILTER=regex
+# For running: HARTS=4 (with ICOUNT: 1)  MEM=1G  ICOUNT=1  FILTER=regex
 
 BOARD    ?= virt
 MODE     ?= release
 O        ?= build
 COMPILER ?= gcc
-HARTS    ?= 4
+# Several harts under icount take for ever: each waits for the others' instructions.
+HARTS    ?= $(if $(ICOUNT),1,4)
 MEM      ?= 1G
 PYTHON   ?= /usr/bin/python3
 CROSS    ?= riscv64-linux-gnu-
@@ -168,7 +169,7 @@ help: ## This list
 	@echo; echo "Variables (with their values now):"
 	@printf '  %-22s %s\n' \
 		"HARTS=$(HARTS) MEM=$(MEM)" "the machine for bench, run, debug" \
-		"ICOUNT=1 FILTER=regex" "for bench: count instructions; only some benchmarks" \
+		"ICOUNT=1 FILTER=regex" "for bench: count instructions, on one hart; only some benchmarks" \
 		"MODE=$(MODE)" "release or debug: asserts, lock ranks, audits" \
 		"BOARD=$(BOARD) O=$(O)" "the board, for images; where everything is built" \
 		"V=1" "show the commands"

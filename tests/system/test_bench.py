@@ -1,7 +1,10 @@
 """The benchmark's parts for files: all are there, measure, and find their data right."""
 import re
+import subprocess
 
 import pytest
+
+from tests.conftest import BUILD, ROOT
 
 NAMES = ("file_shared_fault", "file_private_cow", "file_read_cached", "clone_object/MiB:0", "clone_object/MiB:1", "clone_object_break",
          "msync/pages:1", "msync/pages:512", "shared_pingpong/harts:2")
@@ -27,3 +30,11 @@ def test_ktap(corral):
     assert done.err == "", done
     done = corral("bench", "--quick", "--format=ktap", "--filter=msync/pages:1", harts=1, append="BENCH_DISK=/none")
     assert done.status == 1 and re.search(r"^not ok 1 msync/pages:1 # FAIL .+", done.out, re.M), done
+
+
+@pytest.mark.parametrize("words, harts", (("", 4), ("ICOUNT=1", 1), ("ICOUNT=1 HARTS=2", 2)))
+def test_make_counts_instructions_on_one_hart(words, harts):
+    """Unless it is asked for more, which takes hours."""
+    done = subprocess.run(["make", "-n", "bench", "CORRAL_SETUP_DONE=1", f"O={BUILD}", *words.split()], cwd=ROOT, capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert f"--harts {harts} " in done.stdout and ("--icount" in done.stdout) == ("ICOUNT" in words), done
