@@ -62,7 +62,7 @@ INSTEAD = {
     "scripts/perf": ("shorter", "make perf-guard"),
     "make perf": ("shorter", "make perf PARTS=counts"),
     "make torture": ("shorter", "make torture MINUTES=1"),
-    "make soak": ("shorter", "make soak MINUTES=2"),
+    "make soak": ("shorter", "make soak MINUTES=5"),
     "make exhaust": ("shorter", "make exhaust ROUNDS=20"),
     "make torture-defects": ("test", "tests/system/test_shadow.py"),
     "scripts/torture": ("test", "tests/system/test_shadow.py"),

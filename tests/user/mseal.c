@@ -180,11 +180,14 @@ static void *harm(void *arg)
 	return NULL;
 }
 
-static void at_once(void)
+/* How many pages were still there to be sealed: none, if the others were so much quicker. */
+static unsigned at_once(void)
 {
 	pthread_t threads[3];
 	unsigned kept = 0;
 
+	memset((void *)sealed, 0, sizeof(sealed));
+	stop = 0;
 	ground = map_anon(AREA_PAGES * PAGE);
 	pages_write(ground, AREA_PAGES * PAGE, 9);
 	for (uintptr_t i = 0; i < COUNT(threads); i++)
@@ -208,11 +211,13 @@ static void at_once(void)
 		kept++;
 		CHECK_ERR(munmap(at, PAGE), EPERM);
 	}
-	CHECK(kept > 0);
+	return kept;
 }
 
 int main(void)
 {
+	unsigned kept = 0;
+
 	probe_init();
 	arguments();
 	seals(MAP_PRIVATE);
@@ -221,6 +226,8 @@ int main(void)
 	inherited();
 	heap();
 	page_zero();
-	at_once();
+	for (unsigned round = 0; round < 100 && kept == 0; round++)
+		kept = at_once();
+	CHECK(kept > 0);
 	return pass();
 }
