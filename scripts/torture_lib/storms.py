@@ -42,6 +42,8 @@ class Item:
         if self.kind == "each":
             self.program = "fail_alloc"
             self.append[3] = ""
+            if self.append[1] == "fork=eager":
+                self.append[1] = ""  # each page of a fork is an allocation then, thousands, and each would fail in a fork of its own
         elif self.kind == "oom":
             self.program, self.args, self.megabytes = "oom", ["200"], 128
         elif self.kind == "fail":
