@@ -52,6 +52,15 @@ static inline void hart_count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+/*
+ * How many inter-hart interrupts this hart has taken. Who is to sleep reads it before he looks for what they are sent for: if it is another
+ * number by then, hw_relax took one in between, and he looks again.
+ */
+static inline uint64_t hart_ipis_taken(void)
+{
+	return atomic_load_explicit(&this_hart()->ipis_received, memory_order_relaxed);
+}
+
 /* Any usable hart, by index. */
 struct hart *hart_get(unsigned index);
 

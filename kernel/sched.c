@@ -14,6 +14,8 @@
  * - A signal's bit in thread->work is set while the thread is being switched to: finish_switch fences between on_hart = 1
  *   and the look at work on the way to user mode, sched_notify between setting the bit and looking at on_hart.
  * - work set between the last look at it and sret: the setter sends an IPI afterwards, which traps at once in user mode.
+ * - A thread is put on an idle hart's list, or a quiesce wanted, when the hart has looked already, and the IPI is taken by an hw_relax on
+ *   the way to sleep (a lock of another's list, of the allocator): idle_loop does not sleep when one was taken since it looked.
  *
  * Locks: the run queues' (runqueue.c), never two at once. There is no lock for all harts.
  */
@@ -395,15 +397,17 @@ static _Noreturn void idle_loop(void)
 	struct runqueue *queue = my_queue();
 
 	for (;;) {
+		uint64_t taken = hart_ipis_taken();
 		struct thread *next;
 
 		runqueue_idle(true);
 		next = runqueue_pick(hw_hart());
 		if (next == NULL) {
-			/* A thread that is given to an idle hart comes with an interrupt. */
-			while (interrupts_pending() == 0 && cleared_prepare())
+			/* A thread that is given to an idle hart comes with an interrupt: pending, or taken meanwhile. */
+			while (interrupts_pending() == 0 && hart_ipis_taken() == taken && cleared_prepare())
 				continue;
-			hart_wait_for_interrupt();
+			if (hart_ipis_taken() == taken)
+				hart_wait_for_interrupt();
 			serve_pending();
 			if (quiesce_wanted())
 				quiesce_stand();

@@ -3,9 +3,12 @@
 
 #include <stdatomic.h>
 
+#include "firmware/hart.h"
 #include "firmware/trap.h"
+#include "kernel/runqueue.h"
 #include "kernel/wait.h"
 #include "lib/errno.h"
+#include "lib/watch.h"
 #include "tests/kernel/ktest.h"
 
 #define MANY 64
@@ -186,12 +189,118 @@ static void threads_end_and_are_freed(void)
 	KT_CHECK(atomic_load(&count) == 300);
 }
 
+/*
+ * A hart that looks for work waits for another's queue to be unlocked, and takes the interrupt of a thread that is put on its own while it waits:
+ * it must not go to sleep for want of an interrupt. Three harts: one puts it there, one holds its own queue, one looks.
+ */
+#define LOST_NS UINT64_C(5000000000)
+
+enum { STARTER, HOLDER, LOOKER, ROLES };
+
+static unsigned hart_of[ROLES];
+static _Atomic bool holding, let_go, ran;
+
+static bool looker_is_idle(void)
+{
+	struct runqueue *queue = &runqueues[hart_of[LOOKER]];
+	bool idle;
+
+	spin_lock(&queue->lock, RANK_RUNQUEUE);
+	idle = queue->current == &queue->idle;
+	spin_unlock(&queue->lock, RANK_RUNQUEUE);
+	return idle;
+}
+
+static bool looker_waits(void)
+{
+	struct watch_seen wait = watch_of(hart_of[LOOKER]);
+
+	return wait.what == WATCH_LOCK && wait.object == &runqueues[hart_of[HOLDER]].lock;
+}
+
+static uint64_t looker_interrupts(void)
+{
+	return atomic_load(&hart_get(hart_of[LOOKER])->ipis_received);
+}
+
+static bool is_holding(void)
+{
+	return atomic_load(&holding);
+}
+
+static bool has_run(void)
+{
+	return atomic_load(&ran);
+}
+
+static bool comes_true(bool (*what)(void))
+{
+	for (uint64_t until = time_ns() + LOST_NS; !what() && time_ns() < until;)
+		hw_relax();
+	return what();
+}
+
+static void run(void *arg)
+{
+	(void)arg;
+	atomic_store(&ran, true);
+}
+
+/* What it has on its list, and nobody else may run, makes others look into it. */
+static void hold(void)
+{
+	KT_CHECK(comes_true(looker_is_idle));
+	ktest_start(ender, NULL, UINT64_C(1) << hw_hart());
+	spin_lock(&my_queue()->lock, RANK_RUNQUEUE);
+	atomic_store(&holding, true);
+	while (!atomic_load(&let_go))
+		hw_relax();
+	spin_unlock(&my_queue()->lock, RANK_RUNQUEUE);
+}
+
+static void start(void)
+{
+	uint64_t looker = UINT64_C(1) << hart_of[LOOKER], before;
+
+	KT_CHECK(comes_true(is_holding));
+	hw_send_ipi(looker);
+	KT_CHECK(comes_true(looker_waits));
+	before = looker_interrupts();
+	ktest_start(run, NULL, looker);
+	for (uint64_t until = time_ns() + LOST_NS; looker_interrupts() == before && time_ns() < until;)
+		hw_relax();
+	KT_CHECK(looker_interrupts() != before);
+	atomic_store(&let_go, true);
+	KT_CHECK(comes_true(has_run));
+	/* It runs now if it has not: the others are to find the machine in order. */
+	hw_send_ipi(looker);
+}
+
+static void look_body(unsigned index)
+{
+	if (index < ROLES)
+		hart_of[index] = hw_hart();
+	ktest_barrier();
+	if (index == STARTER)
+		start();
+	else if (index == HOLDER)
+		hold();
+}
+
+static void harts_look_again_before_they_sleep(void)
+{
+	holding = let_go = ran = false;
+	if (ktest_harts() >= ROLES)
+		ktest_on_all(look_body);
+}
+
 static const struct ktest tests[] = {
 	{ "many_threads_yield", many_threads_yield },
 	{ "threads_stay_where_they_may_run", threads_stay_where_they_may_run },
 	{ "no_wake_is_lost", no_wake_is_lost },
 	{ "wakes_race_with_timeouts", wakes_race_with_timeouts },
 	{ "threads_end_and_are_freed", threads_end_and_are_freed },
+	{ "harts_look_again_before_they_sleep", harts_look_again_before_they_sleep },
 };
 
 KTEST_SUITE(ktest_sched, tests);
