@@ -102,7 +102,7 @@ int fail_place(void)
 void fail_boot(const char *value)
 {
 	if (value != NULL && !when_of(value, &from_boot))
-		boot_fail("boot argument fail=%s: must be N, N+, N@SITE or N@SITE+", value);
+		boot_fail("boot argument fail=%s: must be N or N@SITE", value);
 }
 
 void fail_begin(void)

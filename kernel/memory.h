@@ -8,12 +8,12 @@ struct process;
 
 /* Touches every page of the range, as far as it goes. 0, -ENOMEM, -EINVAL (not allowed), -EFAULT, or -EINTR when the thread is being ended. */
 int memory_populate(struct space *space, uint64_t start, uint64_t bytes, enum access access) MUST_CHECK;
-/* 0, or -ENOMEM where a part is not mapped. */
+/* How far all is mapped from start on: the first address that is not, at most end. */
+uint64_t memory_mapped_end(struct space *space, uint64_t start, uint64_t end);
+/* 0, or -ENOMEM where a part is not mapped: for hints that change nothing. */
 int64_t memory_check_mapped(struct space *space, uint64_t start, uint64_t bytes) MUST_CHECK;
 /* mlock of a range, aligned: -ENOMEM where a part is not mapped or cannot be touched. */
 int memory_lock_range(uint64_t start, uint64_t bytes, bool on_fault) MUST_CHECK;
-/* Linux's checks of (address, length) that munmap, mprotect and madvise share; *bytes is rounded up. 0, -EINVAL, too_far. */
-int memory_check_range(uint64_t address, uint64_t *bytes, int too_far) MUST_CHECK;
 /* Whether the calling process may map at that address, chosen by it: 0 or -EPERM. */
 int memory_may_place(uint64_t address) MUST_CHECK;
 /* What a space made by fork or execve has of the caller's rules, before anything is mapped by it. */

@@ -13,7 +13,6 @@
 #include "mm/slab.h"
 #include "mm/space.h"
 
-#define RANGES_MAX   1024U
 #define RANGES_FEW   8U
 #define ADDRESS_MAX  128 /* a struct sockaddr_storage */
 #define ADDRESS_UNIX 110U

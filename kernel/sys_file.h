@@ -36,6 +36,7 @@ int user_lookup_at(int dirfd, uint64_t address, unsigned at_flags, struct node *
 /* A symbolic link, for reading it; an empty path: the one that dirfd is (O_PATH). -EINVAL, of an empty path -ENOENT: it is none. */
 int user_lookup_link(int dirfd, uint64_t address, struct node **out) MUST_CHECK;
 
+#define RANGES_MAX 1024U /* UIO_MAXIOV */
 /* Copies and checks count ranges (struct iovec) of the program's; their sum, cut as Linux does, in *bytes. -EFAULT, -EINVAL. */
 int user_ranges(struct io_range *range, uint64_t address, uint64_t count, uint64_t *bytes) MUST_CHECK;
 int file_stat(struct file *file, struct file_stat *out) MUST_CHECK;

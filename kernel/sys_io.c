@@ -11,7 +11,6 @@
 #include "mm/space.h"
 
 #define IO_MAX	    UINT64_C(0x7ffff000)
-#define RANGES_MAX  1024U /* UIO_MAXIOV */
 #define RANGES_FEW  8U
 #define SEND_BREATH (UINT64_C(64) << 10)
 

@@ -323,23 +323,13 @@ int64_t sys_mmap(const uint64_t *a)
 
 /* ---- Ranges. */
 
-int memory_check_range(uint64_t address, uint64_t *bytes, int too_far)
-{
-	if (!page_aligned(address))
-		return -EINVAL;
-	if (!memory_round_up(bytes) || address > USER_END - *bytes)
-		return too_far;
-	return 0;
-}
-
 int64_t sys_munmap(const uint64_t *a)
 {
 	uint64_t bytes = a[1];
-	int error = memory_check_range(a[0], &bytes, -EINVAL);
 
-	if (error != 0)
-		return error;
-	return bytes == 0 ? -EINVAL : space_unmap(current_space(), VADDR(a[0]), bytes);
+	if (!page_aligned(a[0]) || !memory_round_up(&bytes) || bytes == 0 || a[0] > USER_END - bytes)
+		return -EINVAL;
+	return space_unmap(current_space(), VADDR(a[0]), bytes);
 }
 
 /* A range that goes on behind all memory is changed up to the first hole, as any. */
@@ -369,19 +359,19 @@ int64_t sys_mprotect(const uint64_t *a)
 	return space_protect(current_space(), VADDR(a[0]), bytes, permissions(a[2]));
 }
 
-/* -ENOMEM where a part of the range is not mapped, for hints that change nothing. */
-int64_t memory_check_mapped(struct space *space, uint64_t start, uint64_t bytes)
+uint64_t memory_mapped_end(struct space *space, uint64_t start, uint64_t end)
 {
+	struct space_region region;
 	uint64_t at = start;
 
-	while (at < start + bytes) {
-		struct space_region region;
-
-		if (!space_next_region(space, VADDR(at), &region) || region.start.v > at)
-			return -ENOMEM;
+	while (at < end && at < USER_END && space_next_region(space, VADDR(at), &region) && region.start.v <= at)
 		at = region.end.v;
-	}
-	return 0;
+	return MIN(at, end);
+}
+
+int64_t memory_check_mapped(struct space *space, uint64_t start, uint64_t bytes)
+{
+	return memory_mapped_end(space, start, start + bytes) == start + bytes ? 0 : -ENOMEM;
 }
 
 /* ---- brk. */

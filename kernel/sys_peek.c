@@ -12,16 +12,9 @@
 #include "mm/slab.h"
 #include "mm/space.h"
 
-#define IOV_MAX	 1024U
-#define MOVE_MAX UINT64_C(0x7ffff000)
-
-struct iovec {
-	uint64_t base, bytes;
-};
-
 /* A place in a list of pieces. */
 struct cursor {
-	struct iovec *piece;
+	struct io_range *piece;
 	uint64_t left;	 /* pieces */
 	uint64_t offset; /* in the first */
 };
@@ -39,14 +32,16 @@ static uint64_t span(struct cursor *cursor, uint64_t n)
 
 static vaddr_t here(const struct cursor *cursor)
 {
-	return VADDR(cursor->piece->base + cursor->offset);
+	return VADDR(cursor->piece->base.v + cursor->offset);
 }
 
-static int64_t copy(struct space *from, struct cursor *source, struct space *to, struct cursor *target, void *buffer)
+/* At most `most` bytes. */
+static int64_t copy(struct space *from, struct cursor *source, struct space *to, struct cursor *target, uint64_t most,
+		    void *buffer)
 {
 	uint64_t done = 0, n;
 
-	while ((n = span(target, span(source, PAGE_SIZE))) != 0) {
+	while ((n = span(target, span(source, MIN(PAGE_SIZE, most - done)))) != 0) {
 		/* Not across a page of the source: what can be had of it is copied before the rest is refused. */
 		n = MIN(n, PAGE_SIZE - (here(source).v & PAGE_MASK));
 		n = MIN(n, PAGE_SIZE - (here(target).v & PAGE_MASK));
@@ -60,37 +55,32 @@ static int64_t copy(struct space *from, struct cursor *source, struct space *to,
 	return (int64_t)done;
 }
 
-/* Of its own pieces: addresses, and no more than a read can move. */
-static int check_mine(struct cursor *cursor)
+static int list_alloc(struct cursor *cursor, uint64_t count)
 {
-	uint64_t left = MOVE_MAX;
-
-	for (uint64_t i = 0; i < cursor->left; i++) {
-		struct iovec *piece = &cursor->piece[i];
-
-		if (cursor->left == 1)
-			piece->bytes = MIN(piece->bytes, left);
-		if (!user_range_ok(piece->base, piece->bytes))
-			return -EFAULT;
-		piece->bytes = MIN(piece->bytes, left);
-		left -= piece->bytes;
-	}
-	return 0;
-}
-
-static int read_list(struct cursor *cursor, uint64_t address, uint64_t count)
-{
-	int error;
-
 	*cursor = (struct cursor){ .left = count };
 	if (count == 0)
 		return 0;
-	if (count > IOV_MAX)
+	if (count > RANGES_MAX)
 		return -EINVAL;
-	cursor->piece = kalloc(count * sizeof(struct iovec));
-	if (cursor->piece == NULL)
-		return -ENOMEM;
-	error = user_read(current_space(), cursor->piece, VADDR(address), count * sizeof(struct iovec));
+	cursor->piece = kalloc(count * sizeof(struct io_range));
+	return cursor->piece == NULL ? -ENOMEM : 0;
+}
+
+/* Its own pieces: as those of a readv. */
+static int read_mine(struct cursor *cursor, uint64_t address, uint64_t count, uint64_t *bytes)
+{
+	int error = list_alloc(cursor, count);
+
+	*bytes = 0;
+	return error != 0 || count == 0 ? error : user_ranges(cursor->piece, address, count, bytes);
+}
+
+static int read_others(struct cursor *cursor, uint64_t address, uint64_t count)
+{
+	int error = list_alloc(cursor, count);
+
+	if (error == 0 && count != 0)
+		error = user_read(current_space(), cursor->piece, VADDR(address), count * sizeof(struct io_range));
 	for (uint64_t i = 0; error == 0 && i < count; i++)
 		error = cursor->piece[i].bytes > INT64_MAX ? -EINVAL : 0;
 	return error;
@@ -99,7 +89,8 @@ static int read_list(struct cursor *cursor, uint64_t address, uint64_t count)
 static int64_t transfer(const uint64_t *a, bool writing)
 {
 	struct cursor mine, others;
-	struct iovec *my_list, *others_list;
+	struct io_range *my_list, *others_list;
+	uint64_t bytes;
 	struct process *process = NULL;
 	struct space *space = NULL;
 	void *buffer = NULL;
@@ -107,15 +98,13 @@ static int64_t transfer(const uint64_t *a, bool writing)
 
 	if (a[5] != 0)
 		return -EINVAL;
-	result = read_list(&mine, a[1], a[2]);
+	result = read_mine(&mine, a[1], a[2], &bytes);
 	my_list = mine.piece;
-	if (result == 0)
-		result = check_mine(&mine);
-	if (result != 0 || span(&mine, 1) == 0) { /* with nothing of its own nothing else is looked at, as on Linux */
+	if (result != 0 || bytes == 0) { /* with nothing of its own nothing else is looked at, as on Linux */
 		kfree(my_list);
 		return result;
 	}
-	result = read_list(&others, a[3], a[4]);
+	result = read_others(&others, a[3], a[4]);
 	others_list = others.piece;
 	if (result == 0 && (process = process_find((uint32_t)a[0])) == NULL)
 		result = -ESRCH;
@@ -124,8 +113,8 @@ static int64_t transfer(const uint64_t *a, bool writing)
 	if (result == 0 && (buffer = kalloc(PAGE_SIZE)) == NULL)
 		result = -ENOMEM;
 	if (result == 0)
-		result = writing ? copy(current_space(), &mine, space, &others, buffer)
-				 : copy(space, &others, current_space(), &mine, buffer);
+		result = writing ? copy(current_space(), &mine, space, &others, bytes, buffer)
+				 : copy(space, &others, current_space(), &mine, bytes, buffer);
 	kfree(buffer);
 	if (space != NULL)
 		space_put(space);

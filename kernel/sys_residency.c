@@ -97,17 +97,13 @@ static int check_limit(uint64_t bytes, int error)
 static int set_lock(uint64_t start, uint64_t bytes, enum space_lock lock)
 {
 	struct space *space = current_space();
-	struct space_region region;
-	uint64_t at = start;
+	uint64_t end = memory_mapped_end(space, start, start + bytes);
 	int error;
 
-	while (at < start + bytes && at < USER_END && space_next_region(space, VADDR(at), &region) &&
-	       region.start.v <= at)
-		at = region.end.v;
-	if (at == start)
+	if (end == start)
 		return -ENOMEM;
-	error = space_set_lock(space, VADDR(start), MIN(at - start, bytes), lock);
-	return error != 0 || at >= start + bytes ? error : -ENOMEM;
+	error = space_set_lock(space, VADDR(start), end - start, lock);
+	return error != 0 || end == start + bytes ? error : -ENOMEM;
 }
 
 int memory_lock_range(uint64_t start, uint64_t bytes, bool on_fault)

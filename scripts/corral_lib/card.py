@@ -2,6 +2,7 @@
 Disk images that machines boot Corral from: a GPT, the board's first stages where it wants them, and a FAT32 with the kernel, the
 initramfs and extlinux.conf. The same input gives the same bytes: all ids are fixed and nothing has a time.
 """
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -143,12 +144,23 @@ def size_for(*contents):
     return size
 
 
+@contextlib.contextmanager
+def replacing(path):
+    """What is written to the name it gives takes path's place when all went well, and is gone otherwise."""
+    new = path + ".new"
+    try:
+        yield new
+        os.replace(new, path)
+    finally:
+        if os.path.exists(new):
+            os.remove(new)
+
+
 def write_card(path, board, kernel, initramfs, arguments, more=()):
     """A whole card at path. board: one of BOARDS, or None for a disk without first stages (QEMU's virt)."""
     first_fat = FAT_SECTOR if board else 2048
     more = dict(more)
-    new = path + ".new"
-    try:
+    with replacing(path) as new:
         with open(new, "wb") as file:
             file.truncate(size_for(kernel, initramfs, *more.values()) * MIB)
         partition(new, first_fat, board is not None)
@@ -157,10 +169,6 @@ def write_card(path, board, kernel, initramfs, arguments, more=()):
                 put(file, board.stage("u-boot-spl.bin"), SPL_SECTOR, SPL_LAST - SPL_SECTOR + 1)
                 put(file, board.stage("u-boot.itb"), FIT_SECTOR, FIT_LAST - FIT_SECTOR + 1)
         fill(new, first_fat, kernel, initramfs, arguments, more)
-        os.replace(new, path)
-    finally:
-        if os.path.exists(new):
-            os.remove(new)
 
 
 def boot_script(commands):
@@ -179,17 +187,11 @@ def write_flash(path, board, script=None, stages=True):
     The SPI-NOR flash: the first stages, and at its end a script, which an Unleashed's U-Boot runs when no card boots. All
     else is erased (0xff), a saved environment too, which would override what we expect.
     """
-    new = path + ".new"
-    try:
-        with open(new, "wb") as file:
-            file.write(b"\xff" * FLASH_SIZE)
-            if stages:
-                put(file, board.stage("u-boot-spl.bin"), FLASH_SPL, FLASH_FIT - FLASH_SPL)
-                put(file, board.stage("u-boot.itb"), FLASH_FIT, FLASH_ENVIRONMENT // SECTOR - FLASH_FIT)
-            if script:
-                file.seek(FLASH_SCRIPT)
-                file.write(boot_script(script))
-        os.replace(new, path)
-    finally:
-        if os.path.exists(new):
-            os.remove(new)
+    with replacing(path) as new, open(new, "wb") as file:
+        file.write(b"\xff" * FLASH_SIZE)
+        if stages:
+            put(file, board.stage("u-boot-spl.bin"), FLASH_SPL, FLASH_FIT - FLASH_SPL)
+            put(file, board.stage("u-boot.itb"), FLASH_FIT, FLASH_ENVIRONMENT // SECTOR - FLASH_FIT)
+        if script:
+            file.seek(FLASH_SCRIPT)
+            file.write(boot_script(script))

@@ -49,6 +49,13 @@ class Parser(argparse.ArgumentParser):
             more.setdefault("help", text if more.get("default") in (None, "", False) or "default" in text else f"{text} (default {more['default']})")
         return super().add_argument(*words, **more)
 
+    def parts(self, given, known):
+        """The parts of a script that were asked for, of those there are; choices= would want one, where none means some."""
+        for part in given:
+            if part not in known:
+                self.error(f"no part {part}: there are {', '.join(known)}")
+        return given
+
     def format_help(self):
         usage = re.sub(r"^usage: ", "", self.format_usage())
         usage = re.sub(r"\n {7}", "\n", usage)

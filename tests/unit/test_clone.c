@@ -26,19 +26,6 @@ static vaddr_t dst_page(uint64_t page)
 	return VADDR(DST_AT + PAGES(page));
 }
 
-static uint64_t word_of(struct object *object, uint64_t page)
-{
-	uint64_t word;
-
-	assert_int_equal(object_read(object, PAGES(page), &word, 8), 8);
-	return word;
-}
-
-static void write_word(struct object *object, uint64_t page, uint64_t word)
-{
-	assert_int_equal(object_write(object, PAGES(page), &word, 8), 8);
-}
-
 /* Both mapped, shared. */
 static void begin(uint64_t count)
 {
@@ -145,7 +132,7 @@ static void with_a_source(void **state)
 	begin(NODE);
 	assert_int_equal(object_create(PAGES(NODE), bytes, sizeof(bytes), &from), 0);
 	assert_int_equal(object_create(PAGES(NODE), bytes, sizeof(bytes), &to), 0);
-	write_word(from, 2, 22);
+	unit_set_word(from, 2, 22);
 	assert_int_equal(object_clone_range(from, 0, dst, 4, 8), 0);
 	assert_int_equal(unit_load(dst_page(6)), 22);
 	assert_int_equal(unit_load(dst_page(7)), PAGES(3));
@@ -154,23 +141,23 @@ static void with_a_source(void **state)
 	/* Holes onto pages that are a source's. */
 	assert_int_equal(object_clone_range(src, 0, to, 1, 3), 0);
 	assert_int_equal(object_next(to, 0, true), UINT64_MAX);
-	assert_int_equal(word_of(to, 1), 0);
-	assert_int_equal(word_of(to, 3), 0);
-	assert_int_equal(word_of(to, 4), PAGES(4));
+	assert_int_equal(unit_word(to, 1), 0);
+	assert_int_equal(unit_word(to, 3), 0);
+	assert_int_equal(unit_word(to, 4), PAGES(4));
 	/* Aligned, but not by nodes, as dst's source has to be noted page by page. */
 	assert_int_equal(object_clone_range(src, 0, from, 0, NODE - 1), 0);
-	assert_int_equal(word_of(from, 0), 0);
-	assert_int_equal(word_of(from, 5), 0);
+	assert_int_equal(unit_word(from, 0), 0);
+	assert_int_equal(unit_word(from, 5), 0);
 	unit_audit();
 	/* All of it: the source is filled in first, and dst's is gone. */
 	assert_int_equal(object_clone_range(to, 0, from, 0, NODE), 0);
-	assert_int_equal(word_of(from, 5), PAGES(5));
-	assert_int_equal(word_of(from, 1), 0);
+	assert_int_equal(unit_word(from, 5), PAGES(5));
+	assert_int_equal(unit_word(from, 1), 0);
 	/* A source that was cut off with its object fills nothing. */
 	assert_int_equal(object_resize(to, PAGES(2)), 0);
 	assert_int_equal(object_clone_range(to, 0, src, 0, 5), 0);
-	assert_int_equal(word_of(src, 0), 0);
-	assert_int_equal(word_of(src, 4), 0);
+	assert_int_equal(unit_word(src, 0), 0);
+	assert_int_equal(unit_word(src, 4), 0);
 	unit_audit();
 	object_put(from);
 	object_put(to);
@@ -183,24 +170,24 @@ static void tall(void **state)
 	(void)state;
 	begin(2 * LARGE);
 	for (uint64_t i = 0; i < LARGE; i += NODE - 1)
-		write_word(src, i, i + 1);
-	write_word(src, LARGE + 5, 5);
-	write_word(dst, 2 * LARGE - 1, 9);
+		unit_set_word(src, i, i + 1);
+	unit_set_word(src, LARGE + 5, 5);
+	unit_set_word(dst, 2 * LARGE - 1, 9);
 	assert_int_equal(object_clone_range(src, 0, dst, LARGE, LARGE), 0);
 	assert_int_equal(object_pages(dst), object_pages(src) - 1);
 	for (uint64_t i = 0; i < LARGE; i += NODE - 1)
-		assert_int_equal(word_of(dst, LARGE + i), i + 1);
-	assert_int_equal(word_of(dst, 2 * LARGE - 1), LARGE);
-	write_word(dst, LARGE, 17);
-	assert_int_equal(word_of(src, 0), 1);
+		assert_int_equal(unit_word(dst, LARGE + i), i + 1);
+	assert_int_equal(unit_word(dst, 2 * LARGE - 1), LARGE);
+	unit_set_word(dst, LARGE, 17);
+	assert_int_equal(unit_word(src, 0), 1);
 	unit_audit();
 	/* An empty one, taller than what it is put into. */
 	assert_int_equal(object_resize(src, 0), 0);
 	assert_int_equal(object_resize(src, PAGES(2 * LARGE)), 0);
-	write_word(src, 0, 3);
+	unit_set_word(src, 0, 3);
 	assert_int_equal(object_clone_range(src, 0, dst, 0, LARGE), 0);
-	assert_int_equal(word_of(dst, 0), 3);
-	assert_int_equal(word_of(dst, LARGE), 17);
+	assert_int_equal(unit_word(dst, 0), 3);
+	assert_int_equal(unit_word(dst, LARGE), 17);
 	unit_audit();
 	end();
 }
@@ -221,19 +208,19 @@ static int clone_piece(void *ctx)
 		return err;
 	for (uint64_t i = 0; i < piece->n; i++)
 		if (object_has(src, piece->from + i)) /* what the source has, each reads the same */
-			assert_int_equal(word_of(dst, piece->to + i), word_of(src, piece->from + i));
+			assert_int_equal(unit_word(dst, piece->to + i), unit_word(src, piece->from + i));
 	return 0;
 }
 
 /* Each write to what they share fails first: the other one has what it had, and after it, too. */
 static int write_shared(void *ctx)
 {
-	uint64_t page = *(const uint64_t *)ctx, before = word_of(src, page), word = before + 1;
+	uint64_t page = *(const uint64_t *)ctx, before = unit_word(src, page), word = before + 1;
 	int64_t n = object_write(dst, PAGES(page), &word, 8);
 
-	assert_int_equal(word_of(src, page), before);
+	assert_int_equal(unit_word(src, page), before);
 	if (n == 8)
-		assert_int_equal(word_of(dst, page), word);
+		assert_int_equal(unit_word(dst, page), word);
 	return n == 8 ? 0 : (int)n;
 }
 
@@ -242,7 +229,7 @@ static int punch_shared(void *ctx)
 	const struct piece *piece = ctx;
 	int err = object_punch(dst, PAGES(piece->to) + 8, PAGES(piece->n) - 16);
 
-	assert_int_equal(word_of(src, piece->from), piece->from + 1);
+	assert_int_equal(unit_word(src, piece->from), piece->from + 1);
 	return err;
 }
 
@@ -263,7 +250,7 @@ static void without_memory(void **state)
 	(void)state;
 	begin(4 * NODE);
 	for (uint64_t i = 0; i < 3 * NODE; i++)
-		write_word(src, i, i + 1);
+		unit_set_word(src, i, i + 1);
 	assert_in_range(unit_fail_each(clone_piece, &by_pages), 1, 20);
 	assert_in_range(unit_fail_each(write_shared, &page), 1, 20);
 	assert_in_range(unit_fail_each(clone_piece, &by_nodes), 0, 20);
@@ -323,7 +310,7 @@ static void as_many_as_can_be(void **state)
 	(void)state;
 	begin(2 * NODE);
 	for (uint64_t i = 0; i < 8; i++)
-		write_word(src, i, i + 1);
+		unit_set_word(src, i, i + 1);
 	assert_int_equal(object_frame(src, 4, &pfn), 0);
 	frame = frame_of(pfn);
 	atomic_store(&frame->count, FRAME_COUNT_MAX);
@@ -344,7 +331,7 @@ static void as_many_as_can_be(void **state)
 	assert_int_equal(object_clone_range(src, 0, dst, 0, 2 * NODE), 0);
 	frame_put(pfn);
 	unit_audit();
-	assert_int_equal(word_of(dst, 4), 5);
+	assert_int_equal(unit_word(dst, 4), 5);
 	end();
 }
 
@@ -355,25 +342,25 @@ static void sparse(void **state)
 
 	(void)state;
 	begin(2 * LARGE);
-	write_word(src, LARGE + 3 * NODE, 1);
-	write_word(dst, 5, 5);
-	write_word(dst, LARGE + 5, 6);
+	unit_set_word(src, LARGE + 3 * NODE, 1);
+	unit_set_word(dst, 5, 5);
+	unit_set_word(dst, LARGE + 5, 6);
 	/* Where the source has no node on the way, by pages and by nodes, and where its tree does not reach. */
 	assert_int_equal(object_clone_range(src, 0, dst, 1, NODE - 2), 0);
 	assert_false(object_has(dst, 5));
 	assert_int_equal(object_clone_range(src, NODE, dst, LARGE, NODE), 0);
 	assert_false(object_has(dst, LARGE + 5));
-	write_word(dst, 2, 2);
+	unit_set_word(dst, 2, 2);
 	assert_int_equal(object_resize(src, PAGES(LARGE)), 0);
 	assert_int_equal(object_resize(src, PAGES(2 * LARGE)), 0);
-	write_word(src, 3, 3);
+	unit_set_word(src, 3, 3);
 	assert_int_equal(object_clone_range(src, LARGE, dst, 0, NODE), 0);
 	assert_int_equal(object_pages(dst), 0);
 	/* A hole that a source's object has noted is a hole of the clone. */
 	unit_audit();
 	for (uint64_t i = 0; i < NODE; i++)
-		write_word(src, i, i + 1);
-	write_word(src, LARGE, 9);
+		unit_set_word(src, i, i + 1);
+	unit_set_word(src, LARGE, 9);
 	below = (struct index_node *)atomic_load(
 		&((struct index_node *)atomic_load(&((struct index_node *)atomic_load(&src->index.root))->slot[0]))
 			 ->slot[0]);
@@ -383,7 +370,7 @@ static void sparse(void **state)
 	assert_int_equal(object_pages(dst), 0);
 	atomic_store(&below->references, 1);
 	assert_int_equal(object_clone_range(src, 0, dst, 0, NODE), 0);
-	assert_int_equal(word_of(dst, NODE - 1), NODE);
+	assert_int_equal(unit_word(dst, NODE - 1), NODE);
 	unit_audit();
 	end();
 }
@@ -401,12 +388,12 @@ static void holes_of_a_source(void **state)
 	assert_int_equal(object_punch(from, PAGES(2), PAGES(3)), 0);
 	assert_int_equal(object_clone_range(from, 0, dst, 0, 8), 0);
 	assert_int_equal(object_clone_range(from, 1, src, 0, 7), 0);
-	write_word(dst, 7, 7); /* a node of its own from now on */
-	write_word(dst, 3, 3);
-	assert_int_equal(word_of(dst, 2), 0);
-	assert_int_equal(word_of(src, 1), 0);
-	assert_int_equal(word_of(from, 3), 0);
-	assert_int_equal(word_of(src, 4) & 0xff, 's');
+	unit_set_word(dst, 7, 7); /* a node of its own from now on */
+	unit_set_word(dst, 3, 3);
+	assert_int_equal(unit_word(dst, 2), 0);
+	assert_int_equal(unit_word(src, 1), 0);
+	assert_int_equal(unit_word(from, 3), 0);
+	assert_int_equal(unit_word(src, 4) & 0xff, 's');
 	unit_audit();
 	object_put(from);
 	end();

@@ -73,49 +73,33 @@ static void underflow_stops(void **state)
 	assert_non_null(fake_panic_of(do_put, m));
 }
 
-static struct mapping_watch watch;
-static int watched;
-
-static void comes(struct mapping_watch *of)
-{
-	assert_ptr_equal(of, &watch);
-	watched++;
-}
-
-static void goes(struct mapping_watch *of)
-{
-	assert_ptr_equal(of, &watch);
-	watched--;
-}
-
 /* One descriptor for each space that has some of it, however much; moved it is still one. */
 static void watched_by_space(void **state)
 {
-	struct mapping like = { .max_perm = PERM_RWX, .shared = true, .watch = &watch };
+	struct mapping like = { .max_perm = PERM_RWX, .shared = true, .watch = &unit_watch };
 	struct space *parent, *child;
 	vaddr_t at = VADDR(0), to = VADDR(0);
 	struct object *object;
 
 	(void)state;
 	fake_start(&machine);
-	watch = (struct mapping_watch){ comes, goes };
 	assert_int_equal(object_create(PAGES(2000), NULL, 0, &object), 0);
 	like.object = object;
 	assert_int_equal(space_create(&parent), 0);
 	assert_int_equal(space_map_like(parent, PLACE_HINT, &at, PAGES(2000), PERM_R | PERM_W, &like, 0), 0);
 	object_put(object);
-	assert_int_equal(watched, 1);
+	assert_int_equal(unit_watched, 1);
 	assert_int_equal(space_fault(parent, VADDR(at.v + PAGES(700)), ACCESS_WRITE), FAULT_OK);
 	assert_int_equal(space_fork(parent, &child), 0);
 	unit_created(child);
-	assert_int_equal(watched, 2);
+	assert_int_equal(unit_watched, 2);
 	unit_audit();
 	assert_int_equal(space_unmap(parent, at, PAGES(1000)), 0);
-	assert_int_equal(watched, 2);
+	assert_int_equal(unit_watched, 2);
 	assert_int_equal(space_move(child, at, PAGES(2000), PLACE_HINT, &to, PAGES(2000), false), 0);
-	assert_int_equal(watched, 2);
+	assert_int_equal(unit_watched, 2);
 	assert_int_equal(space_unmap(parent, at, PAGES(2000)), 0);
-	assert_int_equal(watched, 1);
+	assert_int_equal(unit_watched, 1);
 	fake_fail_at(8, false);
 	(void)!space_fork(child, &parent);
 	unit_audit();

@@ -26,32 +26,19 @@ static pfn_t table_at(uint64_t va, unsigned level)
 	return table;
 }
 
-static struct mapping_watch watch;
-static int watched;
-
-static void comes(struct mapping_watch *of)
-{
-	watched += of == &watch;
-}
-
-static void goes(struct mapping_watch *of)
-{
-	watched -= of == &watch;
-}
-
 static int fork_once(void *ctx)
 {
 	struct space *child;
-	int before = watched, err = space_fork(space, &child);
+	int before = unit_watched, err = space_fork(space, &child);
 
 	if (err == 0) {
-		assert_int_equal(watched, 2 * before);
+		assert_int_equal(unit_watched, 2 * before);
 		assert_int_equal(unit_load_in(child, AT), 1);
 		assert_int_equal(unit_load_in(child, TO), 3);
 		space_switch(space);
 		unit_drop(child);
 	}
-	assert_int_equal(watched, before);
+	assert_int_equal(unit_watched, before);
 	assert_int_equal(unit_load_in(space, *(uint64_t *)ctx), 2);
 	return err;
 }
@@ -59,15 +46,14 @@ static int fork_once(void *ctx)
 /* What is watched has descriptors of its own in a child; here are three, private and shared, touched or not. And tables to be copied. */
 static void watched_without_memory(void **state)
 {
-	struct mapping like = { .max_perm = PERM_RWX, .watch = &watch };
+	struct mapping like = { .max_perm = PERM_RWX, .watch = &unit_watch };
 	vaddr_t at = VADDR(TO), next = VADDR(TO + PAGES(4)), large = VADDR(GIB);
 	uint64_t there = AT + PAGES(1);
 	struct object *object;
 	struct space *child;
 
 	(void)state;
-	watch = (struct mapping_watch){ comes, goes };
-	watched = 0;
+	unit_watched = 0;
 	space_set_fork_policy(FORK_ALL_TABLES);
 	space = unit_begin(&machine);
 	assert_int_equal(object_create(GIB, NULL, 0, &object), 0);
@@ -86,13 +72,13 @@ static void watched_without_memory(void **state)
 	assert_int_equal(space_map_like(space, PLACE_FIXED, &large, 4 * MIB, RW, &like, 0), 0);
 	unit_store(VADDR(TO), 3);
 	unit_store(VADDR(TO + PAGES(5)), 4);
-	assert_int_equal(watched, 3);
+	assert_int_equal(unit_watched, 3);
 	assert_in_range(unit_fail_each(fork_once, &there), 4, 40);
 	assert_in_range(unit_fail_each(fork_once, &there), 4, 40); /* and when all tables are its own */
 	object_put(object);
 	unit_drop(child);
 	unit_end(space);
-	assert_int_equal(watched, 0);
+	assert_int_equal(unit_watched, 0);
 }
 
 /* A page that fork only counts; the notes of a table that mixes mappings; and a page of a table that is copied afterwards. */

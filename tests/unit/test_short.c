@@ -21,26 +21,12 @@ static const struct fake_config machine = { .harts = 2, .asid_bits = 16, .calm =
 static struct space *space, *child;
 static struct object *object;
 
-static struct mapping_watch watch;
-static int watched;
-
-static void comes(struct mapping_watch *of)
-{
-	watched += of == &watch;
-}
-
-static void goes(struct mapping_watch *of)
-{
-	watched -= of == &watch;
-}
-
 static void begin(bool forked)
 {
-	struct mapping like = { .max_perm = PERM_RWX, .shared = true, .watch = &watch };
+	struct mapping like = { .max_perm = PERM_RWX, .shared = true, .watch = &unit_watch };
 	vaddr_t at = VADDR(FILE_AT), stack = VADDR(STACK_AT);
 
-	watch = (struct mapping_watch){ comes, goes };
-	watched = 0;
+	unit_watched = 0;
 	space = unit_begin(&machine);
 	assert_int_equal(object_create(PAGES(1024), NULL, 0, &object), 0);
 	like.object = object;
@@ -76,7 +62,7 @@ static void end(void)
 		unit_drop(child);
 	object_put(object);
 	unit_end(space);
-	assert_int_equal(watched, 0);
+	assert_int_equal(unit_watched, 0);
 }
 
 /* ---- Calls. */

@@ -35,25 +35,12 @@ static void end(void)
 	unit_end(space);
 }
 
-static uint64_t word_of(struct object *object, uint64_t page)
-{
-	uint64_t word;
-
-	assert_int_equal(object_read(object, PAGES(page), &word, 8), 8);
-	return word;
-}
-
-static void write_word(struct object *object, uint64_t page, uint64_t word)
-{
-	assert_int_equal(object_write(object, PAGES(page), &word, 8), 8);
-}
-
 /* The source's index is the higher one: what lies over all that the other has takes its place, be it a node or a hole. */
 static void in_place_of_a_lower_index(void **state)
 {
 	(void)state;
 	begin(4 * NODE);
-	write_word(src, NODE, 5);
+	unit_set_word(src, NODE, 5);
 	unit_store(VADDR(DST_AT + PAGES(3)), 7);
 	assert_int_equal(object_clone_range(src, 0, dst, 0, NODE), 0);
 	assert_int_equal(object_pages(dst), 0);
@@ -73,11 +60,11 @@ static void holes_in_place_of_nothing(void **state)
 {
 	(void)state;
 	begin(2 * LARGE);
-	write_word(src, NODE, 5);
+	unit_set_word(src, NODE, 5);
 	assert_int_equal(object_clone_range(src, 0, dst, 0, NODE), 0);
 	assert_int_equal(object_clone_range(src, LARGE, dst, LARGE, 2 * NODE), 0);
 	assert_int_equal(object_pages(dst), 0);
-	write_word(dst, LARGE + 3, 7);
+	unit_set_word(dst, LARGE + 3, 7);
 	assert_int_equal(object_clone_range(src, LARGE, dst, LARGE, NODE), 0);
 	assert_int_equal(object_pages(dst), 0);
 	unit_audit();
@@ -96,10 +83,10 @@ static void shared_and_alone_again(void **state)
 	assert_int_equal(object_pages(dst), 0);
 	assert_int_equal(unit_load(VADDR(DST_AT)), 0);
 	for (uint64_t i = 0; i < 8; i++)
-		write_word(src, i, i + 1);
+		unit_set_word(src, i, i + 1);
 	assert_int_equal(object_clone_range(src, 0, dst, 1, 8), 0);
 	unit_store(VADDR(DST_AT + PAGES(4)), 40);
-	assert_int_equal(word_of(src, 3), 4);
+	assert_int_equal(unit_word(src, 3), 4);
 	assert_int_equal(object_frame(src, 5, &pfn), 0);
 	frame_put(pfn);
 	assert_int_equal(object_punch(dst, 0, PAGES(2 * NODE)), 0);
@@ -135,7 +122,7 @@ static int clone_piece(void *ctx)
 			assert_int_equal(object_has(to, piece->to + i), object_has(src, piece->from + i));
 		/* As it was before, whatever the page was. */
 		if (err != 0 && !piece->whole)
-			assert_int_equal(word_of(to, 3), 7);
+			assert_int_equal(unit_word(to, 3), 7);
 	}
 	object_put(to);
 	return err;
@@ -148,12 +135,12 @@ static void pieces_without_memory(void **state)
 	(void)state;
 	begin(4 * NODE);
 	for (uint64_t i = 0; i < NODE; i += 5)
-		write_word(src, NODE + i, 5 + i);
+		unit_set_word(src, NODE + i, 5 + i);
 	assert_in_range(unit_fail_each(clone_piece, &node), 3, 20);
 	assert_in_range(unit_fail_each(clone_piece, &hole), 3, 20);
 	assert_in_range(unit_fail_each(clone_piece, &shared), 2, 20);
 	for (uint64_t i = 0; i < NODE; i += 5)
-		assert_int_equal(word_of(src, NODE + i), 5 + i);
+		assert_int_equal(unit_word(src, NODE + i), 5 + i);
 	end();
 }
 
@@ -164,8 +151,8 @@ static void a_hole_before_a_page_that_many_name(void **state)
 
 	(void)state;
 	begin(2 * NODE);
-	write_word(src, 2, 5);
-	write_word(src, 4, 6);
+	unit_set_word(src, 2, 5);
+	unit_set_word(src, 4, 6);
 	assert_int_equal(object_frame(src, 4, &pfn), 0);
 	atomic_store(&frame_of(pfn)->count, FRAME_COUNT_MAX);
 	assert_int_equal(object_clone_range(src, 0, dst, 1, 8), -ENOMEM);
@@ -175,7 +162,7 @@ static void a_hole_before_a_page_that_many_name(void **state)
 	unit_expect_fault(VADDR(AT + PAGES(4)), ACCESS_READ, FAULT_OOM);
 	atomic_store(&frame_of(pfn)->count, 2);
 	frame_put(pfn);
-	assert_int_equal(word_of(src, 2), 5);
+	assert_int_equal(unit_word(src, 2), 5);
 	assert_int_equal(unit_load(VADDR(AT + PAGES(4))), 6);
 	unit_audit();
 	end();
@@ -207,7 +194,7 @@ static void missing_in_a_shared_node(void **state)
 {
 	(void)state;
 	begin(2 * NODE);
-	write_word(src, 0, 5);
+	unit_set_word(src, 0, 5);
 	assert_in_range(unit_fail_each(frame_in_shared, NULL), 3, 20);
 	end();
 }
@@ -245,7 +232,7 @@ static void holes_over_a_source(void **state)
 	assert_int_equal(object_create(PAGES(70), NULL, 0, &clone), 0);
 	assert_int_equal(object_punch(object, PAGES(5), PAGES(2)), 0);
 	assert_int_equal(object_clone_range(object, 0, clone, 0, 70), 0);
-	write_word(clone, 4, 1000);
+	unit_set_word(clone, 4, 1000);
 	assert_int_equal(byte_of(clone, 5), 0);
 	assert_int_equal(byte_of(clone, 7), 8);
 	assert_int_equal(byte_of(object, 4), 5);
@@ -325,7 +312,7 @@ static void cut_without_memory(void **state)
 	(void)state;
 	begin(4 * NODE);
 	for (uint64_t i = 0; i < 2 * NODE; i++)
-		write_word(src, i, i);
+		unit_set_word(src, i, i);
 	assert_in_range(unit_fail_each(cut_between, NULL), 3, 20);
 	end();
 }
@@ -395,7 +382,7 @@ static void behind_the_end_of_a_store(void **state)
 	assert_int_equal(user_to_object(store.object, PAGES(1) + 8, space, VADDR(AT), 8, UINT64_MAX / 2), -EAGAIN);
 	assert_int_equal(user_to_object(store.object, PAGES(4), space, VADDR(AT), 8, UINT64_MAX / 2), 8);
 	assert_int_equal(object_bytes(store.object), PAGES(4) + 8);
-	assert_int_equal(word_of(store.object, 4), 9);
+	assert_int_equal(unit_word(store.object, 4), 9);
 	assert_int_equal(object_dirty_pages(store.object), 1);
 	assert_int_equal(user_to_object(store.object, PAGES(6) + 8, space, VADDR(AT), 8, UINT64_MAX / 2), -EAGAIN);
 	unit_audit();

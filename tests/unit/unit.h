@@ -73,6 +73,14 @@ uint64_t unit_load_in(struct space *space, uint64_t va);
 void unit_expect_fault(vaddr_t va, enum access access, enum fault fault);
 void unit_drop(struct space *space); /* leaves it on every hart, then puts it */
 
+/* An object's first word of a page, past all spaces. */
+uint64_t unit_word(struct object *object, uint64_t page);
+void unit_set_word(struct object *object, uint64_t page, uint64_t word);
+
+/* A watch (mm/mapping.h), and how many descriptors have it. */
+extern struct mapping_watch unit_watch;
+extern int unit_watched;
+
 /* What the page tables say, by the test's own walk. level: of the table that holds the entry. */
 pte_t unit_entry(struct space *space, vaddr_t va, unsigned *level);
 pfn_t unit_frame_at(struct space *space, uint64_t va);

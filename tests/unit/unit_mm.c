@@ -1,4 +1,6 @@
 /* Shorthand over mm/space.h for the tests. See unit.h. */
+#include "mm/mapping.h"
+#include "mm/object.h"
 #include "mm/slab.h"
 #include "tests/unit/unit.h"
 
@@ -154,3 +156,32 @@ pfn_t unit_frame_at(struct space *space, uint64_t va)
 {
 	return pte_pfn(unit_entry(space, VADDR(va), NULL));
 }
+
+uint64_t unit_word(struct object *object, uint64_t page)
+{
+	uint64_t word;
+
+	assert_int_equal(object_read(object, PAGES(page), &word, 8), 8);
+	return word;
+}
+
+void unit_set_word(struct object *object, uint64_t page, uint64_t word)
+{
+	assert_int_equal(object_write(object, PAGES(page), &word, 8), 8);
+}
+
+int unit_watched;
+
+static void comes(struct mapping_watch *of)
+{
+	assert_ptr_equal(of, &unit_watch);
+	unit_watched++;
+}
+
+static void goes(struct mapping_watch *of)
+{
+	assert_ptr_equal(of, &unit_watch);
+	unit_watched--;
+}
+
+struct mapping_watch unit_watch = { comes, goes };
