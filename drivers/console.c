@@ -355,6 +355,11 @@ static const struct uart_ops *driver_find(const void *fdt, int node)
 	return NULL;
 }
 
+static unsigned width_of(const void *fdt, int node, const struct uart_ops *ops)
+{
+	return tree_u32(fdt, node, "reg-io-width", ops->width);
+}
+
 static void uart_start(const void *fdt, int node, const struct uart_ops *ops, volatile void *regs)
 {
 	bool locked = console_lock();
@@ -363,7 +368,7 @@ static void uart_start(const void *fdt, int node, const struct uart_ops *ops, vo
 		.ops = ops,
 		.regs = regs,
 		.shift = tree_u32(fdt, node, "reg-shift", 0),
-		.width = tree_u32(fdt, node, "reg-io-width", 1),
+		.width = width_of(fdt, node, ops),
 	};
 	ops->start(&console.uart);
 	console.live = true;
@@ -375,7 +380,7 @@ void console_probe(const void *fdt, bool framed)
 	static const char ready[] = { DLE, 'K', '\0' };
 	int node = dt_stdout(fdt);
 	const struct uart_ops *ops = driver_find(fdt, node);
-	volatile void *regs = ops == NULL ? NULL : dt_map(fdt, node);
+	volatile void *regs = ops == NULL ? NULL : dt_map(fdt, node, width_of(fdt, node, ops));
 	unsigned source;
 
 	if (regs != NULL)

@@ -63,6 +63,7 @@ static bool sifive_idle(struct uart *uart)
 
 const struct uart_ops sifive_uart_ops = {
 	.compatible = "sifive,uart0",
+	.width = 4,
 	.start = sifive_start,
 	.put = sifive_put,
 	.get = sifive_get,

@@ -19,6 +19,8 @@ uint64_t hpm_read(uint64_t number);
 uint64_t trap_probe_hpm(uint64_t number);
 /* trap.S: whether 8 bytes there can be read; write: and keep what is written. They hold afterwards what they held. */
 uint64_t trap_probe_memory(uint64_t *at, bool write);
+/* trap.S: whether a register there, of 1 or 4 bytes, can be read. */
+uint64_t trap_probe_device(volatile void *at, unsigned width);
 
 extern struct hart boot_hart;
 

@@ -13,6 +13,8 @@
  */
 #include "firmware/memory.h"
 
+#include "firmware/harts.h"
+#include "firmware/log.h"
 #include "firmware/stacks.h"
 #include "lib/check.h"
 #include "lib/errno.h"
@@ -244,7 +246,7 @@ static bool is_ram(uint64_t start, uint64_t end)
 	return false;
 }
 
-void *kmap_device(paddr_t pa, uint64_t bytes)
+void *kmap_device(paddr_t pa, uint64_t bytes, unsigned width)
 {
 	uint64_t start = ALIGN_DOWN(pa.v, PAGE_SIZE), end = ALIGN_UP(pa.v + bytes, PAGE_SIZE);
 
@@ -252,6 +254,10 @@ void *kmap_device(paddr_t pa, uint64_t bytes)
 	    map_range(start + KERNEL_OFFSET, start, end - start, KERNEL_RW) != 0)
 		return NULL;
 	hw_fence_all();
+	if (trap_probe_device(hw_direct(pa), width) == 0) {
+		klog("device tree: nothing answers at 0x%lx, where it says that there are registers", pa.v);
+		return NULL;
+	}
 	return hw_direct(pa);
 }
 

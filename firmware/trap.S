@@ -337,6 +337,24 @@ trap_probe_memory:
 1:	csrw stvec, t1
 	ret
 
+/* Whether a device's register, of a1 bytes (1 or 4), answers at a0: 1 or 0, as trap_probe_stimecmp. */
+	.globl trap_probe_device
+trap_probe_device:
+	mv t3, a0
+	li a0, 0
+	la t0, 1f
+	csrrw t1, stvec, t0
+	addi a1, a1, -1
+	bnez a1, 2f
+	lbu t4, (t3)
+	j 3f
+2:	lw t4, (t3)
+3:	fence i, i
+	li a0, 1
+	.balign 4
+1:	csrw stvec, t1
+	ret
+
 /* ra, s0-s11, gp, sepc, sstatus; sc fails on the first */
 #define SWITCH_BYTES 128
 
