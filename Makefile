@@ -18,6 +18,8 @@ CROSS    ?= riscv64-linux-gnu-
 .DELETE_ON_ERROR:
 .SECONDARY:
 Q := $(if $(V),,@)
+# One word for the shell, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(patsubst $(O)/%,%,$(2));)
 
 ifeq ($(filter $(MODE),release debug),)
@@ -187,18 +189,18 @@ user-tests: $(TEST_BIN)
 initramfs: $(O)/initramfs.cpio
 
 bench: all ## Run the benchmark on HARTS and MEM: a table, and build/results/bench.json
-	@scripts/bench --build $(O) --kernel $(B)/Image --harts $(HARTS) --mem $(MEM) $(if $(ICOUNT),--icount) $(if $(FILTER),--filter '$(FILTER)')
+	@scripts/bench --build $(O) --kernel $(B)/Image --harts $(HARTS) --mem $(MEM) $(if $(ICOUNT),--icount) $(if $(FILTER),--filter $(call quoted,$(FILTER)))
 
 compare: all perf-programs ## Corral and Linux 6.12 side by side: a table, and build/results/compare.json; HARTS="2 4" FILTER= PARTS= shorten it
 	@scripts/compare --build $(O) --kernel $(B)/Image --mem $(MEM) $(if $(findstring command,$(origin HARTS)),--harts '$(HARTS)') \
-		$(if $(FILTER),--filter '$(FILTER)') $(PARTS)
+		$(if $(FILTER),--filter $(call quoted,$(FILTER))) $(PARTS)
 
 report: all perf-programs ## One page of what was measured, with plots: build/results/report.html; runs in a short form what is missing; PLOTS=docs/plots: as files, too
-	@scripts/report --build $(O) --kernel $(B)/Image $(if $(PLOTS),--svg '$(PLOTS)')
+	@scripts/report --build $(O) --kernel $(B)/Image $(if $(PLOTS),--svg $(call quoted,$(PLOTS)))
 sweep: all perf-programs ## KNOB=tlb VALUES=ipi,rfence: the benchmark under each value of a boot argument (docs/boot.md): a table, and for make report
 	$(if $(and $(KNOB),$(VALUES)),,$(error this needs KNOB= and VALUES=, as in make sweep KNOB=tlb VALUES=ipi,rfence,broadcast))
 	@scripts/sweep --build $(O) --kernel $(B)/Image $(if $(findstring command,$(origin HARTS)),--harts $(HARTS)) \
-		$(if $(FILTER),--filter '$(FILTER)') $(KNOB) $(VALUES)
+		$(if $(FILTER),--filter $(call quoted,$(FILTER))) $(KNOB) $(VALUES)
 
 run: all ## An example: the benchmark's null system call, by scripts/corral
 	scripts/corral run --build $(O) --kernel $(B)/Image --harts $(HARTS) --mem $(MEM) -- bench --benchmark_filter=null_syscall
@@ -213,9 +215,9 @@ debug: ## Start the debug kernel, standing still, and gdb on it, with commands f
 test: ## Run all tests; the last line counts them
 	@scripts/test --build $(O) unit kernel user system
 unit: ## Run the tests of mm/ on this machine, under sanitizers; TEST="cow share": only those
-	$(if $(TEST),@$(MAKE) --no-print-directory UNIT_TESTS='$(TEST)' UNIT_TSAN_TESTS= unit-run,@scripts/test --build $(O) unit)
+	$(if $(TEST),@$(MAKE) --no-print-directory UNIT_TESTS=$(call quoted,$(TEST)) UNIT_TSAN_TESTS= unit-run,@scripts/test --build $(O) unit)
 coverage: coverage-build ## Lines and branches of mm/ that the host tests reach; fails below 95 % of branches, or if one is missed that is not explained; MISSED=FILE lists these
-	@scripts/coverage --build $(O) $(if $(MISSED),--missed '$(MISSED)')
+	@scripts/coverage --build $(O) $(if $(MISSED),--missed $(call quoted,$(MISSED)))
 kernel-test: ## Run the suites inside the kernel, on 1, 2, 4 and 8 harts
 	@scripts/test --build $(O) kernel
 user-test: ## Run the programs in tests/user on Corral
@@ -231,7 +233,7 @@ dist: image user ## A tarball that needs nothing but QEMU: build/corral-VERSION.
 
 sdcard: needs-board image initramfs ## BOARD=... An SD card image that boots the benchmark: build/BOARD/sdcard.img
 	@scripts/mkcard sdcard $(BOARD) $(O)/$(BOARD)/sdcard.img --kernel $(B)/Image --initramfs $(O)/initramfs.cpio \
-		$(if $(APPEND),--append '$(APPEND)')
+		$(if $(APPEND),--append $(call quoted,$(APPEND)))
 spiflash: needs-board ## BOARD=... An image of the SPI flash with SPL and U-Boot, and how to write it
 	@scripts/mkcard spiflash $(BOARD) $(O)/$(BOARD)/spiflash.img
 flash: needs-board ## BOARD=... DEV=/dev/... Write sdcard.img to a card, after asking, and compare
@@ -240,7 +242,7 @@ needs-board:
 	$(if $(filter virt,$(BOARD)),$(error this needs BOARD=$(subst $() $(), or BOARD=,$(CARD_BOARDS))))
 
 conformance: image user-tests ## Compare with Linux 6.12 in the same QEMU, on HARTS="1 2 4 8"; the first time it fetches that
-	@scripts/conformance --build $(O) --kernel $(B)/Image --harts '$(HARTS)' $(if $(FILTER),--only '$(FILTER)')
+	@scripts/conformance --build $(O) --kernel $(B)/Image --harts '$(HARTS)' $(if $(FILTER),--only $(call quoted,$(FILTER)))
 
 perf: image user perf-programs ## Measure all that tests/perf/reach.toml asks for, Linux beside it: an hour; PARTS="counts lines" for some
 	@scripts/perf --build $(O) --kernel $(B)/Image $(PARTS)

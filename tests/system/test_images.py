@@ -2,6 +2,7 @@
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -222,3 +223,12 @@ def processed(line):
             out += char
         before = char
     return out
+
+
+def test_make_hands_arguments_on(tmp_path):
+    """Whatever quotes are in them: the command that make would run, taken apart as the shell does."""
+    wanted = "name='it is' other=\"a, b\" $HOME"
+    done = run("make", "-n", "sdcard", f"BOARD={BOARDS[0]}", "CORRAL_SETUP_DONE=1", f"O={tmp_path}", "APPEND=" + wanted.replace("$", "$$"),
+               cwd=ROOT, env=outside_make())
+    words = shlex.split(done.stdout[done.stdout.rindex("scripts/mkcard"):])
+    assert done.returncode == 0 and words[words.index("--append") + 1] == wanted, done
