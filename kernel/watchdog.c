@@ -125,7 +125,9 @@ static void describe(unsigned index, bool answered)
 	char line[100];
 
 	if (answered && hart->thread == &runqueues[index].idle && wait.what == WATCH_NOTHING) {
-		klog("watchdog: hart %u (id %lu, %s) answers; it is idle", index, hart->id, hart_state(index));
+		klog("watchdog: hart %u (id %lu, %s) answers; it is idle%s", index, hart->id, hart_state(index),
+		     atomic_load_explicit(&runqueues[index].count, memory_order_relaxed) != 0 ? ", with threads to run"
+											      : "");
 		return;
 	}
 	klog("watchdog: hart %u (id %lu, %s) %s", index, hart->id, hart_state(index),
@@ -139,7 +141,7 @@ static void describe(unsigned index, bool answered)
 		hart_sample_print(index);
 }
 
-static void describe_all(void)
+void watchdog_describe(void)
 {
 	uint64_t others = harts_online() & ~(UINT64_C(1) << hw_hart());
 	uint64_t answered = harts_sample(others);
@@ -174,7 +176,7 @@ static void report(const struct watch *watch, uint64_t ticks)
 	}
 	klog("watchdog: hart %u has waited %lu ms for %s", hw_hart(), ms, text_of(wait, line, sizeof(line)));
 	if (may_describe())
-		describe_all();
+		watchdog_describe();
 	/* relaxed: a count, of those that are written */
 	atomic_fetch_add_explicit(&watchdog.reports, 1, memory_order_relaxed);
 	if (watch->reports == watchdog.reports_max)

@@ -1,6 +1,7 @@
 /*
  * The runner: order shuffled by a printed seed, KTAP on the kernel's log, an audit and a count of frames after each test.
- * Boot arguments: test=all (or none given), or a part of "suite.name"; seed=N.
+ * Boot arguments: test=all (or none given), or a part of "suite.name"; seed=N; limit=SECONDS, after which a test that stands still ends the
+ * machine, with where each hart is.
  */
 #include "tests/kernel/ktest.h"
 
@@ -14,6 +15,7 @@
 #include "kernel/quiesce.h"
 #include "kernel/sched.h"
 #include "kernel/spare.h"
+#include "kernel/watchdog.h"
 #include "kernel/wait.h"
 #include "lib/check.h"
 #include "mm/coremap.h"
@@ -22,6 +24,7 @@
 
 #define TESTS_MAX 64
 #define TEST_NS	  UINT64_C(3000000000)
+#define LIMIT_S	  100
 
 int kernel_tests_run(void);
 
@@ -41,7 +44,7 @@ static struct {
 	_Atomic unsigned failures; /* in the running test */
 	_Atomic unsigned running;  /* threads of it */
 	struct wait_queue done;
-	uint64_t start;			      /* of the running test, in ns */
+	uint64_t start, limit;		      /* of the running test, in ns */
 	_Atomic unsigned arrived, generation; /* the barrier */
 	void (*body)(unsigned index);
 	struct {
@@ -114,6 +117,14 @@ void ktest_start(void (*fn)(void *), void *arg, uint64_t harts)
 	sched_start(thread);
 }
 
+static void look_at_the_time(void)
+{
+	if (time_ns() < run.limit)
+		return;
+	watchdog_describe();
+	hw_panic("a test stands still: %u of its threads have not ended", atomic_load(&run.running));
+}
+
 void ktest_wait(void)
 {
 	struct waiter waiter = { 0 };
@@ -123,7 +134,8 @@ void ktest_wait(void)
 		/* acquire: pairs with thread_main's last decrement */
 		if (atomic_load_explicit(&run.running, memory_order_acquire) == 0)
 			break;
-		(void)!wait_block_killable(WAIT_FOREVER);
+		(void)!wait_block_killable(run.limit);
+		look_at_the_time();
 	}
 	wait_finish(&run.done, &waiter);
 	sched_wait_all_gone();
@@ -154,8 +166,10 @@ void ktest_barrier(void)
 		atomic_fetch_add(&run.generation, 1);
 		return;
 	}
-	while (atomic_load(&run.generation) == generation)
+	while (atomic_load(&run.generation) == generation) {
 		hw_relax();
+		look_at_the_time();
+	}
 }
 
 /* ---- The runner. */
@@ -178,6 +192,22 @@ static void audit_line(const char *line)
 	klog("# audit: %s", line);
 }
 
+static uint64_t number(const char *text)
+{
+	uint64_t value = 0;
+
+	for (; *text >= '0' && *text <= '9'; text++)
+		value = value * 10 + (uint64_t)(*text - '0');
+	return value;
+}
+
+static uint64_t limit_ns(void)
+{
+	const char *given = boot_arg("limit");
+
+	return (given != NULL ? number(given) : LIMIT_S) * UINT64_C(1000000000);
+}
+
 static bool run_one(const struct entry *entry, unsigned number)
 {
 	uint64_t before = settled_frames(), after;
@@ -186,6 +216,7 @@ static bool run_one(const struct entry *entry, unsigned number)
 
 	run.failures = 0;
 	run.start = time_ns();
+	run.limit = run.start + limit_ns();
 	entry->test->run();
 	after = settled_frames();
 	if (after != before) {
@@ -228,15 +259,6 @@ static void shuffle(void)
 		run.entry[i - 1] = run.entry[j];
 		run.entry[j] = entry;
 	}
-}
-
-static uint64_t number(const char *text)
-{
-	uint64_t value = 0;
-
-	for (; *text >= '0' && *text <= '9'; text++)
-		value = value * 10 + (uint64_t)(*text - '0');
-	return value;
 }
 
 static uint64_t seed_random(void)

@@ -115,6 +115,13 @@ def test_the_machine_ends_when_a_wait_does_not():
     assert status == 125 and len([line for line in lines if "has waited" in line]) == 3, "\n".join(lines)
 
 
+def test_a_test_that_stands_still_says_where():
+    status, lines = boot(2, "test=watchdog.stands_still limit=1", every_line=True)
+    said = "\n".join(lines)
+    assert status == 125 and re.search(r"watchdog: hart 1 \(id 1, started\) answers; it is idle$", said, re.M), said
+    assert "ktest_barrier" in said and "panic: hart 0: a test stands still: 1 of its threads have not ended" in said, said
+
+
 @pytest.mark.parametrize("value", ["", "x", "-1", "3601", "99999999999999999999"])
 def test_a_bound_that_is_none(value):
     status, lines = boot(1, f"watchdog={value}")

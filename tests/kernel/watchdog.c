@@ -108,10 +108,24 @@ static void dies(void)
 	forever = false;
 }
 
+static void miss_body(unsigned index)
+{
+	if (index != 1)
+		ktest_barrier();
+}
+
+/* With the boot argument limit=1 alone: the machine ends. */
+static void stands_still(void)
+{
+	if (boot_arg("limit") != NULL && ktest_harts() > 1)
+		ktest_on_all(miss_body);
+}
+
 static const struct ktest tests[] = {
 	{ "held_lock", held_lock },
 	{ "shootdown", shootdown },
 	{ "dies", dies },
+	{ "stands_still", stands_still },
 };
 
 KTEST_SUITE(ktest_watchdog, tests);
