@@ -16,6 +16,8 @@
  * - work set between the last look at it and sret: the setter sends an IPI afterwards, which traps at once in user mode.
  * - A thread is put on an idle hart's list, or a quiesce wanted, when the hart has looked already, and the IPI is taken by an hw_relax on
  *   the way to sleep (a lock of another's list, of the allocator): idle_loop does not sleep when one was taken since it looked.
+ * - A thread takes the interrupt of a quiesce in an hw_relax, and blocks: WORK_QUIESCE is left with it. Whoever is switched to gets the bit
+ *   anew (switch_to); an idle hart stands before it sleeps.
  *
  * Locks: the run queues' (runqueue.c), never two at once. There is no lock for all harts.
  */
@@ -400,6 +402,9 @@ static _Noreturn void idle_loop(void)
 		uint64_t taken = hart_ipis_taken();
 		struct thread *next;
 
+		/* Before it sleeps: the thread that has just blocked may have taken the interrupt. */
+		if (quiesce_wanted())
+			quiesce_stand();
 		runqueue_idle(true);
 		next = runqueue_pick(hw_hart());
 		if (next == NULL) {
@@ -409,8 +414,6 @@ static _Noreturn void idle_loop(void)
 			if (hart_ipis_taken() == taken)
 				hart_wait_for_interrupt();
 			serve_pending();
-			if (quiesce_wanted())
-				quiesce_stand();
 			continue;
 		}
 		runqueue_idle(false);

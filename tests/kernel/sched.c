@@ -5,6 +5,7 @@
 
 #include "firmware/hart.h"
 #include "firmware/trap.h"
+#include "kernel/quiesce.h"
 #include "kernel/runqueue.h"
 #include "kernel/wait.h"
 #include "lib/errno.h"
@@ -294,6 +295,88 @@ static void harts_look_again_before_they_sleep(void)
 		ktest_on_all(look_body);
 }
 
+/*
+ * A hart takes the interrupt of a quiesce while its thread waits for a lock, and the thread then sleeps: the hart has nothing to run, and
+ * must stand still before it sleeps, too. What would wake it is its thread's deadline.
+ */
+static struct spinlock gate;
+static struct wait_queue rest;
+static _Atomic uint64_t interrupts_before;
+static _Atomic bool about_to_quiesce, stood;
+
+static bool looker_waits_for_gate(void)
+{
+	struct watch_seen wait = watch_of(hart_of[LOOKER]);
+
+	return wait.what == WATCH_LOCK && wait.object == &gate;
+}
+
+static bool looker_was_told(void)
+{
+	return atomic_load(&about_to_quiesce) && quiesce_wanted() &&
+	       looker_interrupts() != atomic_load(&interrupts_before);
+}
+
+static void have_rest(void)
+{
+	uint64_t until = time_ns() + LOST_NS;
+	struct waiter waiter = { 0 };
+	int error = 0;
+
+	while (error == 0) {
+		wait_prepare(&rest, &waiter);
+		if (atomic_load(&stood))
+			break;
+		error = wait_block_killable(until);
+	}
+	wait_finish(&rest, &waiter);
+}
+
+static void quiesce_all(void)
+{
+	uint64_t began;
+
+	KT_CHECK(comes_true(looker_waits_for_gate));
+	atomic_store(&interrupts_before, looker_interrupts());
+	atomic_store(&about_to_quiesce, true);
+	began = time_ns();
+	quiesce_begin();
+	quiesce_end();
+	KT_CHECK(time_ns() - began < LOST_NS / 2);
+	atomic_store(&stood, true);
+	wake_all(&rest);
+}
+
+static void stand_body(unsigned index)
+{
+	if (index < ROLES)
+		hart_of[index] = hw_hart();
+	ktest_barrier();
+	if (index == STARTER) {
+		quiesce_all();
+	} else if (index == HOLDER) {
+		spin_lock(&gate, RANK_FILE);
+		atomic_store(&holding, true);
+		KT_CHECK(comes_true(looker_was_told));
+		spin_unlock(&gate, RANK_FILE);
+		have_rest();
+	} else if (index == LOOKER) {
+		KT_CHECK(comes_true(is_holding));
+		spin_lock(&gate, RANK_FILE);
+		spin_unlock(&gate, RANK_FILE);
+		have_rest();
+	}
+}
+
+static void harts_stand_before_they_sleep(void)
+{
+	spin_init(&gate);
+	wait_queue_init(&rest);
+	holding = about_to_quiesce = stood = false;
+	if (ktest_harts() >= ROLES)
+		ktest_on_all(stand_body);
+}
+
 static const struct ktest tests[] = {
 	{ "many_threads_yield", many_threads_yield },
 	{ "threads_stay_where_they_may_run", threads_stay_where_they_may_run },
@@ -301,6 +384,7 @@ static const struct ktest tests[] = {
 	{ "wakes_race_with_timeouts", wakes_race_with_timeouts },
 	{ "threads_end_and_are_freed", threads_end_and_are_freed },
 	{ "harts_look_again_before_they_sleep", harts_look_again_before_they_sleep },
+	{ "harts_stand_before_they_sleep", harts_stand_before_they_sleep },
 };
 
 KTEST_SUITE(ktest_sched, tests);
