@@ -6,8 +6,8 @@
  *   (and one for each timer that sends it), any number for real-time ones. Where no memory was left the bit stands alone and the program sees SI_USER from 0.
  * - thread->work has WORK_SIGNAL whenever a signal is pending that the thread does not block; only the thread clears it,
  *   under the lock, when it finds none. So a signal sent at any moment is seen before the thread is in user mode again.
- * - A signal for the process is told to one thread that does not block it. When that thread comes to block it, or ends,
- *   signal_retarget_locked tells another.
+ * - A signal for the process is told to one thread that does not block it, or waits for it. When that thread comes to block it, no longer
+ *   waits, or ends, signal_retarget_locked tells another.
  * - SIGKILL is never pending: it ends the process where it is sent. SIGCONT continues where it is sent, and takes pending
  *   stop signals away, as those take it.
  *
@@ -380,9 +380,11 @@ void signal_accept(uint64_t set)
 {
 	struct thread *thread = current_thread();
 	struct process *process = thread->process;
+	uint64_t no_longer = thread->sigwait & ~set & thread->blocked;
 
 	spin_lock(&process->lock, RANK_PROCESS);
 	thread->sigwait = set;
+	signal_retarget_locked(process, no_longer);
 	spin_unlock(&process->lock, RANK_PROCESS);
 }
 

@@ -160,7 +160,7 @@ void signal_swap_mask(uint64_t mask);
 void signal_set_mask(uint64_t mask);
 uint64_t signal_pending_set(void);
 void signal_set_action(int signo, const struct sigaction_kernel *action, struct sigaction_kernel *old);
-/* Signals in set are told to the calling thread although it blocks them (rt_sigtimedwait); 0: no longer. */
+/* Signals in set are told to the calling thread although it blocks them (rt_sigtimedwait); what no longer is, to others. */
 void signal_accept(uint64_t set);
 /* Takes a pending signal of the set; false: none. */
 bool signal_take(uint64_t set, struct siginfo *info);

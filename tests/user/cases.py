@@ -190,6 +190,7 @@ CASES = {
     "signal_stack": {},
     "signal_send": {"harts": SMP},
     "signal_queue": {},
+    "signal_handed_on": {"harts": SMP},
     "fuzz_signals": {"seeded": True, "harts": SMP},
     "signal_storm": {"seeded": True, "harts": SMP, "limit": 120},
     "timers": {"harts": SMP},
