@@ -61,7 +61,7 @@ static void copy(void *dst, const void *src, uint64_t n)
 		memcpy(dst, src, n);
 }
 
-/* Zeros for a hole, unless it has a source or a store. */
+/* Zeros for a hole, unless it has a source or a store. 1: look again. */
 static int read_missing(struct object *object, uint64_t offset, struct side *side, uint64_t n)
 {
 	pfn_t pfn;
@@ -69,10 +69,13 @@ static int read_missing(struct object *object, uint64_t offset, struct side *sid
 
 	if (object->store == NULL && ALIGN_DOWN(offset, PAGE_SIZE) >= object_source_bytes(object)) {
 		err = side_lock(side, ACCESS_WRITE);
-		if (err == 0) {
+		if (err != 0)
+			return err;
+		/* Where it was cut off, the size went before the page: there are no zeros behind the end. */
+		err = offset + n > object_bytes(object);
+		if (err == 0)
 			memset(side->at, 0, n);
-			side_unlock(side);
-		}
+		side_unlock(side);
 		return err;
 	}
 	err = object_frame(object, offset >> PAGE_SHIFT, &pfn);
@@ -95,13 +98,15 @@ static bool is_again(const struct object *object, uint64_t index)
 
 static int64_t read_piece(struct object *object, uint64_t offset, struct side *side, uint64_t n)
 {
-	uint64_t bytes = object_bytes(object);
 	int err;
 
-	if (offset >= bytes)
-		return 0;
-	n = piece(side, offset, MIN(n, bytes - offset));
 	do {
+		uint64_t bytes = object_bytes(object);
+
+		if (offset >= bytes)
+			return 0;
+		n = piece(side, offset, MIN(n, bytes - offset));
+
 		bool again = object->store != NULL && is_again(object, offset >> PAGE_SHIFT), ahead = false;
 		uintptr_t slot;
 
@@ -129,6 +134,7 @@ static int64_t read_piece(struct object *object, uint64_t offset, struct side *s
 struct write {
 	struct object *object;
 	uint64_t offset, n;
+	uint64_t seen; /* object_removals() from before the size was looked at */
 	struct side side;
 };
 
@@ -178,7 +184,7 @@ static enum written write_unbacked(struct write *write)
 	return done;
 }
 
-/* The page is in the index, and the object as long as that makes it. 0, -EEXIST, -EBUSY: it is getting shorter; -ENOMEM. */
+/* The page is in the index, and the object as long as that makes it. 0; -EEXIST: look again; -EBUSY: it is getting shorter; -ENOMEM. */
 static int add_written(struct write *write, pfn_t pfn)
 {
 	struct object *object = write->object;
@@ -190,7 +196,10 @@ static int add_written(struct write *write, pfn_t pfn)
 
 	spin_lock(&object->lock, RANK_OBJECT);
 	old = object_bytes(object);
-	if (end <= old || !atomic_load_explicit(&object->shrinking, memory_order_relaxed)) {
+	/* What was cut off meanwhile may be what the page was filled with, or where the object ended when it was made so long. */
+	if (write->seen != atomic_load_explicit(&object->removals, memory_order_relaxed))
+		err = -EEXIST;
+	else if (end <= old || !atomic_load_explicit(&object->shrinking, memory_order_relaxed)) {
 		err = object_place_locked(object, index, pfn, false, &dead);
 		if (err == 0 && end > old) /* relaxed: see object_bytes */
 			atomic_store_explicit(&object->bytes, end, memory_order_relaxed);
@@ -281,25 +290,32 @@ static int write_once(struct write *write)
 	return err != 0 ? err : done == WRITE_SHARED;
 }
 
+/* The object is as long as up to where the bytes go. */
+static int reach(struct write *write)
+{
+	int err;
+
+	if (write->offset <= object_bytes(write->object))
+		return 0;
+	/* First, so that bytes that are not there do not make it longer. */
+	err = side_lock(&write->side, ACCESS_READ);
+	if (err != 0)
+		return err;
+	side_unlock(&write->side);
+	return object_extend(write->object, write->offset);
+}
+
+/* Once the bytes are there the size is not looked at again: what is cut off behind a write is cut off with it. */
 static int64_t write_piece(struct write *write)
 {
 	int err;
 
-	if (write->offset > object_bytes(write->object)) {
-		/* First, so that bytes that are not there do not make it longer. */
-		err = side_lock(&write->side, ACCESS_READ);
-		if (err != 0)
-			return err;
-		side_unlock(&write->side);
-		err = object_extend(write->object, write->offset);
-		if (err != 0)
-			return err;
-	}
-	do
-		err = write_once(write);
-	while (err == 1);
-	if (err == 0)
-		err = object_extend(write->object, write->offset + write->n);
+	do {
+		write->seen = object_removals(write->object);
+		err = reach(write);
+		if (err == 0)
+			err = write_once(write);
+	} while (err == 1);
 	return err != 0 ? err : (int64_t)write->n;
 }
 

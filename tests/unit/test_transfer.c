@@ -145,6 +145,89 @@ static void while_it_gets_shorter(void **state)
 	end();
 }
 
+/* While the next frame is allocated it becomes empty, or as long as that. */
+static uint64_t cut_to;
+
+static void cut_meanwhile(void)
+{
+	fake_allocating = NULL;
+	assert_int_equal(object_resize(object, cut_to), 0);
+}
+
+static void cut(uint64_t bytes)
+{
+	cut_to = bytes;
+	fake_allocating = cut_meanwhile;
+}
+
+/* What was cut off while a page was made for a write is not in it, nor between the new end and the bytes. */
+static void cut_off_while_a_page_is_made(void **state)
+{
+	static char source[PAGES(2)];
+
+	(void)state;
+	memset(source, 's', sizeof(source));
+	begin(PAGES(2), source, sizeof(source));
+	program_has(AT, "01234567");
+	cut(0);
+	assert_int_equal(put(8, AT, 8), 8);
+	assert_null(fake_allocating);
+	assert_int_equal(object_bytes(object), 16);
+	object_is(0, "\0\0\0\0\0\0\0\00001234567", 16);
+	assert_int_equal(object_resize(object, PAGES(3)), 0);
+	object_is(16, "\0\0\0\0\0\0\0\0", 8);
+	unit_audit();
+	end();
+}
+
+/* Nor is what a mapping wrote behind the end that it got meanwhile. */
+static void written_behind_the_end_meanwhile(void)
+{
+	cut_meanwhile();
+	unit_store(VADDR(FILE_AT + 128), UINT64_MAX);
+}
+
+static void cut_off_before_the_end_is_reached(void **state)
+{
+	(void)state;
+	begin(PAGES(3), NULL, 0);
+	program_has(AT, "01234567");
+	assert_int_equal(put(0, AT, 8), 8);
+	cut(100);
+	fake_allocating = written_behind_the_end_meanwhile;
+	assert_int_equal(put(PAGES(2), AT, 8), 8);
+	assert_int_equal(object_bytes(object), PAGES(2) + 8);
+	object_is(128, "\0\0\0\0\0\0\0\0", 8);
+	object_is(PAGES(2), "01234567", 8);
+	unit_audit();
+	end();
+}
+
+/* Who reads meanwhile finds the bytes, or the end, and no zeros that nobody wrote. */
+static int cut_by_helper(struct space *of, vaddr_t va, enum access access, enum fault fault)
+{
+	assert_ptr_equal(of, space);
+	assert_int_equal(va.v, AT + PAGES(1));
+	assert_int_equal(access, ACCESS_WRITE);
+	assert_int_equal(fault, FAULT_OOM);
+	return object_resize(object, cut_to);
+}
+
+static void cut_off_while_it_is_read(void **state)
+{
+	(void)state;
+	for (cut_to = 0; cut_to <= PAGES(1); cut_to += PAGES(1)) {
+		begin(PAGES(1) + 8, NULL, 0);
+		program_has(AT, "01234567");
+		assert_int_equal(put(PAGES(1), AT, 8), 8);
+		user_set_helper(cut_by_helper);
+		fake_fail_at(1, false);
+		assert_int_equal(object_to_user(object, PAGES(1), space, VADDR(AT + PAGES(1)), 8), 0);
+		assert_true(fake_fail_hit());
+		end();
+	}
+}
+
 /* ---- Without memory. */
 
 static struct object *twin;
@@ -317,9 +400,17 @@ static void written_at(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(onto_itself),		  UNIT_TEST(sizes_and_errors), UNIT_TEST(while_it_gets_shorter),
-	UNIT_TEST(longer_without_memory), UNIT_TEST(without_memory),   UNIT_TEST(punching),
-	UNIT_TEST(next_of_kind),	  UNIT_TEST(written_at),
+	UNIT_TEST(onto_itself),
+	UNIT_TEST(sizes_and_errors),
+	UNIT_TEST(while_it_gets_shorter),
+	UNIT_TEST(longer_without_memory),
+	UNIT_TEST(without_memory),
+	UNIT_TEST(punching),
+	UNIT_TEST(next_of_kind),
+	UNIT_TEST(written_at),
+	UNIT_TEST(cut_off_while_a_page_is_made),
+	UNIT_TEST(cut_off_before_the_end_is_reached),
+	UNIT_TEST(cut_off_while_it_is_read),
 };
 
 UNIT_MAIN("transfer", tests)

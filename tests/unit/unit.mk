@@ -15,7 +15,7 @@ UNIT_tsan     := -fsanitize=thread -include tests/fakes/tsan_fence.h
 UNIT_coverage := --coverage -fprofile-update=atomic -O0
 UNIT_WRAP     := -Wl,--wrap=frame_alloc,--wrap=frame_alloc_zeroed,--wrap=frame_alloc_block,--wrap=kalloc
 
-UNIT_TESTS      := runtime audit locked clone sparse rare rare_fork transfer backed rules short forced runs tall coremap slab lock watch pte mapping object cache cache_storm evict space fault around quick order trace cleared cow fork_hot share move tlb tlb_race races oom user model concurrent \
+UNIT_TESTS      := runtime audit locked clone sparse rare rare_fork transfer write_race backed rules short forced runs tall coremap slab lock watch pte mapping object cache cache_storm evict space fault around quick order trace cleared cow fork_hot share move tlb tlb_race races oom user model concurrent \
 	siblings args cpio line gpt fat fat_large fat_random fat_crash
 UNIT_TSAN_TESTS := concurrent cache_storm evict siblings
 UNIT_COMMON     := lib/lock.o lib/watch.o $(addprefix mm/,$(mm-y)) tests/fakes/hw.o tests/fakes/tlb.o tests/fakes/alloc.o \
