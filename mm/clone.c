@@ -135,54 +135,75 @@ static void ask_from_now_on(struct object *object)
 	atomic_store_explicit(&object->asks, true, memory_order_relaxed);
 }
 
-static uintptr_t share_root(struct object *src, uint64_t *pages)
+/* Writes, which nothing keeps out, may have made it longer since the caller looked. Lock held. */
+static bool is_within_locked(const struct object *object, uint64_t pages)
 {
-	struct index_node *root;
+	return bytes_pages(object_bytes(object)) <= pages;
+}
+
+/* False: there is more than `pages` by now. *there: how many of them are. */
+static bool share_root(struct object *src, uint64_t pages, uintptr_t *out, uint64_t *there)
+{
+	struct index_node *root = NULL;
+	bool whole;
 
 	reverse_enter(src);
 	spin_lock(&src->lock, RANK_OBJECT);
-	ask_from_now_on(src);
-	root = (struct index_node *)atomic_load_explicit(&src->index.root, memory_order_relaxed);
+	whole = is_within_locked(src, pages);
+	if (whole) {
+		ask_from_now_on(src);
+		root = (struct index_node *)atomic_load_explicit(&src->index.root, memory_order_relaxed);
+	}
 	if (root != NULL) /* relaxed: our index has one */
 		atomic_fetch_add_explicit(&root->references, 1, memory_order_relaxed);
-	*pages = object_pages(src);
+	*there = object_pages(src);
 	spin_unlock(&src->lock, RANK_OBJECT);
-	freeze(src, 0, bytes_pages(object_bytes(src)));
+	if (whole)
+		freeze(src, 0, pages);
 	reverse_exit(src);
-	return (uintptr_t)root;
+	*out = (uintptr_t)root;
+	return whole;
 }
 
-static void replace_root(struct object *dst, uintptr_t root, uint64_t pages)
+/* Takes over the reference of root. False: dst has more than `pages` by now, and nothing was done. */
+static bool replace_root(struct object *dst, uint64_t pages, uintptr_t root, uint64_t there)
 {
-	struct index_node *old;
+	struct index_node *old = (struct index_node *)root;
+	bool whole;
 
 	reverse_enter(dst);
 	spin_lock(&dst->lock, RANK_OBJECT);
-	ask_from_now_on(dst);
-	atomic_store_explicit(&dst->source_bytes, 0, memory_order_relaxed);
-	object_removed_locked(dst);
-	/* acq_rel: as index.c */
-	old = (struct index_node *)atomic_exchange_explicit(&dst->index.root, root, memory_order_acq_rel);
-	atomic_store_explicit(&dst->pages, pages, memory_order_relaxed);
+	whole = is_within_locked(dst, pages);
+	if (whole) {
+		ask_from_now_on(dst);
+		atomic_store_explicit(&dst->source_bytes, 0, memory_order_relaxed);
+		object_removed_locked(dst);
+		/* acq_rel: as index.c */
+		old = (struct index_node *)atomic_exchange_explicit(&dst->index.root, root, memory_order_acq_rel);
+		atomic_store_explicit(&dst->pages, there, memory_order_relaxed);
+	}
 	spin_unlock(&dst->lock, RANK_OBJECT);
-	reverse_unmap(dst, 0, bytes_pages(object_bytes(dst)), false);
+	if (whole)
+		reverse_unmap(dst, 0, pages, false);
 	reverse_exit(dst);
 	look_wait();
 	if (old != NULL)
 		index_node_put(old);
+	return whole;
 }
 
-static int clone_whole(struct object *src, struct object *dst)
+/* 0; -EAGAIN: not by whole, as one of the two has more pages by now; -ENOMEM. */
+static int clone_whole(struct object *src, struct object *dst, uint64_t pages)
 {
-	uint64_t pages;
+	uint64_t there;
 	uintptr_t root;
 	int err = fill(src, 0, UINT64_MAX);
 
 	if (err != 0)
 		return err;
-	root = share_root(src, &pages);
-	replace_root(dst, root, pages);
-	return 0;
+	if (share_root(src, pages, &root, &there) && replace_root(dst, pages, root, there))
+		return 0;
+	return -EAGAIN;
 }
 
 /* What is in pages first, ...: n slots, each frame with a count. 0 or -ENOMEM with none. */
@@ -333,7 +354,7 @@ static int clone_pages(struct object *src, uint64_t src_first, struct object *ds
 
 int object_clone_range(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, uint64_t pages)
 {
-	int err = 0;
+	int err = -EAGAIN;
 
 	if (src->store != NULL || dst->store != NULL)
 		return -EOPNOTSUPP;
@@ -341,7 +362,9 @@ int object_clone_range(struct object *src, uint64_t src_first, struct object *ds
 		return -EINVAL;
 	if (src != dst && src_first == 0 && dst_first == 0 && pages >= bytes_pages(object_bytes(src)) &&
 	    pages >= bytes_pages(object_bytes(dst)))
-		return clone_whole(src, dst);
+		err = clone_whole(src, dst, pages);
+	if (err != -EAGAIN)
+		return err;
 	err = fill(src, src_first, src_first + pages);
 	for (uint64_t done = 0, n; err == 0 && done < pages; done += n) {
 		uint64_t from = src_first + done, to = dst_first + done;

@@ -115,7 +115,11 @@ static bool slot_share(const struct index_node *node, _Atomic(uintptr_t) *at)
 		struct index_node *below = (struct index_node *)slot;
 
 		/* relaxed: the node above, which we hold, keeps it */
-		return atomic_fetch_add_explicit(&below->references, 1, memory_order_relaxed) != UINT32_MAX / 2;
+		if (atomic_fetch_add_explicit(&below->references, 1, memory_order_relaxed) < UINT32_MAX / 2)
+			return true;
+		/* relaxed: it was ours alone, and nobody came by it. */
+		atomic_fetch_sub_explicit(&below->references, 1, memory_order_relaxed);
+		return false;
 	}
 	if (!slot_has_frame(slot))
 		return true;

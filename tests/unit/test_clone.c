@@ -366,7 +366,10 @@ static void sparse(void **state)
 			 ->slot[0]);
 	assert_int_equal(below->shift, 0);
 	atomic_store(&below->references, UINT32_MAX / 2);
-	assert_int_equal(object_clone_range(src, 0, dst, 0, NODE), -ENOMEM);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(object_clone_range(src, 0, dst, 0, NODE), -ENOMEM);
+		assert_int_equal(atomic_load(&below->references), UINT32_MAX / 2);
+	}
 	assert_int_equal(object_pages(dst), 0);
 	atomic_store(&below->references, 1);
 	assert_int_equal(object_clone_range(src, 0, dst, 0, NODE), 0);
@@ -399,11 +402,68 @@ static void holes_of_a_source(void **state)
 	end();
 }
 
+/* ---- A write makes one of the two longer while it is cloned by whole: between the look at the sizes and the walk. */
+
+static struct object *longer;
+
+static void write_meanwhile(void)
+{
+	fake_waiting = NULL;
+	atomic_store(&longer->walk_lock.held, 0);
+	assert_int_equal(object_extend(longer, PAGES(9)), 0);
+	unit_set_word(longer, 8, 9);
+}
+
+static void clone_while_it_is_written(bool source)
+{
+	begin(4);
+	unit_set_word(src, 1, 1);
+	unit_set_word(dst, 1, 2);
+	unit_set_word(dst, 2, 3);
+	longer = source ? src : dst;
+	atomic_store(&longer->walk_lock.held, 1); /* some other hart's walk */
+	fake_waiting = write_meanwhile;
+	assert_int_equal(object_clone_range(src, 0, dst, 0, 4), 0);
+	assert_null(fake_waiting);
+	unit_audit();
+	assert_int_equal(unit_word(dst, 1), 1);
+	assert_false(object_has(dst, 2));
+	assert_int_equal(object_bytes(longer), PAGES(9));
+	assert_int_equal(unit_word(longer, 8), 9);
+}
+
+static void a_write_makes_the_source_longer(void **state)
+{
+	(void)state;
+	clone_while_it_is_written(true);
+	/* What is behind the clone's end is nothing of the source's. */
+	assert_int_equal(object_pages(dst), 1);
+	assert_int_equal(object_resize(dst, PAGES(9)), 0);
+	assert_int_equal(unit_word(dst, 8), 0);
+	end();
+}
+
+static void a_write_makes_the_clone_longer(void **state)
+{
+	(void)state;
+	clone_while_it_is_written(false);
+	assert_int_equal(object_pages(dst), 2);
+	end();
+}
+
 static const struct CMUnitTest tests[] = {
-	UNIT_TEST(parts_of_the_index), UNIT_TEST(onto_itself),	  UNIT_TEST(backed_ones_are_refused),
-	UNIT_TEST(with_a_source),      UNIT_TEST(tall),		  UNIT_TEST(sparse),
-	UNIT_TEST(holes_of_a_source),  UNIT_TEST(without_memory), UNIT_TEST(sources_without_memory),
+	UNIT_TEST(parts_of_the_index),
+	UNIT_TEST(onto_itself),
+	UNIT_TEST(backed_ones_are_refused),
+	UNIT_TEST(with_a_source),
+	UNIT_TEST(tall),
+	UNIT_TEST(sparse),
+	UNIT_TEST(holes_of_a_source),
+	UNIT_TEST(without_memory),
+	UNIT_TEST(sources_without_memory),
 	UNIT_TEST(as_many_as_can_be),
+	UNIT_TEST(a_write_makes_the_source_longer),
+	UNIT_TEST(a_write_makes_the_clone_longer),
 };
 
 UNIT_MAIN("clone", tests)
