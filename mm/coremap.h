@@ -158,6 +158,15 @@ static inline MUST_CHECK bool frame_get(pfn_t pfn)
 	return LIKELY(old - 1 < FRAME_COUNT_MAX - 1) || frame_get_refused(frame, old);
 }
 
+/* The same where it cannot be refused: for who has few at a time, as FRAME_COUNT_MAX is far from where the count would wrap. */
+static inline void frame_get_more(pfn_t pfn)
+{
+	/* relaxed: as frame_get */
+	uint32_t old = atomic_fetch_add_explicit(&frame_of(pfn)->count, 1, memory_order_relaxed);
+
+	CHECK(old != 0);
+}
+
 /* The same for a frame that may be on its way out: found in an object's index within a walk epoch. -EAGAIN: it is; -ENOMEM. */
 int frame_try_get(pfn_t pfn) MUST_CHECK;
 

@@ -112,8 +112,7 @@ unsigned object_clean_begin(struct object *object, uint64_t first, uint64_t last
 		if (i >= last)
 			break;
 		pfn = slot_pfn(index_find(&object->index, i));
-		if (!frame_get(pfn))
-			break;
+		frame_get_more(pfn); /* once a page: its mark goes */
 		frame_of(pfn)->object.written++;
 		unmark_locked(object, i);
 		frames[n] = pfn;

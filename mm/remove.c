@@ -84,22 +84,24 @@ int object_own_ends(struct object *object, uint64_t first, uint64_t last)
 
 /* ---- Size. */
 
-/* Part of a page that is there and this object's alone: zeros. */
+/* Part of a page that is there and this object's alone: zeros. Under the lock, so that it is not evicted meanwhile, without a count. */
 static void clear_part(struct object *object, uint64_t offset, uint64_t bytes)
 {
 	uint64_t index = offset >> PAGE_SHIFT;
-	pfn_t pfn;
+	bool dirtied = false;
+	uintptr_t slot;
 
-	if (bytes == 0 || !object_has(object, index) || object_frame(object, index, &pfn) != 0)
+	if (bytes == 0)
 		return;
-	memset((char *)frame_data(pfn) + (offset & PAGE_MASK), 0, bytes);
-	if (object->store != NULL) {
-		int err = object_mark_dirty(object, index, pfn);
-
-		CHECK(err ==
-		      0); /* whoever takes pages out is this call's caller; and it is not evicted under our count */
+	spin_lock(&object->lock, RANK_OBJECT);
+	slot = index_find(&object->index, index);
+	if (slot_has_frame(slot)) {
+		memset((char *)frame_data(slot_pfn(slot)) + (offset & PAGE_MASK), 0, bytes);
+		dirtied = object->store != NULL && object_mark_locked(object, index);
 	}
-	frame_put(pfn);
+	spin_unlock(&object->lock, RANK_OBJECT);
+	if (dirtied)
+		object_was_dirtied(object);
 }
 
 /* Bytes from `offset` to the end of its page; 0 where it is at the begin of one. */

@@ -228,6 +228,33 @@ static void cut_off_while_it_is_read(void **state)
 	}
 }
 
+/* A page that as many name as can be is cleared in part like any other. */
+static void cut_off_within_what_all_name(void **state)
+{
+	pfn_t pfn;
+
+	(void)state;
+	begin(PAGES(1), NULL, 0);
+	program_has(AT, "01234567");
+	assert_int_equal(put(0, AT, 8), 8);
+	assert_int_equal(object_frame(object, 0, &pfn), 0);
+	atomic_store(&frame_of(pfn)->count, FRAME_COUNT_MAX);
+	assert_int_equal(object_punch(object, 1, 2), 0);
+	object_is(0,
+		  "0\0\0"
+		  "34567",
+		  8);
+	assert_int_equal(object_resize(object, 4), 0);
+	atomic_store(&frame_of(pfn)->count, 2);
+	assert_memory_equal(frame_data(pfn),
+			    "0\0\0"
+			    "3\0\0\0\0",
+			    8);
+	frame_put(pfn);
+	unit_audit();
+	end();
+}
+
 /* ---- Without memory. */
 
 static struct object *twin;
@@ -411,6 +438,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(cut_off_while_a_page_is_made),
 	UNIT_TEST(cut_off_before_the_end_is_reached),
 	UNIT_TEST(cut_off_while_it_is_read),
+	UNIT_TEST(cut_off_within_what_all_name),
 };
 
 UNIT_MAIN("transfer", tests)
