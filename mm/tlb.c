@@ -276,28 +276,15 @@ static void enter(struct space *space)
 		mm_count(MM_FENCES_LOCAL);
 	}
 	view_enter(space);
-	if (space->asid == 0) {
-		/* Until here the last space is not left, and its tables are there. */
-		hw_fence_asid(0);
-		mm_count(MM_FENCES_LOCAL);
-	}
 	if ((atomic_load_explicit(&space->icache_stale, memory_order_seq_cst) & me) != 0) {
 		atomic_fetch_and_explicit(&space->icache_stale, ~me, memory_order_seq_cst);
 		hw_fence_i();
 	}
 }
 
-/*
- * Without an ASID to tell them apart, entries of the last space would stay usable for a hart's speculation, which may set
- * A bits in tables that are by then something else.
- */
-static void leave_for_kernel(struct space *last)
+static bool has_asid(const struct space *space)
 {
-	hw_set_kernel_root();
-	if (last->asid == 0) {
-		hw_fence_asid(0);
-		mm_count(MM_FENCES_LOCAL);
-	}
+	return space == NULL || LIKELY(space->asid != 0);
 }
 
 void space_switch(struct space *next)
@@ -311,7 +298,16 @@ void space_switch(struct space *next)
 	if (next != NULL)
 		enter(next);
 	else
-		leave_for_kernel(last);
+		hw_set_kernel_root();
+	/*
+	 * ASID 0 is the kernel's own, too: entries of the last space would stay usable for a hart's speculation, now or when it goes to the
+	 * kernel's root, which may set A bits in tables that are by then something else. Until here the last space is not left, and its
+	 * tables are there.
+	 */
+	if (!has_asid(last) || !has_asid(next)) {
+		hw_fence_asid(0);
+		mm_count(MM_FENCES_LOCAL);
+	}
 	if (last != NULL)
 		leave(last);
 }

@@ -72,8 +72,8 @@ RACES = (
         "\t\tactive |= atomic_load_explicit(&space->active, memory_order_seq_cst);",
         "\t\tactive = atomic_load_explicit(&space->active, memory_order_seq_cst);", *SWITCHES),
     one("left-too-early", "a hart says that it has left a space before it has", "mm/tlb.c",
-        "\tmine->space = next;\n\tif (next != NULL)\n\t\tenter(next);\n\telse\n\t\tleave_for_kernel(last);\n\tif (last != NULL)\n\t\tleave(last);\n",
-        "\tmine->space = next;\n\tif (last != NULL)\n\t\tleave(last);\n\tif (next != NULL)\n\t\tenter(next);\n\telse\n\t\tleave_for_kernel(last);\n",
+        "\tmine->space = next;\n\tif (next != NULL)\n",
+        "\tmine->space = next;\n\tif (last != NULL)\n\t\tleave(last);\n\tif (next != NULL)\n",
         *THREADS),
     one("answered-too-early", "a hart answers a request, and fences then", "mm/tlb.c",
         "\tfence(VADDR(asker->start), asker->bytes, asker->asid);\n"

@@ -371,6 +371,30 @@ static void switching_to_none(void **state)
 	unit_end(space);
 }
 
+/* ASID 0 is the kernel's, too: what a hart has under it goes before the space that has none is left, wherever the hart goes from there. */
+static void spaces_without_asids_leave_nothing(void **state)
+{
+	struct space *has = begin((struct fake_config){ .asid_bits = 1 }), *none, *other;
+
+	(void)state;
+	assert_int_equal(has->asid, 1);
+	assert_int_equal(space_create(&none), 0);
+	assert_int_equal(space_create(&other), 0);
+	assert_int_equal(none->asid | other->asid, 0);
+	(void)unit_map(none, AT, 1, RW);
+	for (unsigned i = 0; i < 3; i++) {
+		space_switch(none);
+		unit_store(VADDR(AT), 1);
+		assert_int_not_equal(fake_tlb_holds(0, VADDR(AT), 0), 0);
+		space_switch(i == 0 ? has : i == 1 ? other : NULL);
+		assert_int_equal(fake_tlb_holds(0, VADDR(AT), 0), 0);
+	}
+	space_switch(has);
+	space_put(none);
+	space_put(other);
+	unit_end(has);
+}
+
 /* Copy-on-write while others hold the old page: shot down; while nobody else runs the space: not. */
 static void breaking_copy_on_write_asks_who_reads(void **state)
 {
@@ -542,6 +566,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(nothing_is_freed_before_all_have_fenced),
 	UNIT_TEST(tables_outlive_walks),
 	UNIT_TEST(switching_to_none),
+	UNIT_TEST(spaces_without_asids_leave_nothing),
 	UNIT_TEST(breaking_copy_on_write_asks_who_reads),
 };
 
