@@ -9,8 +9,9 @@
  * another thread can change those, and context_switch keeps them as it keeps s0-s11. What needs them in the frame (signals,
  * fork, exec, interrupts) is reached through save_rest and leaves through return_all, which loads them again.
  *
- * A reservation (lr) of one thread must not let another's sc succeed: context_switch breaks it. A trap that comes back
- * to the same thread needs no such thing: the specification lets sc fail, and lets it succeed only if nobody wrote.
+ * A reservation (lr) of one thread must not let another's sc succeed: context_switch breaks it. Nor one of a signal's handler the sc that it
+ * came between: rt_sigreturn does. Any other trap that comes back to the same thread needs no such thing: the specification lets
+ * sc fail, and lets it succeed only if nobody wrote.
  */
 #include "asm-offsets.h"
 
@@ -244,7 +245,13 @@ trap_return:
 	whole_frame trap_call_clone, sys_clone
 	whole_frame trap_call_clone3, sys_clone3
 	whole_frame trap_call_execve, sys_execve
-	whole_frame trap_call_rt_sigreturn, sys_rt_sigreturn
+	whole_frame trap_call_sigreturn, sys_rt_sigreturn
+
+	.globl trap_call_rt_sigreturn
+trap_call_rt_sigreturn:
+	addi t0, sp, -16	/* nothing is there */
+	sc.d zero, zero, (t0)
+	j trap_call_sigreturn
 
 /* A bug: nothing to come back to. */
 trap_from_kernel:
