@@ -242,10 +242,13 @@ static void thread_main(void *unused)
 		wait_prepare(&ahead.queue, &waiter);
 		if (kthread_should_stop())
 			break;
-		if (take(&wish))
-			carry_out(&wish);
-		else
+		if (!take(&wish)) {
 			wait_block_always();
+		} else {
+			/* Not in the queue meanwhile: the next wish is to wake one who sleeps. */
+			wait_finish(&ahead.queue, &waiter);
+			carry_out(&wish);
+		}
 		sched_breathe();
 	}
 	wait_finish(&ahead.queue, &waiter);

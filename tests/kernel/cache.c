@@ -22,6 +22,8 @@ static struct {
 	struct thread *reader; /* the test's */
 	uint64_t bad;	       /* a page that cannot be read */
 	int error;	       /* how */
+	uint64_t stuck;	       /* a page that is read when it is let go */
+	_Atomic bool let_go;
 	_Atomic unsigned requests, pages, largest, by_reader, now, most;
 	_Atomic unsigned failed; /* of the readers' threads */
 } slow;
@@ -57,6 +59,8 @@ static int slow_read(struct store *store, const uint64_t *index, const pfn_t *fr
 	if (current_thread() == slow.reader)
 		atomic_fetch_add(&slow.by_reader, 1);
 	nap(NAP_NS);
+	while (index[0] == slow.stuck && !atomic_load(&slow.let_go))
+		nap(NAP_NS);
 	for (unsigned i = 0; i < n; i++) {
 		memset(frame_data(frames[i]), (int)(index[i] % 251), PAGE_SIZE);
 		bad |= index[i] == slow.bad;
@@ -86,7 +90,7 @@ static void slow_start(void)
 	memset(&slow, 0, sizeof(slow));
 	wait_queue_init(&slow.never);
 	slow.reader = current_thread();
-	slow.bad = UINT64_MAX;
+	slow.bad = slow.stuck = UINT64_MAX;
 	slow.store.ops = &slow_ops;
 	strcpy(slow.store.name, "slow");
 	cache_init();
@@ -177,6 +181,25 @@ static void several_at_a_time(void)
 	slow_stop();
 }
 
+/* One thread's read takes long: each wish that comes meanwhile wakes one of the others. */
+static void wishes_wake_who_sleeps(void)
+{
+	slow_start();
+	slow.stuck = 0;
+	cache_read_ahead(&slow.store, 0, 1);
+	for (uint64_t i = 1; i < 10 && !ktest_failed(); i++) {
+		uint64_t page = i * 20, until = time_ns() + UINT64_C(3000000000);
+
+		cache_read_ahead(&slow.store, page, page + 1);
+		while (!object_has(slow.store.object, page) && time_ns() < until)
+			nap(NAP_NS);
+		KT_CHECK(object_has(slow.store.object, page));
+		nap(NAP_NS);
+	}
+	atomic_store(&slow.let_go, true);
+	slow_stop();
+}
+
 static void read_same(void *arg)
 {
 	uint8_t byte = 0;
@@ -241,6 +264,7 @@ static const struct ktest tests[] = {
 	{ "here_and_there", here_and_there },
 	{ "advice_is_taken", advice_is_taken },
 	{ "several_at_a_time", several_at_a_time },
+	{ "wishes_wake_who_sleeps", wishes_wake_who_sleeps },
 	{ "many_wait_for_one_read", many_wait_for_one_read },
 	{ "errors_reach_who_needs_the_page", errors_reach_who_needs_the_page },
 	{ "faults_on_bad_pages_end", faults_on_bad_pages_end },
