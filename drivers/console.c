@@ -265,6 +265,8 @@ size_t console_read(void *bytes, size_t n, unsigned *flags)
 	bool locked = console_lock();
 
 	*flags = 0;
+	/* First: no interrupt tells of what is taken out of the UART here, so who is told that there is no more must have it. */
+	in_pump_locked();
 	while (done < n && *flags == 0 && console.in_tail != console.in_head) {
 		uint16_t unit = console.in[console.in_tail++ % IN_UNITS];
 		if (unit == EOF_UNIT)
@@ -272,7 +274,6 @@ size_t console_read(void *bytes, size_t n, unsigned *flags)
 		else
 			to[done++] = (uint8_t)unit;
 	}
-	in_pump_locked();
 	interrupts_update_locked();
 	console_unlock(locked);
 	return done;

@@ -68,29 +68,6 @@ static uint64_t tty_take_locked(const uint8_t *bytes, size_t n)
 	return signals;
 }
 
-/* Moves what the driver has, as far as there is room. The signals that it meant. */
-static uint64_t tty_pull_locked(void)
-{
-	uint64_t signals = 0;
-	uint8_t bytes[TYPED];
-	unsigned flags;
-
-	for (;;) {
-		size_t room = MIN(line_room(&tty.line), TYPED);
-		size_t n;
-
-		if (room == 0 || tty.ended)
-			return signals;
-		flags = 0;
-		n = console_read(bytes, room, &flags);
-		signals |= tty_take_locked(bytes, n);
-		if ((flags & CONSOLE_EOF) != 0)
-			tty.ended = true;
-		if (n == 0)
-			return signals;
-	}
-}
-
 /* The window as the line's other end last gave it takes the place of what a program has set. The signal for it. */
 static uint64_t tty_resize_locked(void)
 {
@@ -105,12 +82,31 @@ static uint64_t tty_resize_locked(void)
 	return SIG_BIT(SIGWINCH);
 }
 
+/* Moves what the driver has, as far as there is room, for whoever waits for it. The signals that it meant. */
+static uint64_t tty_pull_locked(void)
+{
+	uint64_t signals = 0;
+	uint8_t bytes[TYPED];
+	size_t n = 1;
+
+	while (n != 0 && line_room(&tty.line) != 0 && !tty.ended) {
+		unsigned flags = 0;
+
+		n = console_read(bytes, MIN(line_room(&tty.line), TYPED), &flags);
+		signals |= tty_take_locked(bytes, n);
+		tty.ended = (flags & CONSOLE_EOF) != 0;
+		if (n != 0 || tty.ended)
+			wake_all(&tty.readers);
+	}
+	return signals | tty_resize_locked();
+}
+
 static void tty_readable(void)
 {
 	uint64_t signals;
 
 	spin_lock(&tty.lock, RANK_FILE);
-	signals = tty_pull_locked() | tty_resize_locked();
+	signals = tty_pull_locked();
 	spin_unlock(&tty.lock, RANK_FILE);
 	tty_jobs_signal(signals);
 	wake_all(&tty.readers);
@@ -362,28 +358,31 @@ static int64_t tty_set_termios(uint64_t argument, bool flush)
 static int64_t tty_get_window(uint64_t argument)
 {
 	struct winsize window;
+	uint64_t signals;
 
 	spin_lock(&tty.lock, RANK_FILE);
-	(void)tty_resize_locked();
+	signals = tty_resize_locked();
 	window = tty.window;
 	spin_unlock(&tty.lock, RANK_FILE);
+	tty_jobs_signal(signals);
 	return tty_out(argument, &window, sizeof(window));
 }
 
 static int64_t tty_set_window(uint64_t argument)
 {
 	struct winsize window;
-	bool changed;
+	uint64_t signals;
 	int error = user_read(current_space(), &window, VADDR(argument), sizeof(window));
 
 	if (error != 0)
 		return error;
 	spin_lock(&tty.lock, RANK_FILE);
-	(void)tty_resize_locked();
-	changed = memcmp(&tty.window, &window, sizeof(window)) != 0;
+	signals = tty_resize_locked();
+	if (memcmp(&tty.window, &window, sizeof(window)) != 0)
+		signals = SIG_BIT(SIGWINCH);
 	tty.window = window;
 	spin_unlock(&tty.lock, RANK_FILE);
-	tty_jobs_signal(changed ? SIG_BIT(SIGWINCH) : 0);
+	tty_jobs_signal(signals);
 	return 0;
 }
 

@@ -4,6 +4,7 @@ One run of the machine: QEMU as a child, its console decoded, our standard input
 No QEMU outlives its run: it is killed by its own pid on every way out of Machine.run, and by the kernel
 (PR_SET_PDEATHSIG) when this process is killed itself. All waiting is done in one poll, in Machine.step.
 """
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -108,6 +109,7 @@ class Machine:
         self.panicked = False
         self.terminal = None
         self.resized = False
+        self.woken = self.wake = None
         self.process = None
         self.poll = selectors.PollSelector()
 
@@ -135,11 +137,18 @@ class Machine:
         self.poll.register(self.process.stderr, selectors.EVENT_READ, self.on_complaint)
         if self.stdin is not None and usable_terminal(self.stdin):
             self.terminal = Terminal(self.stdin, self.all_keys)
+            # A signal alone does not end a wait (PEP 475).
+            self.woken, self.wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            self.poll.register(self.woken, selectors.EVENT_READ, lambda fd, _mask: os.read(fd, CHUNK))
             signal.signal(signal.SIGWINCH, self.on_resize)
 
     def stop(self):
         if self.terminal:
             self.terminal.restore()
+        if self.wake is not None:
+            signal.signal(signal.SIGWINCH, signal.SIG_DFL)
+            os.close(self.woken)
+            os.close(self.wake)
         if self.process:
             if self.process.poll() is None:
                 self.process.kill()
@@ -292,6 +301,8 @@ class Machine:
 
     def on_resize(self, _signum, _frame):
         self.resized = True
+        with contextlib.suppress(BlockingIOError):
+            os.write(self.wake, b"w")
 
     def send_size(self):
         self.resized = False
