@@ -4,6 +4,7 @@
  */
 #include "kernel/watchdog.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "firmware/boot.h"
@@ -18,6 +19,7 @@
 static struct spinlock lock;
 static struct space *space;
 static bool serves, watched, forever;
+static _Atomic bool busy;
 static uint64_t reports_before;
 
 /* For as long as a report takes, however slow the emulated hart that makes it; not for ever, but where that is wanted. */
@@ -25,6 +27,7 @@ static void be_busy(void)
 {
 	uint64_t from = time_ns();
 
+	atomic_store(&busy, true);
 	while (forever || time_ns() - from < 2 * BOUND_NS ||
 	       (watched && watchdog_reports() == reports_before && time_ns() - from < 100 * BOUND_NS))
 		if (serves)
@@ -48,6 +51,9 @@ static void shootdown_body(unsigned index)
 {
 	space_switch(space);
 	ktest_barrier();
+	/* Not before the other has left the barrier, in which it would answer. */
+	while (index == 0 && !atomic_load(&busy))
+		hw_relax();
 	if (index == 0)
 		KT_CHECK(space_unmap(space, VADDR(AT), PAGE_SIZE) == 0);
 	if (index == 1)
@@ -58,6 +64,7 @@ static void shootdown_body(unsigned index)
 static uint64_t reports(void (*fn)(unsigned index))
 {
 	reports_before = watchdog_reports();
+	busy = false;
 	watchdog_set(BOUND_NS, 0);
 	ktest_on_all(fn);
 	watchdog_init(boot_arg("watchdog"));
