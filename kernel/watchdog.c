@@ -28,6 +28,9 @@
 #define BOUND_S	    20
 #define NS_PER_S    UINT64_C(1000000000)
 #define SECONDS_MAX 3600
+/* On the stack of whoever waits, wherever that is. */
+#define LINE_BYTES  80
+#define LOCKS_BYTES 112
 #ifdef CORRAL_DEBUG
 #define REPORTS_MAX 3
 #else
@@ -73,7 +76,7 @@ static const char *text_of(struct watch_seen wait, char *line, size_t room)
 #ifdef CORRAL_DEBUG
 static void say_locks(unsigned index)
 {
-	char line[200] = " none";
+	char line[LOCKS_BYTES] = " none";
 	size_t n = 0;
 
 	for (unsigned rank = 0; rank < RANK_COUNT && n < sizeof(line); rank++)
@@ -122,7 +125,7 @@ static void describe(unsigned index, bool answered)
 {
 	const struct hart *hart = hart_get(index);
 	struct watch_seen wait = watch_of(index);
-	char line[100];
+	char line[LINE_BYTES];
 
 	if (answered && hart->thread == &runqueues[index].idle && wait.what == WATCH_NOTHING) {
 		klog("watchdog: hart %u (id %lu, %s) answers; it is idle%s", index, hart->id, hart_state(index),
@@ -168,7 +171,7 @@ static void report(const struct watch *watch, uint64_t ticks)
 {
 	struct watch_seen wait = { watch->what, watch->object, watch->detail };
 	uint64_t ms = ticks / ns_to_ticks(NS_PER_S / 1000);
-	char line[100];
+	char line[LINE_BYTES];
 
 	if (watch->what == WATCH_NOTHING) {
 		klog("watchdog: hart %u goes on after %lu ms", hw_hart(), ms);
