@@ -4,6 +4,9 @@
  * The blocks and stacks are early memory, one for each usable hart of the tree (up to HW_MAX_HARTS). Until they are
  * there, the boot hart's tp points to a static one. `online` is set by each hart for itself (release) once it can take
  * IPIs, and read (acquire) by whoever sends them.
+ *
+ * A hart that comes when nobody waits for it any more stays out, as has been said of it: what is made for the harts that are there is made by then.
+ * Whoever takes its bit out of `expected` decides, the hart or the boot hart.
  */
 #include "firmware/hart.h"
 
@@ -47,6 +50,7 @@ static struct {
 	unsigned starter; /* the hart in harts_start */
 	void (*serve_ipi)(void);
 	bool faults_traced;
+	_Atomic uint64_t expected;
 	_Atomic uint64_t online;
 } harts;
 
@@ -146,6 +150,14 @@ int harts_find(const void *fdt, uint64_t boot_id)
 	return boot_node;
 }
 
+static bool is_expected(void)
+{
+	uint64_t me = UINT64_C(1) << hw_hart();
+
+	/* relaxed: it decides who comes in; what follows from that is ordered by online */
+	return (atomic_fetch_and_explicit(&harts.expected, ~me, memory_order_relaxed) & me) != 0;
+}
+
 /* A hart started by harts_start comes here, on its own stack. */
 void hart_main(void)
 {
@@ -155,6 +167,8 @@ void hart_main(void)
 		hart_park();
 	}
 	pmu_start_hart();
+	if (!is_expected())
+		hart_park();
 	hart_arrive();
 	/* harts_start sleeps until somebody comes. */
 	hw_send_ipi(UINT64_C(1) << harts.starter);
@@ -204,20 +218,33 @@ static void harts_await(uint64_t wanted)
 	timer_set(UINT64_MAX);
 }
 
+/* Those that have not come, and will not. */
+static uint64_t harts_late(uint64_t wanted)
+{
+	/* relaxed: as is_expected */
+	uint64_t late = wanted & atomic_exchange_explicit(&harts.expected, 0, memory_order_relaxed);
+
+	/* Who has taken its bit out is about to come in. */
+	while ((harts_online() & wanted & ~late) != (wanted & ~late))
+		hw_relax();
+	return late;
+}
+
 void harts_start(void (*entry)(void))
 {
-	uint64_t wanted = UINT64_C(1) << hw_hart();
+	uint64_t wanted = 0;
 
 	pmu_start_hart();
 	harts.entry = entry;
 	harts.starter = hw_hart();
+	atomic_store_explicit(&harts.expected, UINT64_MAX, memory_order_relaxed);
 	/* The others read what was written so far with their caches cold: pairs with the firmware's own barriers. */
 	atomic_thread_fence(memory_order_seq_cst);
 	for (unsigned i = 0; i < harts.count; i++)
 		if (i != hw_hart() && hart_start(hart_get(i)))
 			wanted |= UINT64_C(1) << i;
 	harts_await(wanted);
-	for (uint64_t late = wanted & ~harts_online(); late != 0; late &= late - 1) {
+	for (uint64_t late = harts_late(wanted); late != 0; late &= late - 1) {
 		unsigned i = (unsigned)__builtin_ctzl(late);
 		klog("hart %u (id %lu) was started and has not arrived: left out", i, hart_get(i)->id);
 	}

@@ -7,6 +7,7 @@
  *   NO_TIME	`time` traps (mcounteren.TM is 0), and is answered here
  *   NO_HSM	firmware older still: all harts enter the kernel at once
  *   EARLY	a hart that is started reads too early where it is to go, as may be with OpenSBI 1.1
+ *   LATE_MS	a hart that is started comes so many milliseconds later
  *   FENCE_MS	remote fences take so many milliseconds
  *   BOOT_HART	the hart that enters the kernel first; without it, whichever comes first
  */
@@ -30,6 +31,9 @@
 #endif
 #ifndef FENCE_MS
 #define FENCE_MS 0
+#endif
+#ifndef LATE_MS
+#define LATE_MS 0
 #endif
 #ifndef BOOT_HART
 #define BOOT_HART (-1)

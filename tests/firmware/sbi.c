@@ -83,6 +83,8 @@ _Noreturn static void wait_for_start(uint64_t hart)
 		*msip(hart) = 0;
 		serve();
 	}
+	for (uint64_t until = mtime() + LATE_MS * TICKS_PER_MS; LATE_MS != 0 && mtime() < until;)
+		serve();
 	set_up(all.hart[hart].entry);
 	atomic_store(&all.hart[hart].state, STARTED);
 	restart(hart, all.hart[hart].argument);

@@ -15,7 +15,7 @@ COMPILER = ["riscv64-linux-gnu-gcc", "-O2", "-std=gnu11", "-march=rv64imac_zicsr
             "-nostdlib", "-static", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Werror",
             "-Wl,--no-warn-rwx-segments,--build-id=none", f"-I{ROOT}"]
 FIRMWARES = {"sbi-0.2": [], "no-asid": ["NO_ASID"], "no-time": ["NO_TIME"], "old-u74": ["NO_ASID", "NO_TIME"], "no-hsm": ["NO_HSM"], "early": ["EARLY"],
-             "boot-1": ["BOOT_HART=1"], "boot-3": ["BOOT_HART=3"], "slow-fence": ["FENCE_MS=20"]}
+             "boot-1": ["BOOT_HART=1"], "boot-3": ["BOOT_HART=3"], "slow-fence": ["FENCE_MS=20"], "late": ["LATE_MS=5000"]}
 # What lives by fences, by ASIDs, by time.
 PROGRAMS = ["space_switch", "cow_threads", "clock"]
 MORE = ["cow_fork", "residency", "shootdown_munmap", "shootdown_mprotect", "stale_frame", "switch_storm", "timers", "fork_storm", "exec_storm",
@@ -70,7 +70,7 @@ def test_the_play(firmware, tmp_path, name):
 @pytest.mark.parametrize("name", FIRMWARES)
 def test_boots(on, name):
     done = on(name, "machine", harts=4)
-    harts = 1 if name == "no-hsm" else 4
+    harts = 1 if name in ("no-hsm", "late") else 4
     assert done.status == 0 and done.out.startswith(f"harts {harts} memory ") and "audit: ok" in done.log, done
     assert "tests/firmware: SBI 0.2" in done.log, done
 
@@ -82,6 +82,13 @@ def test_boot_hart(on, name, harts):
     assert (done.status, done.out) == (0, "one line\n" * 50 + "ok\n") and f"SBI 0.2, hart {boot_hart(name)}\n" in done.log, done
     done = on(name, "cow_threads", *CASES["cow_threads"].get("args", []), harts=harts)
     assert done.status == 0 and done.out.endswith("ok\n") and "audit: ok" in done.log, done
+
+
+def test_late_harts_stay_out(on):
+    """They come a second after nobody waits for them any more, and three before the program looks."""
+    done = on("late", "late_harts", "4", harts=3)
+    assert done.log.count("was started and has not arrived: left out") == 2 and "audit: ok" in done.log, done
+    assert (done.status, done.out) == (0, "harts 1\n"), done
 
 
 def test_slow_fences(on):
