@@ -93,6 +93,6 @@ uint64_t clock_rate(const void *fdt, int node)
 		return 0;
 	if (!fu740 && !is(fdt, clock, "sifive,fu540-c000-prci"))
 		return fixed_rate(fdt, clock);
-	regs = dt_map(fdt, clock, 4);
+	regs = dt_map(fdt, clock, 0, 4);
 	return regs == NULL ? 0 : prci_rate(regs, fixed_rate(fdt, clock_of(fdt, clock, &unused)), which, fu740);
 }

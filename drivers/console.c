@@ -361,6 +361,11 @@ static unsigned width_of(const void *fdt, int node, const struct uart_ops *ops)
 	return tree_u32(fdt, node, "reg-io-width", ops->width);
 }
 
+static volatile void *map(const void *fdt, int node, const struct uart_ops *ops)
+{
+	return dt_map(fdt, node, (uint64_t)ops->quiet << tree_u32(fdt, node, "reg-shift", 0), width_of(fdt, node, ops));
+}
+
 static void uart_start(const void *fdt, int node, const struct uart_ops *ops, volatile void *regs)
 {
 	bool locked = console_lock();
@@ -381,7 +386,7 @@ void console_probe(const void *fdt, bool framed)
 	static const char ready[] = { DLE, 'K', '\0' };
 	int node = dt_stdout(fdt);
 	const struct uart_ops *ops = driver_find(fdt, node);
-	volatile void *regs = ops == NULL ? NULL : dt_map(fdt, node, width_of(fdt, node, ops));
+	volatile void *regs = ops == NULL ? NULL : map(fdt, node, ops);
 	unsigned source;
 
 	if (regs != NULL)

@@ -23,13 +23,13 @@ int dt_interrupt(const void *fdt, int node, unsigned *source)
 	return 0;
 }
 
-volatile void *dt_map(const void *fdt, int node, unsigned width)
+volatile void *dt_map(const void *fdt, int node, uint64_t at, unsigned width)
 {
 	struct phys_range regs;
 
 	if (tree_reg(fdt, node, 0, &regs) != 0)
 		return NULL;
-	return kmap_device(regs.start, regs.end.v - regs.start.v, width);
+	return kmap_device(regs.start, regs.end.v - regs.start.v, at, width);
 }
 
 /* Looked up here: libfdt follows aliases of aliases, for ever if they go in a circle, and to the end of memory if they do not end. */

@@ -6,8 +6,11 @@
 
 /* The node's first interrupt, on a controller whose specifiers are one cell (the PLIC). -ENOENT: it has none. */
 int dt_interrupt(const void *fdt, int node, unsigned *source) MUST_CHECK;
-/* Maps the node's first register block; width: of its registers, in bytes. NULL: it has none, it cannot be mapped, or nothing answers there. */
-volatile void *dt_map(const void *fdt, int node, unsigned width) MUST_CHECK;
+/*
+ * Maps the node's first register block; at, width: a register of it that may be read at any time, in bytes. NULL: it has none, it cannot be
+ * mapped, or nothing answers there.
+ */
+volatile void *dt_map(const void *fdt, int node, uint64_t at, unsigned width) MUST_CHECK;
 /* The node that /chosen/stdout-path names, or a negative number. */
 int dt_stdout(const void *fdt);
 

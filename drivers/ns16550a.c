@@ -78,6 +78,7 @@ static bool ns16550a_idle(struct uart *uart)
 const struct uart_ops ns16550a_ops = {
 	.compatible = "ns16550a",
 	.width = 1,
+	.quiet = LSR,
 	.start = ns16550a_start,
 	.put = ns16550a_put,
 	.get = ns16550a_get,

@@ -48,7 +48,7 @@ void plic_probe(const void *fdt)
 
 	for (unsigned i = 0; node < 0 && i < ARRAY_LEN(names); i++)
 		node = tree_find(fdt, names[i]);
-	regs = node < 0 ? NULL : dt_map(fdt, node, 4);
+	regs = node < 0 ? NULL : dt_map(fdt, node, 0, 4);
 	plic_init(regs, regs == NULL ? 0 : tree_u32(fdt, node, "riscv,ndev", 0) + 1);
 	if (regs == NULL)
 		klog("no PLIC: no interrupts from devices");

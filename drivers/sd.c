@@ -101,7 +101,7 @@ static struct slot *probe(const void *fdt, int controller, unsigned index, const
 	if (slot == NULL)
 		return NULL;
 	set_up(fdt, controller, node, index, slot);
-	slot->spi.regs = dt_map(fdt, controller, 4);
+	slot->spi.regs = dt_map(fdt, controller, 0, 4);
 	error = slot->spi.regs == NULL ? -ENXIO : start(fdt, controller, slot, events);
 	if (error == 0)
 		return slot;

@@ -12,6 +12,7 @@ struct uart;
 struct uart_ops {
 	const char *compatible;
 	unsigned width; /* of a register, in bytes, where the tree does not say */
+	unsigned quiet; /* a register that may be read without taking anything out */
 	void (*start)(struct uart *uart);
 	/* Bytes taken: as many as the transmitter has room for now. */
 	size_t (*put)(struct uart *uart, const uint8_t *bytes, size_t n);

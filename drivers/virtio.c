@@ -55,7 +55,7 @@ static bool start_disk(const void *fdt, int node, struct virtio_blk *blk, virtio
 
 static bool probe(const void *fdt, int node, unsigned index, virtio_memory *memory)
 {
-	volatile void *regs = tree_okay(fdt, node) ? dt_map(fdt, node, 4) : NULL;
+	volatile void *regs = tree_okay(fdt, node) ? dt_map(fdt, node, 0, 4) : NULL;
 	struct virtio_mmio device;
 	struct virtio_blk *blk;
 

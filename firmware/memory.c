@@ -246,7 +246,7 @@ static bool is_ram(uint64_t start, uint64_t end)
 	return false;
 }
 
-void *kmap_device(paddr_t pa, uint64_t bytes, unsigned width)
+void *kmap_device(paddr_t pa, uint64_t bytes, uint64_t at, unsigned width)
 {
 	uint64_t start = ALIGN_DOWN(pa.v, PAGE_SIZE), end = ALIGN_UP(pa.v + bytes, PAGE_SIZE);
 
@@ -254,7 +254,7 @@ void *kmap_device(paddr_t pa, uint64_t bytes, unsigned width)
 	    map_range(start + KERNEL_OFFSET, start, end - start, KERNEL_RW) != 0)
 		return NULL;
 	hw_fence_all();
-	if (trap_probe_device(hw_direct(pa), width) == 0) {
+	if (trap_probe_device((char *)hw_direct(pa) + at, width) == 0) {
 		klog("device tree: nothing answers at 0x%lx, where it says that there are registers", pa.v);
 		return NULL;
 	}

@@ -31,10 +31,10 @@ const struct phys_range *early_seal(size_t *count);
 /* The real page tables, and the coremap's backing. Leaves this hart on them. */
 void kmap_init(void);
 /*
- * Maps device registers at their place in the direct map, readable and writable, and reads the first one, of `width` bytes (1 or 4). NULL: out
- * of reach, RAM, no memory; or, with a line of it, nothing answers there.
+ * Maps device registers at their place in the direct map, readable and writable, and reads the one at `at`, of `width` bytes (1 or 4), which is to
+ * be one that may be read without an effect. NULL: out of reach, RAM, no memory; or, with a line of it, nothing answers there.
  */
-void *kmap_device(paddr_t pa, uint64_t bytes, unsigned width) MUST_CHECK;
+void *kmap_device(paddr_t pa, uint64_t bytes, uint64_t at, unsigned width) MUST_CHECK;
 /* Whether 8 bytes at this kernel address can be read: for the backtrace, which follows anything. */
 bool kmap_readable(uint64_t va);
 /* Debug builds: whether it lies in the guard page below a stack (stacks.h). */

@@ -52,15 +52,15 @@ void power_find(const void *fdt)
 
 static void gpio_map(struct gpio_line *line)
 {
-	if (line->regs.v != 0 && kmap_device(line->regs, GPIO_BYTES, 4) == NULL)
+	if (line->regs.v != 0 && kmap_device(line->regs, GPIO_BYTES, 0, 4) == NULL)
 		line->regs = PADDR(0);
 }
 
 void power_map(void)
 {
-	if (power.test.v != 0 && kmap_device(power.test, 4, 4) == NULL)
+	if (power.test.v != 0 && kmap_device(power.test, 4, 0, 4) == NULL)
 		power.test = PADDR(0);
-	if (power.syscon.v != 0 && kmap_device(power.syscon, 4, 4) == NULL)
+	if (power.syscon.v != 0 && kmap_device(power.syscon, 4, 0, 4) == NULL)
 		power.syscon = PADDR(0);
 	gpio_map(&power.off);
 	gpio_map(&power.restart);

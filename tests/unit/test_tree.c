@@ -57,8 +57,9 @@ struct hart *hart_get(unsigned index)
 	return &harts[index];
 }
 
-void *kmap_device(paddr_t pa, uint64_t bytes, unsigned width)
+void *kmap_device(paddr_t pa, uint64_t bytes, uint64_t at, unsigned width)
 {
+	assert_int_equal(at, 0);
 	assert_int_equal(width, 4);
 	assert_true(bytes >= 0x1000);
 	return pa.v == 0x10000000 ? prci : (void *)pa.v;
