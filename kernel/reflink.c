@@ -2,7 +2,8 @@
  * ioctl(FICLONE) and FICLONERANGE: copy-on-write of files, checked in the order that Linux does (fs/remap_range.c). All regular files of the
  * tree are of one file system here, memfds too.
  *
- * Locks: both files' mutexes, so that neither changes its size meanwhile (mm/object.h asks for that).
+ * Locks: both files' mutexes, so that neither gets shorter meanwhile (mm/object.h asks for that). Plain writes, which take none, may make
+ * them longer: mm/ looks again where that matters, and the range is checked anew.
  */
 #include "kernel/process.h"
 #include "kernel/tree.h"
@@ -65,26 +66,38 @@ static int check_range(struct reflink *link)
 	return 0;
 }
 
-static int clone_files(struct reflink *link)
+/* -EAGAIN: a write has made dst longer, and the end may be within it now. */
+static int clone_range(const struct reflink *link)
 {
 	struct object *dst = link->dst->data;
-	uint64_t old = object_bytes(dst), end;
-	int error = check_range(link);
+	uint64_t old = object_bytes(dst), end = link->to + link->bytes;
+	int error = seal_write(link->dst->node, old, end);
 
-	if (error != 0 || link->bytes == 0)
-		return error;
-	end = link->to + link->bytes;
-	error = seal_write(link->dst->node, old, end);
-	if (error == 0 && end > old)
-		error = object_resize(dst, end);
+	if (error == 0)
+		error = object_extend(dst, end);
 	if (error != 0)
 		return error;
-	error = object_clone_range(link->src->data, link->from >> PAGE_SHIFT, dst, link->to >> PAGE_SHIFT,
-				   ALIGN_UP(link->bytes, PAGE_SIZE) >> PAGE_SHIFT);
+	error = object_clone_within(link->src->data, link->from >> PAGE_SHIFT, dst, link->to >> PAGE_SHIFT,
+				    ALIGN_UP(link->bytes, PAGE_SIZE) >> PAGE_SHIFT,
+				    (link->bytes & PAGE_MASK) != 0 ? end : UINT64_MAX);
 	node_stamp(link->dst->node);
-	/* As long as it was, unless there is no memory for that either. */
-	if (error != 0 && end > old && object_resize(dst, old) != 0)
-		return -ENOMEM;
+	/* As long as it was, unless there is no memory for that either, or a write has made it longer. */
+	if (error == -ENOMEM && end > old && object_bytes(dst) == end)
+		(void)!object_resize(dst, old);
+	return error;
+}
+
+static int clone_files(const struct reflink *link)
+{
+	struct reflink now;
+	int error;
+
+	do {
+		now = *link;
+		error = check_range(&now);
+		if (error == 0 && now.bytes != 0)
+			error = clone_range(&now);
+	} while (error == -EAGAIN);
 	return error;
 }
 
@@ -104,7 +117,7 @@ static void reflink_unlock(const struct reflink *link)
 		mutex_unlock(&link->dst->node->regular.mutex);
 }
 
-static int64_t reflink(struct reflink *link)
+static int64_t reflink(const struct reflink *link)
 {
 	int error = check_files(link);
 

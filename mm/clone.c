@@ -136,9 +136,9 @@ static void ask_from_now_on(struct object *object)
 }
 
 /* Writes, which nothing keeps out, may have made it longer since the caller looked. Lock held. */
-static bool is_within_locked(const struct object *object, uint64_t pages)
+static bool is_within_locked(const struct object *object, uint64_t bytes)
 {
-	return bytes_pages(object_bytes(object)) <= pages;
+	return object_bytes(object) <= bytes;
 }
 
 /* False: there is more than `pages` by now. *there: how many of them are. */
@@ -149,7 +149,7 @@ static bool share_root(struct object *src, uint64_t pages, uintptr_t *out, uint6
 
 	reverse_enter(src);
 	spin_lock(&src->lock, RANK_OBJECT);
-	whole = is_within_locked(src, pages);
+	whole = is_within_locked(src, pages << PAGE_SHIFT);
 	if (whole) {
 		ask_from_now_on(src);
 		root = (struct index_node *)atomic_load_explicit(&src->index.root, memory_order_relaxed);
@@ -165,15 +165,15 @@ static bool share_root(struct object *src, uint64_t pages, uintptr_t *out, uint6
 	return whole;
 }
 
-/* Takes over the reference of root. False: dst has more than `pages` by now, and nothing was done. */
-static bool replace_root(struct object *dst, uint64_t pages, uintptr_t root, uint64_t there)
+/* Takes over the reference of root. False: dst has more than `most` bytes by now, and nothing was done. */
+static bool replace_root(struct object *dst, uint64_t most, uintptr_t root, uint64_t there)
 {
 	struct index_node *old = (struct index_node *)root;
 	bool whole;
 
 	reverse_enter(dst);
 	spin_lock(&dst->lock, RANK_OBJECT);
-	whole = is_within_locked(dst, pages);
+	whole = is_within_locked(dst, most);
 	if (whole) {
 		ask_from_now_on(dst);
 		atomic_store_explicit(&dst->source_bytes, 0, memory_order_relaxed);
@@ -184,7 +184,7 @@ static bool replace_root(struct object *dst, uint64_t pages, uintptr_t root, uin
 	}
 	spin_unlock(&dst->lock, RANK_OBJECT);
 	if (whole)
-		reverse_unmap(dst, 0, pages, false);
+		reverse_unmap(dst, 0, bytes_pages(most), false);
 	reverse_exit(dst);
 	look_wait();
 	if (old != NULL)
@@ -192,8 +192,8 @@ static bool replace_root(struct object *dst, uint64_t pages, uintptr_t root, uin
 	return whole;
 }
 
-/* 0; -EAGAIN: not by whole, as one of the two has more pages by now; -ENOMEM. */
-static int clone_whole(struct object *src, struct object *dst, uint64_t pages)
+/* 0; -EAGAIN: not by whole, as src has more pages by now, or dst more than `most` bytes; -ENOMEM. */
+static int clone_whole(struct object *src, struct object *dst, uint64_t pages, uint64_t most)
 {
 	uint64_t there;
 	uintptr_t root;
@@ -201,7 +201,7 @@ static int clone_whole(struct object *src, struct object *dst, uint64_t pages)
 
 	if (err != 0)
 		return err;
-	if (share_root(src, pages, &root, &there) && replace_root(dst, pages, root, there))
+	if (share_root(src, pages, &root, &there) && replace_root(dst, most, root, there))
 		return 0;
 	return -EAGAIN;
 }
@@ -243,14 +243,15 @@ static int put_slot_locked(struct object *dst, uint64_t i, uintptr_t *slot, stru
 	return 0;
 }
 
-/* Puts them in place of dst's pages first, ...; and lets go of what was there, or could not be put. */
-static int put_pages(struct object *dst, uint64_t first, unsigned n, uintptr_t *slots)
+/* Puts them in place of dst's pages first, ...; and lets go of what was there, or could not be put: -EAGAIN: dst has more than `most` bytes. */
+static int put_pages(struct object *dst, uint64_t first, unsigned n, uintptr_t *slots, uint64_t most)
 {
 	struct index_dead dead = { .n = 0 };
-	int err = 0;
+	int err;
 
 	reverse_enter(dst);
 	spin_lock(&dst->lock, RANK_OBJECT);
+	err = is_within_locked(dst, most) ? 0 : -EAGAIN;
 	ask_from_now_on(dst);
 	object_removed_locked(dst);
 	for (unsigned i = 0; err == 0 && i < n; i++)
@@ -344,15 +345,33 @@ static int clone_node(struct object *src, uint64_t src_first, struct object *dst
 	return err != 0 ? err : put_node(dst, dst_first, shift, node);
 }
 
-static int clone_pages(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, unsigned n)
+static int clone_pages(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, unsigned n,
+		       uint64_t most)
 {
 	uintptr_t slots[BATCH];
 	int err = share_pages(src, src_first, n, slots);
 
-	return err != 0 ? err : put_pages(dst, dst_first, n, slots);
+	return err != 0 ? err : put_pages(dst, dst_first, n, slots, most);
 }
 
-int object_clone_range(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, uint64_t pages)
+/* Page by page, or by nodes of the index. */
+static int clone_parts(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, uint64_t pages)
+{
+	int err = 0;
+
+	for (uint64_t done = 0, n; err == 0 && done < pages; done += n) {
+		uint64_t from = src_first + done, to = dst_first + done;
+		unsigned shift = node_shift(src, from, dst, to, pages - done);
+
+		n = shift != 0 ? UINT64_C(1) << shift : MIN(pages - done, BATCH - from % BATCH);
+		err = shift != 0 ? clone_node(src, from, dst, to, shift)
+				 : clone_pages(src, from, dst, to, (unsigned)n, UINT64_MAX);
+	}
+	return err;
+}
+
+int object_clone_within(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, uint64_t pages,
+			uint64_t most)
 {
 	int err = -EAGAIN;
 
@@ -362,16 +381,19 @@ int object_clone_range(struct object *src, uint64_t src_first, struct object *ds
 		return -EINVAL;
 	if (src != dst && src_first == 0 && dst_first == 0 && pages >= bytes_pages(object_bytes(src)) &&
 	    pages >= bytes_pages(object_bytes(dst)))
-		err = clone_whole(src, dst, pages);
+		err = clone_whole(src, dst, pages, MIN(most, pages << PAGE_SHIFT));
 	if (err != -EAGAIN)
 		return err;
 	err = fill(src, src_first, src_first + pages);
-	for (uint64_t done = 0, n; err == 0 && done < pages; done += n) {
-		uint64_t from = src_first + done, to = dst_first + done;
-		unsigned shift = node_shift(src, from, dst, to, pages - done);
-
-		n = shift != 0 ? UINT64_C(1) << shift : MIN(pages - done, BATCH - from % BATCH);
-		err = shift != 0 ? clone_node(src, from, dst, to, shift) : clone_pages(src, from, dst, to, (unsigned)n);
+	if (err == 0 && most != UINT64_MAX) {
+		/* First, as it alone is refused. */
+		pages--;
+		err = clone_pages(src, src_first + pages, dst, dst_first + pages, 1, most);
 	}
-	return err;
+	return err != 0 ? err : clone_parts(src, src_first, dst, dst_first, pages);
+}
+
+int object_clone_range(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, uint64_t pages)
+{
+	return object_clone_within(src, src_first, dst, dst_first, pages, UINT64_MAX);
 }

@@ -153,6 +153,12 @@ uint64_t object_evict(struct object *object, uint64_t first, uint64_t last, uint
  */
 int object_clone_range(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, uint64_t pages)
 	MUST_CHECK;
+/*
+ * The same, where of the last page only a part is cloned: dst is `most` bytes long and ends in that page. -EAGAIN, with nothing done: a write has
+ * made it longer, whose bytes would be gone with the rest of the page.
+ */
+int object_clone_within(struct object *src, uint64_t src_first, struct object *dst, uint64_t dst_first, uint64_t pages,
+			uint64_t most) MUST_CHECK;
 
 /* Page `index`, if it is there, is this object's alone, and may be written. space_fault and writes do it by themselves. 0, -ENOMEM. */
 int object_own(struct object *object, uint64_t index) MUST_CHECK;

@@ -451,6 +451,53 @@ static void a_write_makes_the_clone_longer(void **state)
 	end();
 }
 
+/* Within the page of which only a part is cloned: by whole, from other pages, and by nodes. */
+static void write_behind_the_part(void)
+{
+	fake_waiting = NULL;
+	atomic_store(&dst->walk_lock.held, 0);
+	assert_int_equal(object_extend(dst, object_bytes(dst) + 8), 0);
+	assert_int_equal(object_write(dst, object_bytes(dst) - 8, "kept kept", 8), 8);
+}
+
+static void part_while_it_is_written(uint64_t from, uint64_t count)
+{
+	uint64_t bytes = PAGES(count) - 96;
+	char got[9] = "";
+
+	begin(from + count);
+	unit_set_word(src, from, 1);
+	unit_set_word(src, from + count - 1, 2);
+	assert_int_equal(object_resize(src, PAGES(from) + bytes), 0);
+	assert_int_equal(object_resize(dst, bytes), 0);
+	unit_set_word(dst, 0, 3);
+	unit_set_word(dst, count - 1, 4);
+	atomic_store(&dst->walk_lock.held, 1); /* some other hart's walk */
+	fake_waiting = write_behind_the_part;
+	assert_int_equal(object_clone_within(src, from, dst, 0, count, bytes), -EAGAIN);
+	assert_null(fake_waiting);
+	unit_audit();
+	assert_int_equal(unit_word(dst, 0), 3);
+	assert_int_equal(unit_word(dst, count - 1), 4);
+	assert_int_equal(object_read(dst, bytes, got, 8), 8);
+	assert_string_equal(got, "kept kep");
+	/* Nobody has written meanwhile. */
+	assert_int_equal(object_resize(dst, bytes), 0);
+	assert_int_equal(object_clone_within(src, from, dst, 0, count, bytes), 0);
+	assert_int_equal(unit_word(dst, 0), 1);
+	assert_int_equal(unit_word(dst, count - 1), 2);
+	unit_audit();
+	end();
+}
+
+static void a_write_behind_the_part_is_kept(void **state)
+{
+	(void)state;
+	part_while_it_is_written(0, 4);
+	part_while_it_is_written(1, 4);
+	part_while_it_is_written(NODE, 2 * NODE);
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(parts_of_the_index),
 	UNIT_TEST(onto_itself),
@@ -464,6 +511,7 @@ static const struct CMUnitTest tests[] = {
 	UNIT_TEST(as_many_as_can_be),
 	UNIT_TEST(a_write_makes_the_source_longer),
 	UNIT_TEST(a_write_makes_the_clone_longer),
+	UNIT_TEST(a_write_behind_the_part_is_kept),
 };
 
 UNIT_MAIN("clone", tests)
