@@ -188,7 +188,7 @@ static void wishes_wake_who_sleeps(void)
 	slow.stuck = 0;
 	cache_read_ahead(&slow.store, 0, 1);
 	for (uint64_t i = 1; i < 10 && !ktest_failed(); i++) {
-		uint64_t page = i * 20, until = time_ns() + UINT64_C(3000000000);
+		uint64_t page = i * 20, until = time_ns() + UINT64_C(15000000000);
 
 		cache_read_ahead(&slow.store, page, page + 1);
 		while (!object_has(slow.store.object, page) && time_ns() < until)

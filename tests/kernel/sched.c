@@ -194,7 +194,7 @@ static void threads_end_and_are_freed(void)
  * A hart that looks for work waits for another's queue to be unlocked, and takes the interrupt of a thread that is put on its own while it waits:
  * it must not go to sleep for want of an interrupt. Three harts: one puts it there, one holds its own queue, one looks.
  */
-#define LOST_NS UINT64_C(5000000000)
+#define LOST_NS UINT64_C(15000000000) /* within what a wait may last before the watchdog asks: that wakes all */
 
 enum { STARTER, HOLDER, LOOKER, ROLES };
 
