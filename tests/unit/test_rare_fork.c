@@ -229,9 +229,37 @@ static void views_of_others(void **state)
 	unit_end(space);
 }
 
+/* What a child is not to get, as an entry above the leaves that nobody has touched; whichever way tables are copied. */
+static void dropped_by_whole_tables(void **state)
+{
+	static const enum fork_policy policies[] = { FORK_TABLES, FORK_ALL_TABLES, FORK_EAGER };
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(policies); i++) {
+		struct space *child;
+
+		space_set_fork_policy(policies[i]);
+		space = unit_begin(&machine);
+		(void)unit_map(space, GIB, 4 * MIB / PAGE_SIZE, RW);
+		(void)unit_map(space, GIB + 8 * MIB, 1, RW);
+		unit_store(VADDR(GIB + 8 * MIB), 1);
+		assert_int_equal(space_set_fork(space, VADDR(GIB), 4 * MIB, MAPPING_FORK_DROP), 0);
+		child = unit_fork(space);
+		unit_audit();
+		space_switch(child);
+		unit_expect_fault(VADDR(GIB), ACCESS_READ, FAULT_MAPERR);
+		unit_expect_fault(VADDR(GIB + 2 * MIB), ACCESS_READ, FAULT_MAPERR);
+		assert_int_equal(unit_load_in(child, GIB + 8 * MIB), 1);
+		space_switch(space);
+		assert_int_equal(unit_load(VADDR(GIB + 2 * MIB)), 0);
+		unit_drop(child);
+		unit_end(space);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	UNIT_TEST(watched_without_memory), UNIT_TEST(as_many_as_can_be), UNIT_TEST(seals_without_memory),
-	UNIT_TEST(moves_without_memory),   UNIT_TEST(views_of_others),
+	UNIT_TEST(moves_without_memory),   UNIT_TEST(views_of_others),	 UNIT_TEST(dropped_by_whole_tables),
 };
 
 UNIT_MAIN("rare_fork", tests)
