@@ -356,27 +356,25 @@ static const struct uart_ops *driver_find(const void *fdt, int node)
 	return NULL;
 }
 
-static unsigned width_of(const void *fdt, int node, const struct uart_ops *ops)
+/* As the tree has it. regs NULL: there is no driver for it, or nothing to drive. */
+static struct uart uart_find(const void *fdt, int node)
 {
-	return tree_u32(fdt, node, "reg-io-width", ops->width);
+	struct uart uart = { .ops = driver_find(fdt, node) };
+
+	if (uart.ops == NULL)
+		return uart;
+	uart.shift = tree_u32(fdt, node, "reg-shift", 0);
+	uart.width = tree_u32(fdt, node, "reg-io-width", uart.ops->width);
+	uart.regs = dt_map(fdt, node, (uint64_t)uart.ops->quiet << uart.shift, uart.width);
+	return uart;
 }
 
-static volatile void *map(const void *fdt, int node, const struct uart_ops *ops)
-{
-	return dt_map(fdt, node, (uint64_t)ops->quiet << tree_u32(fdt, node, "reg-shift", 0), width_of(fdt, node, ops));
-}
-
-static void uart_start(const void *fdt, int node, const struct uart_ops *ops, volatile void *regs)
+static void uart_start(const struct uart *uart)
 {
 	bool locked = console_lock();
 
-	console.uart = (struct uart){
-		.ops = ops,
-		.regs = regs,
-		.shift = tree_u32(fdt, node, "reg-shift", 0),
-		.width = width_of(fdt, node, ops),
-	};
-	ops->start(&console.uart);
+	console.uart = *uart;
+	uart->ops->start(&console.uart);
 	console.live = true;
 	console_unlock(locked);
 }
@@ -385,17 +383,16 @@ void console_probe(const void *fdt, bool framed)
 {
 	static const char ready[] = { DLE, 'K', '\0' };
 	int node = dt_stdout(fdt);
-	const struct uart_ops *ops = driver_find(fdt, node);
-	volatile void *regs = ops == NULL ? NULL : map(fdt, node, ops);
+	struct uart uart = uart_find(fdt, node);
 	unsigned source;
 
-	if (regs != NULL)
-		uart_start(fdt, node, ops, regs);
+	if (uart.regs != NULL)
+		uart_start(&uart);
 	else
 		klog("no driver for the console's UART: the firmware's console, without input");
 	console.framed = framed;
 	log_set_sink(&console_sink);
-	if (regs == NULL)
+	if (uart.regs == NULL)
 		return;
 	if (dt_interrupt(fdt, node, &source) != 0 || plic_enable(source, console_interrupt, NULL, "console") != 0)
 		klog("the console's UART has no interrupt: no input");
